@@ -1,0 +1,1 @@
+"""Cluster retail invoice lines with Spark ML KMeans, tracked and served through MLflow."""

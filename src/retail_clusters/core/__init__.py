@@ -1,0 +1,1 @@
+"""What the project is about: frames in, frames out; values in, values out."""

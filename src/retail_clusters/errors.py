@@ -1,0 +1,42 @@
+"""Everything that this project raises on purpose, each with the exit code that a user sees.
+
+A message is one line: the law, what was found, the way out.
+"""
+
+from typing import ClassVar
+
+
+class RetailClustersError(Exception):
+    """Any failure that the project foresees; the command line prints it in one line."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(RetailClustersError, ValueError):
+    """Arguments, settings or data that the project refuses before it computes."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class NoUsableClusteringError(RetailClustersError, RuntimeError):
+    """A sweep whose every candidate breaks a guardrail."""
+
+
+class TransferError(RetailClustersError, OSError):
+    """A download that did not arrive whole."""
+
+
+class RegistryError(RetailClustersError, LookupError):
+    """The model registry does not hold, or does not give, what was asked for."""
+
+
+class PromotionRefusedError(RetailClustersError, RuntimeError):
+    """A gate stands between a model version and the alias `champion`."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class DifferenceFoundError(RetailClustersError, AssertionError):
+    """Two computations that must agree to the last bit do not."""
+
+    exit_code: ClassVar[int] = 4

@@ -1,0 +1,1 @@
+"""The edges: the Spark session, files, MLflow, charts. They do not import one another."""

@@ -1,0 +1,1 @@
+"""One module an entry point: read, compute, write, in that order."""

@@ -1,0 +1,68 @@
+"""Column names and the shapes of the frames that cross module borders."""
+
+from typing import Final
+
+from pyspark.sql.types import (
+    DataType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+INVOICE_NO: Final = "InvoiceNo"
+STOCK_CODE: Final = "StockCode"
+DESCRIPTION: Final = "Description"
+QUANTITY: Final = "Quantity"
+INVOICE_DATE: Final = "InvoiceDate"
+UNIT_PRICE: Final = "UnitPrice"
+CUSTOMER_ID: Final = "CustomerID"
+COUNTRY: Final = "Country"
+
+LINE: Final = "line"
+REASON: Final = "reason"
+SOURCE_FILE: Final = "source_file"
+
+DAY_OF_WEEK: Final = "day_of_week"
+WEIGHT: Final = "weight"
+CANCELLATIONS: Final = "cancellations"
+FEATURES: Final = "features"
+PREDICTION: Final = "prediction"
+MODEL_VERSION: Final = "model_version"
+BATCH_ID: Final = "batch_id"
+
+DATE_FORMAT: Final = "yyyy-MM-dd HH:mm:ss"
+
+
+def _struct(**columns: DataType) -> StructType:
+    return StructType([StructField(name, of) for name, of in columns.items()])
+
+
+#: One invoice line, as it stands in a CSV file. Every column may be null.
+INVOICE_LINE: Final = _struct(
+    InvoiceNo=StringType(),
+    StockCode=StringType(),
+    Description=StringType(),
+    Quantity=IntegerType(),
+    InvoiceDate=TimestampType(),
+    UnitPrice=DoubleType(),
+    CustomerID=DoubleType(),
+    Country=StringType(),
+)
+
+COLUMNS: Final = tuple(INVOICE_LINE.names)
+
+#: A distinct (price, quantity, weekday), the invoice lines it stands for, and how many of them cancel.
+WEIGHTED_ROW: Final = _struct(
+    UnitPrice=DoubleType(),
+    Quantity=IntegerType(),
+    day_of_week=StringType(),
+    weight=LongType(),
+    cancellations=LongType(),
+)
+
+#: A line that could not be used: its text as it came, why, and the file it came in.
+QUARANTINED_LINE: Final = _struct(line=StringType(), reason=StringType(), source_file=StringType())
