@@ -34,6 +34,13 @@ PREDICTION: Final = "prediction"
 MODEL_VERSION: Final = "model_version"
 BATCH_ID: Final = "batch_id"
 
+SPLIT: Final = "split"
+TRAIN: Final = "train"
+VALIDATION: Final = "validation"
+TEST: Final = "test"
+SPLITS: Final = (TRAIN, VALIDATION, TEST)
+QUARANTINE: Final = "quarantine"
+
 DATE_FORMAT: Final = "yyyy-MM-dd HH:mm:ss"
 
 

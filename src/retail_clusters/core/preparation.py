@@ -1,0 +1,87 @@
+"""From invoice lines to weighted rows, and the digest of what was read, in one pass."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from retail_clusters import schema
+from retail_clusters.core.features import fill_stage
+from retail_clusters.settings import Split
+
+#: Part of the key of every prepared table; raise it when this module makes other rows of the same lines.
+PREPARATION_VERSION: Final = 1
+
+_HASHES: Final = ("_low_1", "_high_1", "_low_2", "_high_2")
+_LOW_BITS: Final = 0xFFFFFFFF
+
+
+def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
+    """Reduce parsed lines to one row for each split and distinct (price, quantity, weekday).
+
+    Gives `split`, the columns of a weighted row, and four partial sums for `content_digest`. Quarantined
+    lines are a split of their own, with nulls. One pass over the lines, at most one shuffle of the rows.
+    """
+    filled = fill_stage().transform(parsed.withColumn(schema.SPLIT, _split(split)))
+    usable = F.col(schema.REASON).isNull()
+    keys = [F.when(usable, F.col(name)).alias(name) for name in _ROW_KEY]
+    return (
+        filled.select(
+            schema.SPLIT,
+            *keys,
+            F.col(schema.INVOICE_NO).startswith("C").alias("_cancels"),
+            F.xxhash64(schema.LINE).alias("_hash_1"),
+            F.xxhash64(F.lit("second"), schema.LINE).alias("_hash_2"),
+        )
+        .groupBy(schema.SPLIT, *_ROW_KEY)
+        .agg(
+            F.count(F.lit(1)).alias(schema.WEIGHT),
+            F.count_if("_cancels").alias(schema.CANCELLATIONS),
+            *(F.sum(part).alias(name) for part, name in zip(_hash_parts(), _HASHES, strict=True)),
+        )
+    )
+
+
+def content_digest(reduced: DataFrame) -> str:
+    """Hash the lines behind reduced rows as a multiset of texts: 32 hex digits.
+
+    Neither the order of lines nor their distribution over files changes it, any other byte does. Two
+    64-bit hashes of each line are added up in halves, which cannot overflow below two billion lines.
+    """
+    sums = reduced.agg(F.sum(schema.WEIGHT), *(F.sum(name) for name in _HASHES)).first()
+    return hashlib.sha256(repr(tuple(sums or ())).encode()).hexdigest()[:32]
+
+
+def weighted_rows(reduced: DataFrame, splits: Sequence[str]) -> DataFrame:
+    """Merge the reduced rows of some splits into weighted rows."""
+    return (
+        reduced.where(F.col(schema.SPLIT).isin(*splits))
+        .groupBy(*_ROW_KEY)
+        .agg(
+            F.sum(schema.WEIGHT).alias(schema.WEIGHT),
+            F.sum(schema.CANCELLATIONS).alias(schema.CANCELLATIONS),
+        )
+    )
+
+
+_ROW_KEY: Final = (schema.UNIT_PRICE, schema.QUANTITY, schema.DAY_OF_WEEK)
+
+
+def _split(split: Split) -> Column:
+    when = F.col(schema.INVOICE_DATE)
+    return (
+        F.when(F.col(schema.REASON).isNotNull(), schema.QUARANTINE)
+        .when(when < F.lit(split.train_until), schema.TRAIN)
+        .when(when < F.lit(split.validate_until), schema.VALIDATION)
+        .otherwise(schema.TEST)
+    )
+
+
+def _hash_parts() -> list[Column]:
+    return [
+        part
+        for name in ("_hash_1", "_hash_2")
+        for part in (F.col(name).bitwiseAND(F.lit(_LOW_BITS)), F.shiftrightunsigned(name, 32))
+    ]

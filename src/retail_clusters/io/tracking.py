@@ -1,0 +1,141 @@
+"""MLflow runs: open or adopt one, nest others in it, log records."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow
+import pandas as pd
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.spark_dataset_source import SparkDatasetSource
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from retail_clusters.errors import InputError
+
+DEFAULT_TRACKING_URI: Final = "sqlite:///mlflow.db"
+
+
+def connect(*, experiment: str) -> None:
+    """Choose the tracking store and the experiment that new runs go to.
+
+    `MLFLOW_TRACKING_URI` wins over the project's sqlite file. A run that `mlflow run` has made is
+    where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` wins over `experiment`.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        mlflow.set_tracking_uri(DEFAULT_TRACKING_URI)
+    if not os.environ.get("MLFLOW_RUN_ID"):
+        mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment)
+    mlflow.set_registry_uri(mlflow.get_tracking_uri())
+
+
+@contextmanager
+def run(name: str) -> Iterator[str]:
+    """Open a run, nested in the one that is open, and give its id.
+
+    The first run adopts the one that `mlflow run` has made. A failure inside marks the run failed.
+    """
+    with mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None) as opened:
+        mlflow.set_tag("mlflow.runName", name) if opened.info.run_name != name else None
+        yield opened.info.run_id
+
+
+def log_settings(settings: Mapping[str, str]) -> None:
+    """Log params on the open run; those that it holds with the same value stay."""
+    mlflow.log_params(dict(settings))
+
+
+def log_metrics(metrics: Mapping[str, float]) -> None:
+    """Log metrics on the open run."""
+    mlflow.log_metrics(dict(metrics))
+
+
+def set_tags(tags: Mapping[str, str]) -> None:
+    """Set tags on the open run."""
+    mlflow.set_tags(dict(tags))
+
+
+def describe(markdown: str) -> None:
+    """Set the open run's description, as the MLflow UI shows it."""
+    mlflow.set_tag("mlflow.note.content", markdown)
+
+
+def log_table(table: pd.DataFrame, name: str) -> None:
+    """Log a table on the open run, as CSV."""
+    mlflow.log_text(table.to_csv(index=False), f"{name}.csv")
+
+
+def log_text(text: str, name: str) -> None:
+    """Log a text on the open run."""
+    mlflow.log_text(text, name)
+
+
+def log_figure(figure: Any, name: str) -> None:
+    """Log a matplotlib or plotly figure on the open run."""
+    mlflow.log_figure(figure, name)
+
+
+def log_input(*, data: str, digest: str, context: str) -> None:
+    """Log the data set on the open run, under a digest of its content."""
+    path = Path(data).absolute()
+    source = SparkDatasetSource(path=str(path))
+    dataset = MetaDataset(source, name=path.name, digest=digest)  # type: ignore[abstract]
+    mlflow.log_input(dataset, context=context)
+
+
+def read_run(run_id: str) -> Run:
+    """Look up a run.
+
+    Raises:
+        InputError: the tracking store holds no such run.
+    """
+    try:
+        return MlflowClient().get_run(run_id)
+    except mlflow.MlflowException as unknown:
+        raise InputError(
+            f"run_id must name a run in {mlflow.get_tracking_uri()}, but found no run {run_id!r}: "
+            "copy it from the MLflow UI"
+        ) from unknown
+
+
+def children(parent_id: str) -> list[Run]:
+    """List the runs nested in a run, oldest first."""
+    parent = MlflowClient().get_run(parent_id)
+    found: Sequence[Run] = MlflowClient().search_runs(
+        [parent.info.experiment_id],
+        filter_string=f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'",
+        order_by=["attributes.start_time ASC"],
+        max_results=50_000,
+    )
+    return list(found)
+
+
+def write_child(
+    parent_id: str,
+    name: str,
+    *,
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    run_id: str | None = None,
+) -> str:
+    """Write a finished run nested in `parent_id`, or finish the half-written `run_id`; give its id."""
+    client = MlflowClient()
+    now = int(time.time() * 1000)
+    if run_id is None:
+        experiment = client.get_run(parent_id).info.experiment_id
+        nested = {MLFLOW_PARENT_RUN_ID: parent_id} | dict(tags)
+        run_id = client.create_run(experiment, run_name=name, tags=nested).info.run_id
+    client.log_batch(
+        run_id,
+        metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+        params=[Param(key, value) for key, value in params.items()],
+        tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+    client.set_terminated(run_id)
+    return run_id

@@ -1,0 +1,190 @@
+"""The settings of an experiment: frozen, strict, and checked when they are made."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from retail_clusters.errors import InputError
+
+Scaling = Literal["none", "standard", "log"]
+UnseenDays = Literal["keep", "error"]
+Objective = Literal["silhouette", "median_silhouette"]
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Clusters = Annotated[int, Field(ge=2)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", validate_default=True)
+
+
+class Split(_Settings):
+    """Lines before `train_until` train, lines before `validate_until` validate, later ones test."""
+
+    train_until: date = date(2011, 7, 1)
+    validate_until: date = date(2011, 10, 1)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.train_until >= self.validate_until:
+            raise ValueError(
+                f"train_until must come before validate_until, but got {self.train_until} "
+                f"and {self.validate_until}: move one of them"
+            )
+        return self
+
+
+class Features(_Settings):
+    """How a line becomes a vector."""
+
+    scaling: Scaling = "none"
+    unseen_days: UnseenDays = "keep"
+
+
+class Lloyd(_Settings):
+    """When Lloyd's iterations stop."""
+
+    max_iterations: Count = 100
+    tolerance: Annotated[float, Field(ge=0)] = 1e-4
+
+
+class Guardrails(_Settings):
+    """What makes a clustering usable, measured on validation lines."""
+
+    max_cluster_share: Share = 0.8
+    min_clusters: Clusters = 2
+
+
+class Sweep(_Settings):
+    """The search over K and seed; seeds run from 0 to `seeds` - 1."""
+
+    k_min: Clusters = 2
+    k_max: Clusters = 60
+    seeds: Count = 8
+    trials: Count = 40
+    batch_size: Count = 8
+    threads: Count = 4
+    sampler_seed: Seed = 0
+    objective: Objective = "silhouette"
+
+    @model_validator(mode="after")
+    def _check_range(self) -> Self:
+        if self.k_min > self.k_max:
+            raise ValueError(
+                f"k_min must be at most k_max, but got {self.k_min} and {self.k_max}: swap or move them"
+            )
+        return self
+
+
+class Promotion(_Settings):
+    """The gates before the alias `champion`, measured on test lines."""
+
+    min_test_silhouette: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    max_cluster_share: Share = 0.9
+    min_clusters: Clusters = 2
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.05
+    accept_new_space: bool = False
+
+
+class Scoring(_Settings):
+    """How the stream scorer reads and what it watches."""
+
+    max_files_per_trigger: Count = 20
+    drift_warning: Annotated[float, Field(gt=0)] = 0.25
+    shadow: bool = False
+
+
+class Purchases(_Settings):
+    """Spend per customer and day as a stream."""
+
+    allowed_lateness_days: Annotated[int, Field(ge=0)] = 2
+    max_files_per_trigger: Count = 1
+
+
+class Experiment(_Settings):
+    """Every setting of one experiment file; `k` and `seed` are those of a single training."""
+
+    k: Clusters = 20
+    seed: Seed = 1
+    split: Split = Split()
+    features: Features = Features()
+    lloyd: Lloyd = Lloyd()
+    guardrails: Guardrails = Guardrails()
+    sweep: Sweep = Sweep()
+    promotion: Promotion = Promotion()
+    scoring: Scoring = Scoring()
+    purchases: Purchases = Purchases()
+
+    def flat(self) -> dict[str, str]:
+        """Give every setting under its dotted name, as text."""
+        return _flatten(self.model_dump())
+
+
+def load_experiment(path: Path, overrides: Mapping[str, object] | None = None) -> Experiment:
+    """Read an experiment file; an override (dotted name to value, None for no override) wins over it.
+
+    Raises:
+        InputError: no such file, no YAML mapping, an unknown setting, or a value out of bounds.
+    """
+    tree = _read_yaml(path)
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            _put(tree, name.split("."), value)
+    try:
+        return Experiment.model_validate(tree)
+    except ValidationError as invalid:
+        raise InputError(f"{path}: {_explain(invalid)}") from invalid
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as unreadable:
+        raise InputError(
+            f"an experiment is a YAML file, but {path} cannot be read ({unreadable.strerror}): "
+            "name one, such as experiments/default.yaml"
+        ) from unreadable
+    except (yaml.YAMLError, UnicodeDecodeError) as malformed:
+        where = " ".join(str(malformed).split())
+        raise InputError(f"an experiment is a YAML file, but {path} does not parse: {where}") from malformed
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise InputError(f"an experiment is a YAML mapping, but {path} holds a {type(tree).__name__}")
+    return tree
+
+
+def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
+    for name in names[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[names[-1]] = value
+
+
+def _explain(invalid: ValidationError) -> str:
+    return "; ".join(_explain_one(dict(error)) for error in invalid.errors())
+
+
+def _explain_one(error: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {name}: settings are listed in experiments/default.yaml"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    return f"{name}: {message[:1].lower()}{message[1:]}, but got {error['input']!r}"
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat

@@ -1,0 +1,56 @@
+"""One Spark session for all tests; a tracking store, a registry and a working folder for each."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from pyspark.sql import SparkSession
+
+from retail_clusters.io.session import spark_session
+
+PROJECT = Path(__file__).parents[1]
+SAMPLE = PROJECT / "data" / "sample" / "by-day"
+REAL = PROJECT.parent / "shared" / "retail-data" / "by-day"
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    os.environ.setdefault("SPARK_MASTER", "local[2]")
+    with spark_session("tests") as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking store with its tables made: making them takes seconds, copying a moment."""
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{store}").search_experiments()
+    return store
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with a tracking store of its own."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real data set; without it a test is skipped, except in CI, where it fails."""
+    if not REAL.is_dir():
+        reason = "the real data set is not beside the project (see data/README.md)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return REAL
