@@ -31,6 +31,14 @@ def is_usable(quality: Quality, *, settings: Guardrails) -> bool:
     return all(gate.passed for gate in guardrails(quality, settings=settings))
 
 
+def violations(quality: Quality, *, settings: Guardrails) -> dict[str, float]:
+    """Say by how much each guardrail is broken: above 0 it is, at or below 0 it holds."""
+    return {
+        "largest_cluster_share": quality.largest_cluster_share - settings.max_cluster_share,
+        "clusters": float(settings.min_clusters - quality.clusters),
+    }
+
+
 def absolute_gates(quality: Quality, *, settings: Promotion) -> list[Gate]:
     """Hold a challenger, measured on test lines, against the bounds that need no champion."""
     silhouette = Gate(

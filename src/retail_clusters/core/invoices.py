@@ -4,25 +4,40 @@ from typing import Final
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
+
+#: In bytes. It bounds the fields of a line, for which the CSV parser has a limit that fails the job.
+LONGEST_LINE: Final = 65_536
 
 _CORRUPT: Final = "_corrupt_record"
 _CSV_OPTIONS: Final = {
     "mode": "PERMISSIVE",
     "escape": '"',
+    "maxColumns": str(LONGEST_LINE + 1),
     "timestampFormat": schema.DATE_FORMAT,
     "columnNameOfCorruptRecord": _CORRUPT,
 }
-_CSV_COLUMNS: Final = ", ".join(
-    f"`{field.name}` {field.dataType.simpleString()}"
-    for field in (*schema.INVOICE_LINE, schema.QUARANTINED_LINE[schema.LINE])
-).replace(f"`{schema.LINE}`", f"`{_CORRUPT}`")
 
-MALFORMED: Final = "a field has the wrong type, is missing or is one too many, or a quote is left open"
+TOO_LONG: Final = f"the line is longer than {LONGEST_LINE:,} bytes"
+NOT_UTF8: Final = "the text is not UTF-8"
+OPEN_QUOTE: Final = "a quote is left open"
+MISSING_FIELD: Final = "a field is missing"
+EXTRA_FIELD: Final = "a field is one too many"
+WRONG_TYPE: Final = {
+    schema.QUANTITY: "Quantity is not a whole number of 32 bits",
+    schema.INVOICE_DATE: "InvoiceDate is not a date and time such as 2010-12-01 08:26:00",
+    schema.UNIT_PRICE: "UnitPrice is not a number",
+    schema.CUSTOMER_ID: "CustomerID is not a number",
+}
+MALFORMED: Final = "the line is not CSV"
 NO_DATE: Final = "InvoiceDate is empty"
 NOT_FINITE: Final = "UnitPrice or CustomerID is not a finite number"
-NOT_UTF8: Final = "the text is not UTF-8"
+
+_TEXTS: Final = StructType([StructField(name, StringType()) for name in schema.COLUMNS])
+_QUOTED: Final = '"([^"]|"")*("|$)'
+_LAST_FIELD_OPEN: Final = '(^|,)"([^"]|"")*$'
 
 
 def parse(lines: DataFrame) -> DataFrame:
@@ -31,7 +46,8 @@ def parse(lines: DataFrame) -> DataFrame:
     Takes `line` and `source_file`; adds the eight invoice columns and `reason`, null for a good line.
     A missing quantity, price or customer is good: the feature pipeline fills it with 0.
     """
-    parsed = lines.withColumn("_fields", F.from_csv(schema.LINE, _CSV_COLUMNS, _CSV_OPTIONS))
+    short = F.when(F.octet_length(schema.LINE) <= LONGEST_LINE, F.col(schema.LINE))
+    parsed = lines.withColumn("_fields", _from_csv(short, schema.INVOICE_LINE))
     fields = [F.col("_fields")[name].alias(name) for name in (*schema.COLUMNS, _CORRUPT)]
     return parsed.select(schema.LINE, schema.SOURCE_FILE, *fields).select(
         *schema.COLUMNS, schema.LINE, schema.SOURCE_FILE, _reason().alias(schema.REASON)
@@ -44,17 +60,55 @@ def good(parsed: DataFrame) -> DataFrame:
 
 
 def quarantined(parsed: DataFrame) -> DataFrame:
-    """Keep the other lines, as they came, with the reason."""
-    return parsed.where(F.col(schema.REASON).isNotNull()).select(*schema.QUARANTINED_LINE.names)
+    """Keep the other lines, as they came, with the reason; bytes that are not UTF-8 show as U+FFFD.
+
+    What exactly is malformed is found here, so that good lines do not pay for it.
+    """
+    reason = F.when(F.col(schema.REASON) == MALFORMED, _detail()).otherwise(F.col(schema.REASON))
+    bad = parsed.where(F.col(schema.REASON).isNotNull())
+    return bad.select(
+        F.make_valid_utf8(schema.LINE).alias(schema.LINE), reason.alias(schema.REASON), schema.SOURCE_FILE
+    )
+
+
+def _from_csv(line: Column, fields: StructType) -> Column:
+    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in fields)
+    return F.from_csv(line, f"{columns}, `{_CORRUPT}` string", _CSV_OPTIONS)
 
 
 def _reason() -> Column:
+    line = F.col(schema.LINE)
     return (
-        F.when(F.col(schema.LINE).contains("\ufffd"), NOT_UTF8)
+        F.when(F.octet_length(line) > LONGEST_LINE, TOO_LONG)
+        .when(~F.is_valid_utf8(line), NOT_UTF8)
         .when(F.col(_CORRUPT).isNotNull(), MALFORMED)
+        .when(line.contains('"') & _last_field_open(), OPEN_QUOTE)
         .when(F.col(schema.INVOICE_DATE).isNull(), NO_DATE)
         .when(_not_finite(schema.UNIT_PRICE) | _not_finite(schema.CUSTOMER_ID), NOT_FINITE)
     )
+
+
+def _detail() -> Column:
+    """Say what is malformed: fields are counted by the commas outside quotes."""
+    line = F.col(schema.LINE)
+    bare = F.regexp_replace(line, _QUOTED, "")
+    commas = F.length(bare) - F.length(F.replace(bare, F.lit(",")))
+    detail = (
+        F.when(_last_field_open(), OPEN_QUOTE)
+        .when(commas < len(schema.COLUMNS) - 1, MISSING_FIELD)
+        .when(commas > len(schema.COLUMNS) - 1, EXTRA_FIELD)
+    )
+    texts = _from_csv(line, _TEXTS)
+    for name, reason in WRONG_TYPE.items():
+        detail = detail.when(F.col(name).isNull() & texts[name].isNotNull(), reason)
+    return detail.otherwise(MALFORMED)
+
+
+def _last_field_open() -> Column:
+    """Tell a last field whose quote never closes, which the CSV parser lets pass."""
+    line = F.col(schema.LINE)
+    quotes = F.octet_length(line) - F.octet_length(F.replace(line, F.lit('"')))
+    return (quotes % 2 == 1) & line.rlike(_LAST_FIELD_OPEN)
 
 
 def _not_finite(column: str) -> Column:

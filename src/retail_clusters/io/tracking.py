@@ -1,5 +1,6 @@
 """MLflow runs: open or adopt one, nest others in it, log records."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,8 @@ def connect(*, experiment: str) -> None:
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file. A run that `mlflow run` has made is
     where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` wins over `experiment`.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(DEFAULT_TRACKING_URI)
     if not os.environ.get("MLFLOW_RUN_ID"):
@@ -43,6 +45,28 @@ def run(name: str) -> Iterator[str]:
     with mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None) as opened:
         mlflow.set_tag("mlflow.runName", name) if opened.info.run_name != name else None
         yield opened.info.run_id
+
+
+@contextmanager
+def separate_run(name: str) -> Iterator[str]:
+    """Open a run beside the one that `mlflow run` has made, and leave that one to be adopted later."""
+    made = os.environ.pop("MLFLOW_RUN_ID", None)
+    try:
+        with mlflow.start_run(run_name=name) as opened:
+            yield opened.info.run_id
+    finally:
+        if made:
+            os.environ["MLFLOW_RUN_ID"] = made
+
+
+@contextmanager
+def resumed_run(run_id: str) -> Iterator[str]:
+    """Go on in an earlier run; a run that `mlflow run` has made for this only points to it."""
+    if os.environ.get("MLFLOW_RUN_ID") not in {None, run_id}:
+        with mlflow.start_run():
+            mlflow.set_tag("resumes", run_id)
+    with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
+        yield run_id
 
 
 def log_settings(settings: Mapping[str, str]) -> None:
@@ -86,6 +110,15 @@ def log_input(*, data: str, digest: str, context: str) -> None:
     source = SparkDatasetSource(path=str(path))
     dataset = MetaDataset(source, name=path.name, digest=digest)  # type: ignore[abstract]
     mlflow.log_input(dataset, context=context)
+
+
+def exists(run_id: str) -> bool:
+    """Tell whether the tracking store holds a run."""
+    try:
+        MlflowClient().get_run(run_id)
+    except mlflow.MlflowException:
+        return False
+    return True
 
 
 def read_run(run_id: str) -> Run:

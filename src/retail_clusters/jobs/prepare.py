@@ -1,6 +1,8 @@
 """CSV files → checked, split, weighted rows, kept for every later job."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from retail_clusters.errors import InputError
 from retail_clusters.io import datasets, prepared, tracking
 from retail_clusters.io.prepared import PreparedTable
 from retail_clusters.settings import Experiment, Split
+
+OpenRun = Callable[[str], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,14 @@ def check_data(data: str) -> list[Path]:
     return files
 
 
-def prepare(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
+def prepare(
+    spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
+) -> Prepared:
     """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
     files = check_data(data)
-    with tracking.run("prepare") as run_id:
+    with open_run("prepare") as run_id:
         tracking.log_settings({"data": data, "files": str(len(files))} | experiment.flat())
-        key = prepared.cache_key(
-            datasets.fingerprint(files), experiment.split, preparation.PREPARATION_VERSION
-        )
+        key = _key(files, experiment.split)
         table = prepared.find(key)
         if table:
             click.echo(f"prepare: reused the rows of run {table.run_id}; files and settings are unchanged")
@@ -51,6 +55,19 @@ def prepare(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepar
             table = _make(spark, files, PreparedTable.named(key, run_id, data), split=experiment.split)
         _log(table, reused=table.run_id != run_id)
     return Prepared(table=table, reduced=prepared.read_rows(spark, table))
+
+
+def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
+    """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
+    table = prepared.find(_key(check_data(data), experiment.split))
+    if table is None:
+        return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
+    click.echo(f"prepare: reused the rows of run {table.run_id}, digest {table.data_digest}")
+    return Prepared(table=table, reduced=prepared.read_rows(spark, table))
+
+
+def _key(files: list[Path], split: Split) -> str:
+    return prepared.cache_key(datasets.fingerprint(files), split, preparation.PREPARATION_VERSION)
 
 
 def _make(spark: SparkSession, files: list[Path], empty: PreparedTable, *, split: Split) -> PreparedTable:

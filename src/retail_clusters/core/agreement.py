@@ -1,0 +1,32 @@
+"""How far two clusterings of the same lines agree."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.float64]
+
+
+def contingency(one: NDArray[np.int64], other: NDArray[np.int64], weights: Counts) -> Counts:
+    """Count the lines in each pair of clusters: from two labels a row, and the lines it stands for."""
+    table = np.zeros((int(one.max()) + 1, int(other.max()) + 1))
+    np.add.at(table, (one, other), weights)
+    return table
+
+
+def adjusted_rand_index(table: Counts) -> float:
+    """Give the adjusted Rand index of a contingency table: 1 for the same clusters, about 0 by chance.
+
+    Source: Hubert and Arabie, "Comparing partitions", Journal of Classification 2, 1985.
+    """
+    both = _pairs(table).sum()
+    one, other, every = _pairs(table.sum(1)).sum(), _pairs(table.sum(0)).sum(), _pairs(table.sum())
+    if every == 0:
+        return 1.0
+    expected = one * other / every
+    largest = (one + other) / 2
+    return 1.0 if largest == expected else float((both - expected) / (largest - expected))
+
+
+def _pairs(counts: Counts) -> Counts:
+    pairs: Counts = counts * (counts - 1) / 2
+    return pairs

@@ -1,0 +1,138 @@
+"""What training, the sweep and verification share: frames made once, a fit measured, a model published."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame
+
+from retail_clusters import schema
+from retail_clusters.core import clustering, features, gates, profile, quality
+from retail_clusters.core.clustering import Clustering, TrainingSet
+from retail_clusters.core.quality import Quality
+from retail_clusters.io import registry, tracking
+from retail_clusters.jobs.prepare import Prepared
+from retail_clusters.settings import Experiment
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Everything that a fit needs, made once for many of them."""
+
+    experiment: Experiment
+    prepared: Prepared
+    pipeline: PipelineModel
+    training: TrainingSet
+    validation: DataFrame
+
+    def rows(self, *splits: str) -> DataFrame:
+        """Give the weighted feature rows of some splits."""
+        return features.with_features(self.prepared.rows(*splits), self.pipeline)
+
+    def release(self) -> None:
+        """Let go of the cached rows."""
+        self.training.release()
+        self.validation.unpersist()
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A clustering with its quality on validation lines and its cost on training lines."""
+
+    clustering: Clustering
+    validation: Quality
+    train_cost: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Give the metrics of a train run, and of each trial."""
+        return {
+            "validation_silhouette": self.validation.silhouette,
+            "train_cost": self.train_cost,
+            "iterations": self.clustering.iterations,
+            "largest_cluster_share": self.validation.largest_cluster_share,
+            "effective_clusters": self.validation.effective_clusters,
+            "clusters": self.validation.clusters,
+        }
+
+
+@dataclass(frozen=True)
+class Published:
+    """A registered model and how it measured."""
+
+    version: str
+    fitted: Fitted
+    test: Quality
+    holdout: Quality
+
+
+def workbench(prepared: Prepared, *, experiment: Experiment) -> Workbench:
+    """Fit the feature pipeline and hold training and validation rows ready."""
+    train = prepared.rows(schema.TRAIN)
+    pipeline = features.fit_features(train, features=experiment.features)
+    return Workbench(
+        experiment=experiment,
+        prepared=prepared,
+        pipeline=pipeline,
+        training=clustering.training_set(features.with_features(train, pipeline)),
+        validation=features.with_features(prepared.rows(schema.VALIDATION), pipeline).cache(),
+    )
+
+
+def fit(bench: Workbench, *, k: int, seed: int) -> Fitted:
+    """Fit KMeans on the training lines and measure it on the validation lines."""
+    fitted = clustering.fit(bench.training, k=k, seed=seed, settings=bench.experiment.lloyd)
+    return Fitted(
+        clustering=fitted,
+        validation=quality.measure(bench.validation, clustering=fitted),
+        train_cost=quality.cost(bench.training.rows, clustering=fitted),
+    )
+
+
+def publish(bench: Workbench, fitted: Fitted) -> Published:
+    """Measure a fit on the later lines, log everything on the open run, and register the model."""
+    test = quality.measure(bench.rows(schema.TEST), clustering=fitted.clustering)
+    holdout = quality.measure(bench.rows(schema.VALIDATION, schema.TEST), clustering=fitted.clustering)
+    tracking.log_metrics(
+        fitted.metrics | {"test_silhouette": test.silhouette, "holdout_silhouette": holdout.silhouette}
+    )
+    table = profile.profile(fitted.clustering.assign(bench.training.rows))
+    tracking.log_table(table, "profile")
+    tags = run_tags(bench, fitted)
+    tracking.set_tags(tags)
+    tracking.log_input(
+        data=bench.prepared.table.data, digest=bench.prepared.table.data_digest, context="training"
+    )
+    model = features.scoring_pipeline(bench.pipeline, fitted.clustering.model)
+    version = registry.register(model, tags=tags)
+    tracking.set_tags({"model_version": version})
+    tracking.describe(f"## Clusters of the training lines\n\n{profile.to_markdown(table)}")
+    return Published(version=version, fitted=fitted, test=test, holdout=holdout)
+
+
+def run_tags(bench: Workbench, fitted: Fitted) -> Mapping[str, str]:
+    """Give the tags that identify a training: its data, its model, and whether it is usable."""
+    usable = gates.is_usable(fitted.validation, settings=bench.experiment.guardrails)
+    return {
+        "data_digest": bench.prepared.table.data_digest,
+        "model_digest": fitted.clustering.digest,
+        "prepare_run_id": bench.prepared.table.run_id,
+        "usable": str(usable).lower(),
+    }
+
+
+def summarize(published: Published) -> None:
+    """Print what a person wants to know of a registered model."""
+    fitted = published.fitted
+    sizes = sorted(fitted.validation.sizes, reverse=True)
+    shares = ", ".join(f"{size / sum(sizes):.1%}" for size in sizes[:5])
+    more = f" and {len(sizes) - 5} smaller" if len(sizes) > 5 else ""
+    click.echo(
+        f"  model        version {published.version} of {registry.MODEL_NAME}, "
+        f"K={fitted.clustering.k}, seed {fitted.clustering.seed}\n"
+        f"  silhouette   validation {fitted.validation.silhouette:.4f}, "
+        f"test {published.test.silhouette:.4f}, holdout {published.holdout.silhouette:.4f}\n"
+        f"  clusters     {shares}{more} of the validation lines\n"
+        f"  digest       {fitted.clustering.digest}"
+    )
