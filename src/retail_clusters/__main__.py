@@ -52,6 +52,24 @@ def cli(debug: bool) -> None:
     """Cluster retail invoice lines: prepare, train, sweep, promote, score."""
 
 
+@cli.command("main")
+@_data
+@_experiment
+@_experiment_name
+@_trials
+def main_command(data: str, experiment: Path, experiment_name: str | None, trials: int | None) -> None:
+    """Prepare, sweep, register, promote, score."""
+    from retail_clusters.jobs.main import check_folder
+    from retail_clusters.jobs.main import main as run_all
+    from retail_clusters.jobs.prepare import check_data
+
+    settings = load_experiment(experiment, {"sweep.trials": trials})
+    check_data(data)
+    check_folder(data)
+    with _session("main", experiment, experiment_name) as spark:
+        run_all(spark, data=data, experiment=settings)
+
+
 @cli.command("prepare")
 @_data
 @_experiment
@@ -113,6 +131,16 @@ def sweep_command(
     check_data(data)
     with _session("sweep", experiment, experiment_name) as spark:
         sweep(spark, data=data, experiment=settings, study=study, storage=storage)
+
+
+@cli.command("verify")
+@click.option("--run-id", required=True, help="a train, sweep or register run")
+def verify_command(run_id: str) -> None:
+    """Retrain a run and compare, bit for bit."""
+    from retail_clusters.jobs.verify import verify
+
+    with _session("verify", Path("verify"), None) as spark:
+        verify(spark, run_id=run_id)
 
 
 @cli.command("generate")

@@ -125,6 +125,21 @@ class Experiment(_Settings):
         """Give every setting under its dotted name, as text."""
         return _flatten(self.model_dump())
 
+    @classmethod
+    def from_flat(cls, flat: Mapping[str, str]) -> "Experiment":
+        """Make an experiment again from what `flat` gave; other names are passed over.
+
+        Raises:
+            InputError: a value is no longer allowed.
+        """
+        tree: dict[str, Any] = {}
+        for name in cls().flat().keys() & flat.keys():
+            _put(tree, name.split("."), flat[name])
+        try:
+            return cls.model_validate_strings(tree)
+        except ValidationError as invalid:
+            raise InputError(f"the run's settings are not allowed: {_explain(invalid)}") from invalid
+
 
 def load_experiment(path: Path, overrides: Mapping[str, object] | None = None) -> Experiment:
     """Read an experiment file; an override (dotted name to value, None for no override) wins over it.

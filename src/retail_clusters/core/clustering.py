@@ -6,9 +6,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pyspark.ml.clustering import KMeansModel
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.core import lloyd
@@ -95,6 +97,21 @@ def fit(training: TrainingSet, *, k: int, seed: int, settings: Lloyd) -> Cluster
     )
     model = lloyd.kmeans_model(centres, spark=spark)
     return Clustering(k=k, seed=seed, centres=centres, iterations=iterations, model=model)
+
+
+def labels_digest(assigned: DataFrame) -> str:
+    """Hash which weighted row got which `prediction`: 32 hex digits, in whatever order the rows come."""
+    row = F.xxhash64(schema.UNIT_PRICE, schema.QUANTITY, schema.DAY_OF_WEEK, schema.PREDICTION)
+    low, high = row.bitwiseAND(F.lit(0xFFFFFFFF)), F.shiftrightunsigned(row, 32)
+    sums = assigned.agg(F.count(F.lit(1)), F.sum(low), F.sum(high)).first()
+    return hashlib.sha256(repr(tuple(sums or ())).encode()).hexdigest()[:32]
+
+
+def centres_table(centres: Floats) -> pd.DataFrame:
+    """Give the centres as a table, a row a cluster; written as CSV, the digits give the bits back."""
+    names = [schema.UNIT_PRICE, schema.QUANTITY]
+    names += [f"weekday_{position}" for position in range(centres.shape[1] - len(names))]
+    return pd.DataFrame(centres, columns=names).rename_axis("cluster").reset_index()
 
 
 def centres_digest(centres: NDArray[np.float64]) -> str:

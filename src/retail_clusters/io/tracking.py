@@ -1,9 +1,10 @@
 """MLflow runs: open or adopt one, nest others in it, log records."""
 
+import io
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -136,6 +137,19 @@ def read_run(run_id: str) -> Run:
         ) from unknown
 
 
+def read_table(run_id: str, name: str) -> pd.DataFrame:
+    """Read a table that `log_table` has written, its numbers to the last bit.
+
+    Raises:
+        InputError: the run has no such table.
+    """
+    try:
+        text: str = mlflow.artifacts.load_text(f"runs:/{run_id}/{name}.csv")
+    except (mlflow.MlflowException, OSError) as missing:
+        raise InputError(f"run {run_id} must hold the artifact {name}.csv, but it has none") from missing
+    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+
+
 def children(parent_id: str) -> list[Run]:
     """List the runs nested in a run, oldest first."""
     parent = MlflowClient().get_run(parent_id)
@@ -172,3 +186,66 @@ def write_child(
     )
     client.set_terminated(run_id)
     return run_id
+
+
+def store_uri() -> str:
+    """Name the tracking store in use."""
+    return mlflow.get_tracking_uri()
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let MLflow's HTTP client give up within seconds, not minutes, unless its settings say otherwise."""
+    hurry = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+    ours = {name: value for name, value in hurry.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def lasting_run(name: str, *, run_id: str | None, params: Mapping[str, str]) -> str:
+    """Go on in the run of an earlier process, or open a new one nested in the open run; give its id.
+
+    It is nobody's active run, and stays open until `close_run`. A run that `mlflow run` or a parent
+    holds ready for this step becomes the new one, or only points to the earlier one.
+    """
+    client = MlflowClient()
+    if run_id is None or not exists(run_id):
+        with run(name) as opened:
+            log_settings(params)
+        run_id = opened
+    elif mlflow.active_run() or os.environ.get("MLFLOW_RUN_ID"):
+        with run(name):
+            set_tags({"resumes": run_id})
+    client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+def close_run(run_id: str, *, status: str) -> str | None:
+    """Mark a lasting run FINISHED or FAILED; say what went wrong when the store does not answer."""
+    return _problem(lambda: MlflowClient().set_terminated(run_id, status))
+
+
+def send_points(run_id: str, points: Sequence[tuple[str, float, int, int]]) -> str | None:
+    """Send points (name, value, milliseconds, step) in one batch; say what went wrong, None when nothing.
+
+    To send a point again is harmless: the store knows it by all four.
+    """
+    metrics = [Metric(*point) for point in points]
+    return _problem(lambda: MlflowClient().log_batch(run_id, metrics=metrics))
+
+
+def send_figure(run_id: str, figure: Any, name: str) -> str | None:
+    """Log a figure on a lasting run; say what went wrong, None when nothing."""
+    return _problem(lambda: MlflowClient().log_figure(run_id, figure, name))
+
+
+def _problem(action: Callable[[], object]) -> str | None:
+    try:
+        action()
+    except (mlflow.MlflowException, OSError) as failure:
+        return " ".join(str(failure).split())[:200]
+    return None

@@ -99,6 +99,7 @@ def publish(bench: Workbench, fitted: Fitted) -> Published:
     )
     table = profile.profile(fitted.clustering.assign(bench.training.rows))
     tracking.log_table(table, "profile")
+    tracking.log_table(clustering.centres_table(fitted.clustering.centres), "centres")
     tags = run_tags(bench, fitted)
     tracking.set_tags(tags)
     tracking.log_input(
@@ -117,6 +118,7 @@ def run_tags(bench: Workbench, fitted: Fitted) -> Mapping[str, str]:
     return {
         "data_digest": bench.prepared.table.data_digest,
         "model_digest": fitted.clustering.digest,
+        "labels_digest": clustering.labels_digest(fitted.clustering.assign(bench.training.rows)),
         "prepare_run_id": bench.prepared.table.run_id,
         "usable": str(usable).lower(),
     }

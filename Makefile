@@ -1,0 +1,61 @@
+# `make` lists what there is. Two commands matter: `make run` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
+
+DATA ?= data/sample/by-day
+EXPERIMENT ?= experiments/default.yaml
+
+.PHONY: help run test ui bench soak check format lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  make \1\t/' | expand -t 18
+
+run: $(VENV)/runtime  ## prepare, sweep, register, promote and score DATA (default: the bundled sample)
+	mlflow run . --env-manager local --experiment-name $(basename $(notdir $(EXPERIMENT))) -P data=$(DATA) -P experiment=$(EXPERIMENT)
+
+test: $(VENV)/tools  ## every test; those on the real data where it is present
+	pytest
+
+ui: $(VENV)/runtime  ## the MLflow UI on the project's store, at http://127.0.0.1:5000
+	mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1
+
+bench: $(VENV)/tools  ## measure side by side, write docs/benchmarks.md
+	python -m benchmarks
+
+soak: $(VENV)/tools  ## the long fault-injection runs
+	pytest -m soak --override-ini "addopts=-q --strict-markers -p no:cacheprovider"
+
+check: $(VENV)/tools  ## format, lint, types, import layers
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+format: $(VENV)/tools  ## mend what a tool can mend
+	ruff check --fix .
+	ruff format .
+
+lock: $(VENV)/tools  ## make requirements*.txt anew from pyproject.toml
+	uv pip compile pyproject.toml -o requirements.txt --universal --python-version 3.11 --no-header -q --upgrade
+	uv pip compile --group dev -c requirements.txt -o requirements-dev.txt --universal --python-version 3.11 --no-header -q --upgrade
+
+clean:  ## remove the environment and what runs have left, the tracking store too
+	rm -rf $(VENV) mlflow.db optuna.db mlruns mlartifacts output data/prepared spark-warehouse
+
+$(VENV)/runtime: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv -c requirements-dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	touch $@
+
+$(VENV)/tools: $(VENV)/runtime requirements-dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	touch $@
