@@ -14,7 +14,7 @@ from typing import Final
 import pyspark
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import InputError
+from retail_clusters.errors import InputError, RetailClustersError
 
 JAVA_NEEDED: Final = 17
 
@@ -67,6 +67,9 @@ def spark_session(name: str) -> Iterator[SparkSession]:
         spark = _build(name)
     try:
         yield spark
+    except RetailClustersError:
+        Path(log).unlink(missing_ok=True)
+        raise
     except Exception as failure:
         failure.add_note(f"Spark's own log: {log}")
         raise

@@ -1,0 +1,1 @@
+"""The command line: one command an entry point of MLproject."""

@@ -1,0 +1,83 @@
+"""Commands about invoice lines alone: purchases, generate, fetch."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from retail_clusters.cli.common import (
+    PATH,
+    cli,
+    data_option,
+    experiment_option,
+    optional,
+)
+from retail_clusters.settings import load_experiment
+
+
+@cli.command("purchases")
+@data_option
+@click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
+@click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
+@click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
+@click.option("--sink", type=click.Choice(["memory", "parquet"]), default="memory", show_default=True)
+@optional("--checkpoint", PATH, "folder of the state of sink=parquet")
+@click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
+@experiment_option
+@optional("--allowed-lateness", click.INT, "days that a line may come late")
+def purchases_command(
+    data: str,
+    mode: Literal["batch", "stream"],
+    top: int,
+    output: Path,
+    sink: Literal["memory", "parquet"],
+    checkpoint: Path | None,
+    once: bool,
+    experiment: Path,
+    allowed_lateness: int | None,
+) -> None:
+    """Spend per customer and day, in batch or as a stream."""
+    from retail_clusters.io import tracking
+    from retail_clusters.jobs.purchases import purchases
+
+    settings = load_experiment(experiment, {"purchases.allowed_lateness_days": allowed_lateness})
+    tracking.connect(experiment=experiment.stem)
+    purchases(
+        data=data,
+        mode=mode,
+        top=top,
+        output=output,
+        sink=sink,
+        checkpoint=checkpoint,
+        once=once,
+        settings=settings.purchases,
+    )
+
+
+@cli.command("generate")
+@click.option("--output", type=PATH, required=True, help="new folder for the files")
+@click.option("--days", type=int, default=60, show_default=True)
+@click.option("--lines-per-day", type=int, default=500, show_default=True, help="mean number of lines")
+@click.option("--seed", type=int, default=7, show_default=True)
+def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> None:
+    """Make synthetic retail data."""
+    from retail_clusters.jobs.generate import generate
+
+    generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed)
+
+
+@cli.command("fetch")
+@click.option(
+    "--output",
+    type=PATH,
+    default=Path("data/retail-data/by-day"),
+    show_default=True,
+    help="new folder for the files",
+)
+@optional("--url", click.STRING, "another archive")
+@optional("--sha256", click.STRING, "its checksum")
+def fetch_command(output: Path, url: str | None, sha256: str | None) -> None:
+    """Download the public data set, checked by its SHA-256."""
+    from retail_clusters.jobs.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
+
+    fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256)

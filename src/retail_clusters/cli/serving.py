@@ -1,0 +1,98 @@
+"""Commands that put models to work: promote, rollback, history, score."""
+
+from pathlib import Path
+
+import click
+
+from retail_clusters.cli.common import (
+    DATA,
+    EXPERIMENT,
+    PATH,
+    cli,
+    experiment_option,
+    open_session,
+    optional,
+)
+from retail_clusters.settings import load_experiment
+
+
+@cli.command("promote")
+@experiment_option
+@optional("--version", click.STRING, "model version [default: alias challenger, else the latest]")
+@click.option("--dry-run", type=click.BOOL, default=False, show_default=True, help="only show the gates")
+@optional("--reason", click.STRING, "for the ledger")
+@optional("--accept-new-space", click.BOOL, "promote although the champion scales features differently")
+def promote_command(
+    experiment: Path,
+    version: str | None,
+    dry_run: bool,
+    reason: str | None,
+    accept_new_space: bool | None,
+) -> None:
+    """Hold a model version against the gates, and make it champion."""
+    from retail_clusters.jobs.promote import promote
+
+    settings = load_experiment(experiment, {"promotion.accept_new_space": accept_new_space})
+    with open_session("promote", experiment, None) as spark:
+        promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or "")
+
+
+@cli.command("rollback")
+@optional("--reason", click.STRING, "for the ledger")
+def rollback_command(reason: str | None) -> None:
+    """Make the champion before this one champion again."""
+    from retail_clusters.io import tracking
+    from retail_clusters.jobs.rollback import rollback
+
+    tracking.connect(experiment=EXPERIMENT.stem)
+    rollback(reason=reason or "")
+
+
+@cli.command("history")
+def history_command() -> None:
+    """Print the ledger of promotions."""
+    from retail_clusters.io import tracking
+    from retail_clusters.jobs.history import history
+
+    tracking.connect(experiment=EXPERIMENT.stem)
+    history()
+
+
+@cli.command("score")
+@click.option("--source", type=PATH, default=DATA, show_default=True, help="folder that CSV files arrive in")
+@click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
+@optional("--checkpoint", PATH, "folder of the stream's state [default: OUTPUT/checkpoint]")
+@click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
+@click.option("--alias", default="champion", show_default=True, help="which model version to follow")
+@optional("--max-files-per-trigger", click.INT, "files of a batch")
+@experiment_option
+@optional("--shadow", click.BOOL, "score with the challenger, too")
+def score_command(
+    source: Path,
+    output: Path,
+    checkpoint: Path | None,
+    once: bool,
+    alias: str,
+    max_files_per_trigger: int | None,
+    experiment: Path,
+    shadow: bool | None,
+) -> None:
+    """Score files as they arrive, with a model that follows its alias."""
+    from retail_clusters.io import session, tracking
+    from retail_clusters.jobs.score import check_score_arguments, score
+
+    overrides = {"scoring.max_files_per_trigger": max_files_per_trigger, "scoring.shadow": shadow}
+    settings = load_experiment(experiment, overrides).scoring
+    state = checkpoint or output / "checkpoint"
+    tracking.connect(experiment=experiment.stem)
+    check_score_arguments(source=source, output=output, checkpoint=state, alias=alias)
+    with session.spark_session("score") as spark:
+        score(
+            spark,
+            source=source,
+            output=output,
+            checkpoint=state,
+            once=once,
+            alias=alias,
+            settings=settings,
+        )
