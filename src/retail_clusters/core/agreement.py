@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 Counts = NDArray[np.float64]
 
@@ -30,3 +31,14 @@ def adjusted_rand_index(table: Counts) -> float:
 def _pairs(counts: Counts) -> Counts:
     pairs: Counts = counts * (counts - 1) / 2
     return pairs
+
+
+def matched_share(table: Counts) -> float:
+    """Give the share of lines in the same cluster, once each cluster is matched with one of the other's.
+
+    The matching is the one to one assignment that most lines agree with (Hungarian method).
+    """
+    lines = table.sum()
+    if lines == 0:
+        return 1.0
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / lines)

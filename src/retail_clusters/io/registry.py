@@ -3,15 +3,16 @@
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import mlflow
 import mlflow.spark
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature, get_model_info
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 from pyspark.ml import PipelineModel
@@ -48,30 +49,68 @@ _EXAMPLE: Final = pd.DataFrame(
 ).assign(Country="United Kingdom")
 
 
-def register(model: PipelineModel, *, tags: Mapping[str, str]) -> str:
-    """Log a model of raw invoice lines as `model` on the open run, register it, and give its version.
-
-    With the requirements pinned and the signature given, MLflow starts no second Spark to infer them.
-    """
-    requirements = [f"{name}=={importlib.metadata.version(name)}" for name in _CLIENT_PACKAGES]
-    example = _EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE]))
-    logged = mlflow.spark.log_model(
-        model,
-        artifact_path="model",
-        signature=SIGNATURE,
-        input_example=example.astype({schema.QUANTITY: "int32"}),
-        pip_requirements=requirements,
-        registered_model_name=MODEL_NAME,
-    )
-    version = str(logged.registered_model_version)
-    for key, value in tags.items():
-        MlflowClient().set_model_version_tag(MODEL_NAME, version, key, value)
+def register(
+    model: PipelineModel, *, tags: Mapping[str, str], metadata: Mapping[str, Any] | None = None
+) -> str:
+    """Log a model of raw invoice lines as `model` on the open run, register it, and give its version."""
+    version = str(_log(model, metadata=metadata, registered_model_name=MODEL_NAME).registered_model_version)
+    tag_version(version, tags)
     return version
 
 
 def set_alias(alias: str, version: str) -> None:
     """Let an alias name a version."""
     MlflowClient().set_registered_model_alias(MODEL_NAME, alias, version)
+
+
+def remove_alias(alias: str) -> None:
+    """Let an alias name nothing."""
+    MlflowClient().delete_registered_model_alias(MODEL_NAME, alias)
+
+
+def tag_version(version: str, tags: Mapping[str, str]) -> None:
+    """Set tags on a version."""
+    for key, value in tags.items():
+        MlflowClient().set_model_version_tag(MODEL_NAME, version, key, value)
+
+
+def describe_version(version: str, markdown: str) -> None:
+    """Set the description of a version."""
+    MlflowClient().update_model_version(MODEL_NAME, version, description=markdown)
+
+
+def find_version(tags: Mapping[str, str]) -> str | None:
+    """Give the newest version that carries all of some tags; None when none does."""
+    conditions = [f"name = '{MODEL_NAME}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())]
+    found = MlflowClient().search_model_versions(" and ".join(conditions))
+    return str(max(int(version.version) for version in found)) if found else None
+
+
+def tag_values(key: str) -> list[str]:
+    """List what the versions carry under a tag."""
+    versions = MlflowClient().search_model_versions(f"name = '{MODEL_NAME}'")
+    return [version.tags[key] for version in versions if key in version.tags]
+
+
+def register_again(
+    model: PipelineModel, *, of: str, tags: Mapping[str, str], metadata: Mapping[str, Any]
+) -> str:
+    """Log a model made of a version's on the open run; register it under that one's training run."""
+    logged = _log(model, metadata=metadata)
+    made = MlflowClient().create_model_version(
+        MODEL_NAME,
+        source=logged.model_uri,
+        run_id=read_version(of).run_id,
+        tags=dict(tags),
+        model_id=logged.model_id,
+    )
+    return str(made.version)
+
+
+def input_columns(version: str) -> dict[str, str] | None:
+    """Give a version's input columns, name to type as MLflow writes it; None when it has no signature."""
+    signature = get_model_info(f"models:/{MODEL_NAME}/{version}").signature
+    return None if signature is None else _columns(signature)
 
 
 def version_named(alias: str) -> str | None:
@@ -106,11 +145,90 @@ def read_version(version: str) -> ModelVersion:
         ) from unknown
 
 
-@contextmanager
-def loaded(version: str) -> Iterator[PipelineModel]:
-    """Load a version's model; its temporary files go when the block ends."""
+def _log(model: PipelineModel, *, metadata: Mapping[str, Any] | None, **options: str) -> Any:
+    """Log a model; with the requirements pinned and the signature given, MLflow starts no second Spark."""
+    example = _EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE]))
+    return mlflow.spark.log_model(
+        model,
+        artifact_path="model",
+        signature=SIGNATURE,
+        input_example=example.astype({schema.QUANTITY: "int32"}),
+        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _CLIENT_PACKAGES],
+        metadata=dict(metadata or {}),
+        **options,
+    )
+
+
+def _columns(signature: ModelSignature) -> dict[str, str]:
+    optional = {True: "", False: " (optional)"}
+    return {
+        str(column.name): getattr(column.type, "name", "tensor") + optional[getattr(column, "required", True)]
+        for column in signature.inputs.inputs
+    }
+
+
+#: The input columns of a model that takes raw invoice lines.
+INPUT_COLUMNS: Final = _columns(SIGNATURE)
+
+
+@dataclass(frozen=True)
+class OpenedVersion:
+    """A version in memory: its model, and the metadata that was registered with it."""
+
+    version: str
+    model: PipelineModel
+    metadata: Mapping[str, Any]
+
+
+def answered_version(alias: str) -> str | None:
+    """Give the version that an alias names, as `version_named`.
+
+    Raises:
+        RegistryError: the registry does not answer.
+    """
+    try:
+        return version_named(alias)
+    except mlflow.MlflowException as failure:
+        raise RegistryError(
+            f"the registry must answer, but {mlflow.get_registry_uri()} gave: {_in_short(failure)}"
+        ) from failure
+
+
+def open_version(version: str) -> OpenedVersion:
+    """Load a version's model and metadata, and leave no file behind.
+
+    Raises:
+        RegistryError: the registry does not give it, or its signature is not that of invoice lines.
+    """
     folder = tempfile.mkdtemp(prefix="retail-clusters-model-")
     try:
-        yield mlflow.spark.load_model(f"models:/{MODEL_NAME}/{version}", dst_path=folder)
+        local = mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{MODEL_NAME}/{version}", dst_path=folder
+        )
+        described = Model.load(local)
+        _check_signature(version, described.signature)
+        model = mlflow.spark.load_model(local, dfs_tmpdir=str(Path(folder, "dfs")))
+        return OpenedVersion(version=version, model=model, metadata=described.metadata or {})
+    except RegistryError:
+        raise
+    except Exception as failure:
+        raise RegistryError(
+            f"the registry must give version {version} of {MODEL_NAME}, but it gave: {_in_short(failure)}"
+        ) from failure
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_signature(version: str, signature: ModelSignature | None) -> None:
+    found = {} if signature is None else {column.name: column.type for column in signature.inputs.inputs}
+    wanted = {column.name: column.type for column in SIGNATURE.inputs.inputs}
+    if found != wanted:
+        names = ", ".join(str(name) for name in found) or "no signature"
+        raise RegistryError(
+            f"a model to score with must take raw invoice lines, but version {version} takes {names}: "
+            "register one that does"
+        )
+
+
+def _in_short(failure: Exception) -> str:
+    return " ".join(str(failure).split())[:200]

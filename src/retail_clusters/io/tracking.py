@@ -195,8 +195,15 @@ def store_uri() -> str:
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Let MLflow's HTTP client give up within seconds, not minutes, unless its settings say otherwise."""
-    hurry = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+    """Let MLflow's HTTP client give up within seconds, not minutes, and show no progress of its own.
+
+    What the environment says already stays.
+    """
+    hurry = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
     ours = {name: value for name, value in hurry.items() if name not in os.environ}
     os.environ.update(ours)
     try:
@@ -213,7 +220,7 @@ def lasting_run(name: str, *, run_id: str | None, params: Mapping[str, str]) -> 
     holds ready for this step becomes the new one, or only points to the earlier one.
     """
     client = MlflowClient()
-    if run_id is None or not exists(run_id):
+    if run_id is None or not _is_active(client, run_id):
         with run(name) as opened:
             log_settings(params)
         run_id = opened
@@ -241,6 +248,16 @@ def send_points(run_id: str, points: Sequence[tuple[str, float, int, int]]) -> s
 def send_figure(run_id: str, figure: Any, name: str) -> str | None:
     """Log a figure on a lasting run; say what went wrong, None when nothing."""
     return _problem(lambda: MlflowClient().log_figure(run_id, figure, name))
+
+
+def _is_active(client: MlflowClient, run_id: str) -> bool:
+    """Tell whether the store holds a run that is not deleted; a store that does not answer raises."""
+    try:
+        return str(client.get_run(run_id).info.lifecycle_stage) == "active"
+    except mlflow.MlflowException as failure:
+        if failure.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 def _problem(action: Callable[[], object]) -> str | None:

@@ -1,5 +1,6 @@
 """What training, the sweep and verification share: frames made once, a fit measured, a model published."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -120,6 +121,7 @@ def run_tags(bench: Workbench, fitted: Fitted) -> Mapping[str, str]:
         "model_digest": fitted.clustering.digest,
         "labels_digest": clustering.labels_digest(fitted.clustering.assign(bench.training.rows)),
         "prepare_run_id": bench.prepared.table.run_id,
+        "prepared_lines": json.dumps(dict(bench.prepared.table.lines)),
         "usable": str(usable).lower(),
     }
 

@@ -1,0 +1,63 @@
+"""What the benchmarks share: the data, a session with the training rows, medians of turns taken."""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pyspark.sql import SparkSession
+
+from retail_clusters.io import tracking
+from retail_clusters.io.session import spark_session
+from retail_clusters.jobs import modelling
+from retail_clusters.jobs.modelling import Workbench
+from retail_clusters.jobs.prepare import ensure_prepared
+from retail_clusters.settings import Experiment
+
+_PROJECT: Final = Path(__file__).parents[1]
+REAL: Final = _PROJECT.parent / "shared" / "retail-data" / "by-day"
+DATA: Final = str(REAL if REAL.is_dir() else _PROJECT / "data" / "sample" / "by-day")
+
+
+@contextmanager
+def session() -> Iterator[SparkSession]:
+    """Open a session in an empty working folder with a tracking store of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        tracking.connect(experiment="benchmark")
+        with spark_session("benchmark") as spark:
+            yield spark
+
+
+def workbench(spark: SparkSession) -> Workbench:
+    """Prepare the data and hold its rows ready."""
+    experiment = Experiment()
+    prepared = ensure_prepared(spark, data=DATA, experiment=experiment)
+    return modelling.workbench(prepared, experiment=experiment)
+
+
+def take_turns(contestants: Mapping[str, Callable[[], Any]], *, times: int) -> dict[str, list[float]]:
+    """Run each once to warm up, then in turns: seconds of each run."""
+    for run in contestants.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(times):
+        for name, run in contestants.items():
+            started = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def print_table(what: str, seconds: Mapping[str, list[float]], *, base: str) -> None:
+    """Print median, range and ratio to `base` as a Markdown table."""
+    against = statistics.median(seconds[base])
+    print(f"| {what} | median s | min to max | times the first |\n|---|---:|---|---:|")
+    for name, runs in seconds.items():
+        median = statistics.median(runs)
+        print(f"| {name} | {median:.3f} | {min(runs):.3f} to {max(runs):.3f} | {median / against:.2f} |")

@@ -1,0 +1,40 @@
+"""Reducing and digesting the lines, against one bare pass that parses every column of the same CSV."""
+
+from benchmarks.common import DATA, print_table, session, take_turns
+from retail_clusters import schema
+from retail_clusters.core import invoices, preparation
+from retail_clusters.io import datasets
+from retail_clusters.settings import Split
+
+
+def main() -> None:
+    """Let the two passes take turns in one session."""
+    with session() as spark:
+        files = datasets.find_files(DATA)
+
+        def bare() -> None:
+            reader = spark.read.option("header", True).option("escape", '"').schema(schema.INVOICE_LINE)
+            reader.csv(DATA).write.format("noop").mode("overwrite").save()
+
+        def prepare() -> None:
+            parsed = invoices.parse(datasets.read_lines(spark, files))
+            reduced = preparation.reduce_lines(parsed, split=Split()).cache()
+            preparation.content_digest(reduced)
+            reduced.unpersist(blocking=True)
+
+        for _ in range(3):  # until the JVM has compiled what both run
+            bare()
+            prepare()
+        print_table(
+            f"{len(files)} files",
+            take_turns(
+                {"a bare pass (noop sink)": bare, "this project: parse, check, reduce, digest": prepare},
+                times=9,
+            ),
+            base="a bare pass (noop sink)",
+        )
+        print("\nAim: at most 1.5 times the bare pass.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The sweep as a process: repeatable at any parallelism, and after kill -9 at any moment."""
+
+import os
+import sqlite3
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import mlflow
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from tests import processes
+from tests.conftest import PROJECT, SAMPLE
+
+TRIALS = 24
+LAST_TRIALS_COLUMNS = ["number", "k", "seed", "silhouette", "train_cost", "largest_cluster_share", "usable"]
+
+
+def experiment(folder: Path, *, threads: int = 2, **sweep: object) -> Path:
+    file = folder / f"sweep-{threads}.yaml"
+    chosen = {"k_max": 40, "trials": TRIALS, "threads": threads, "batch_size": 6} | sweep
+    file.write_text(yaml.safe_dump({"sweep": chosen}), encoding="utf-8")
+    return file
+
+
+def arguments(settings: Path, study: str) -> list[str | Path]:
+    return ["sweep", "--data", SAMPLE, "--experiment", settings, "--study", study]
+
+
+def parents(study: str) -> list[mlflow.entities.Run]:
+    found: list[mlflow.entities.Run] = mlflow.search_runs(
+        search_all_experiments=True, output_format="list", filter_string=f"tags.study = '{study}'"
+    )
+    return found
+
+
+def table(study: str) -> pd.DataFrame:
+    (parent,) = parents(study)
+    text = mlflow.artifacts.load_text(f"runs:/{parent.info.run_id}/trials.csv")
+    return pd.read_csv(pd.io.common.StringIO(text), float_precision="round_trip")[LAST_TRIALS_COLUMNS]
+
+
+def children(study: str) -> list[mlflow.entities.Run]:
+    (parent,) = parents(study)
+    found: list[mlflow.entities.Run] = mlflow.search_runs(
+        search_all_experiments=True,
+        output_format="list",
+        filter_string=f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+    )
+    return found
+
+
+def finished_trials(study: str) -> int:
+    try:
+        opened = optuna.load_study(study_name=study, storage="sqlite:///optuna.db")
+    except (KeyError, optuna.exceptions.StorageInternalError, sqlite3.Error):
+        return 0
+    return len(opened.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
+
+
+def kill_when(process: "subprocess.Popen[str]", reached: int, study: str) -> None:
+    while process.poll() is None and finished_trials(study) < reached:
+        os.sched_yield()
+    if process.poll() is None:
+        processes.kill(process)
+
+
+@pytest.fixture
+def unbroken(workplace) -> pd.DataFrame:
+    done = processes.run(*arguments(experiment(workplace, threads=1), "one"), SPARK_MASTER="local[1]")
+    assert done.returncode == 0, done.stderr
+    return table("one")
+
+
+def test_sweep_is_the_same_in_parallel_and_killed_and_resumed(workplace, unbroken):
+    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[2]")
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(table("four"), unbroken)
+
+    for moment in (1, 8, 15):
+        kill_when(processes.start(*arguments(experiment(workplace), "killed")), moment, "killed")
+    done = processes.run(*arguments(experiment(workplace), "killed"))
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(table("killed"), unbroken)
+    numbers = Counter(run.data.tags["trial"] for run in children("killed"))
+    assert numbers == Counter(map(str, range(TRIALS)))
+    assert {run.info.status for run in children("killed")} == {"FINISHED"}
+
+    (one,), (killed,) = parents("one"), parents("killed")
+    for name in ("best_k", "best_seed"):
+        assert one.data.params[name] == killed.data.params[name]
+    assert one.data.tags["model_digest"] == killed.data.tags["model_digest"]
+
+
+def test_sweep_without_a_usable_clustering_registers_nothing_and_exits_1(workplace):
+    settings = experiment(workplace, k_max=4, seeds=1, trials=3)
+    done = processes.run(*arguments(settings, "none"))
+    assert done.returncode == 1
+    assert "the nearest miss is K=" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert mlflow.MlflowClient().search_registered_models() == []
+
+
+def test_small_space_stops_early_and_other_settings_are_refused(workplace):
+    settings = experiment(workplace, k_min=30, k_max=35, seeds=2, trials=40)
+    done = processes.run(*arguments(settings, "small"))
+    assert done.returncode == 0, done.stderr
+    assert "12 trials, the space is exhausted: all 12 pairs of K and seed are tried" in done.stdout
+    assert len(children("small")) == 12
+
+    other = processes.run(*arguments(PROJECT / "experiments" / "log_features.yaml", "small"))
+    assert other.returncode == 2
+    assert "features.scaling was none, is log" in other.stderr

@@ -1,0 +1,220 @@
+"""What the tests of the scorer share: models, files, processes, and counts made without Spark."""
+
+import csv
+import gzip
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import mlflow
+import pyarrow.dataset as ds
+from pyspark.sql import DataFrame, SparkSession
+
+from retail_clusters import schema
+from retail_clusters.core import clustering, drift, features, invoices, layout, preparation
+from retail_clusters.io import datasets, registry
+from retail_clusters.jobs.score import ScoreSummary, score
+from retail_clusters.jobs.score_batch import DRIFT_BASELINE
+from retail_clusters.settings import Features, Lloyd, Scoring, Split
+
+HEADER = ",".join(schema.COLUMNS)
+LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
+SCRIPT = """
+import sys
+from pathlib import Path
+from retail_clusters.io import tracking
+from retail_clusters.io.session import spark_session
+from retail_clusters.jobs.score import score
+from retail_clusters.settings import Scoring
+source, output, checkpoint, files, once = sys.argv[1:]
+tracking.connect(experiment="tests")
+with spark_session("score") as spark:
+    score(spark, source=Path(source), output=Path(output), checkpoint=Path(checkpoint), once=once == "True",
+          alias="champion", settings=Scoring(max_files_per_trigger=int(files)))
+"""
+
+
+def register_models(spark: SparkSession, data: Path, *chosen: tuple[int, str]) -> list[str]:
+    """Train and register a model for each (K, unseen days), as the jobs do but in one iteration."""
+    parsed = invoices.parse(datasets.read_lines(spark, datasets.find_files(str(data))))
+    reduced = preparation.reduce_lines(parsed, split=Split())
+    rows = layout.canonical(preparation.weighted_rows(reduced, [schema.TRAIN]), count=1).cache()
+    versions = [_register_model(rows, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
+    rows.unpersist()
+    return versions
+
+
+def _register_model(rows: DataFrame, *, k: int, unseen_days: str) -> str:
+    pipeline = features.fit_features(rows, features=Features(unseen_days=unseen_days))  # type: ignore[arg-type]
+    training = clustering.training_set(features.with_features(rows, pipeline))
+    fitted = clustering.fit(training, k=k, seed=1, settings=Lloyd(max_iterations=1))
+    baseline = drift.baseline(fitted.assign(training.rows))
+    training.release()
+    with mlflow.start_run(run_name="train"):
+        return registry.register(
+            features.scoring_pipeline(pipeline, fitted.model),
+            tags={},
+            metadata={DRIFT_BASELINE: baseline.to_json()},
+        )
+
+
+def drain(spark: SparkSession, source: Path, *, files: int = 20, **changes: object) -> ScoreSummary:
+    """Score what is in a folder, in here."""
+    place = source.parent
+    arguments = {"output": place / "output", "checkpoint": place / "checkpoint", "once": True} | changes
+    settings = Scoring(max_files_per_trigger=files, shadow=bool(arguments.pop("shadow", False)))
+    return score(spark, source=source, alias="champion", settings=settings, **arguments)  # type: ignore[arg-type]
+
+
+def start(source: Path, *, files: int, once: bool = True) -> "subprocess.Popen[str]":
+    """Start a scorer as a process of its own, in a group of its own."""
+    place = source.parent
+    arguments = [source, place / "output", place / "checkpoint", files, once]
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        env=os.environ | {"SPARK_MASTER": "local[2]"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def put(folder: Path, name: str, content: str | bytes) -> Path:
+    """Let a file arrive in one step, as a shop should."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{name}.writing"
+    draft.write_bytes(content.encode() if isinstance(content, str) else content)
+    return draft.replace(folder / name)
+
+
+def wait_until(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait for a condition, by looking; fail when the process that should bring it about has ended."""
+    while not condition():
+        if process is None:
+            threading.Event().wait(0.02)
+            continue
+        try:
+            process.wait(timeout=0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        assert condition(), process.communicate()[0]
+
+
+def rows(output: Path, kind: str, *columns: str) -> list[dict[str, object]]:
+    """Read the output of a kind without Spark."""
+    partitioning = ds.partitioning(flavor="hive")
+    found: list[dict[str, object]] = (
+        ds.dataset(output / kind, format="parquet", partitioning=partitioning)
+        .to_table(columns=list(columns) or None)
+        .to_pylist()
+    )
+    return found
+
+
+def scored_by_batch(output: Path) -> Counter[tuple[int, int]]:
+    """Count scored lines by batch and model version."""
+    found = rows(output, "scored", "batch_id", "model_version")
+    return Counter((int(str(row["batch_id"])), int(str(row["model_version"]))) for row in found)
+
+
+def lines_of(files: Iterable[Path]) -> Counter[tuple[str | None, ...]]:
+    """Read invoice number, stock code, description and country of every line with Python's csv module."""
+    found: Counter[tuple[str | None, ...]] = Counter()
+    for file in files:
+        with file.open(encoding="utf-8", newline="") as text:
+            for row in csv.DictReader(text):
+                found[tuple(row[name] or None for name in KEY)] += 1
+    return found
+
+
+KEY = (schema.INVOICE_NO, schema.STOCK_CODE, schema.DESCRIPTION, schema.COUNTRY)
+
+
+def scored_lines(output: Path) -> Counter[tuple[object, ...]]:
+    """Read the same of every scored line."""
+    return Counter(tuple(row[name] for name in KEY) for row in rows(output, "scored", *KEY))
+
+
+def count_lines(file: Path) -> int:
+    """Count the lines that a file brings in, from its bytes: what is not blank and no header."""
+    content = file.read_bytes()
+    if file.suffix == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except Exception:
+            return 0
+    lines = re.split(rb"\r\n|\r|\n", content.removeprefix(b"\xef\xbb\xbf"))
+    kept = [line for line in lines if line.strip(b" ")]
+    first = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].rstrip(b"\r")
+    try:
+        names = [name.strip() for name in next(csv.reader([first.decode()]), [])]
+    except (UnicodeDecodeError, csv.Error):
+        return len(kept)
+    return sum(line != first for line in kept) if names == list(schema.COLUMNS) else len(kept)
+
+
+def points(run_id: str, name: str) -> dict[int, float]:
+    """Give the points of a metric by step; more than one a step is a failure."""
+    history = mlflow.MlflowClient().get_metric_history(run_id, name)
+    assert len({point.step for point in history}) == len(history)
+    return {point.step: point.value for point in history}
+
+
+class Server:
+    """A real MLflow server on loopback, on the store of a folder, that can be stopped and started again."""
+
+    def __init__(self, place: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._place = place
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        store = f"sqlite:///{self._place / 'mlflow.db'}"
+        options = [
+            "--backend-store-uri",
+            store,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+        ]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        with (self._place / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", "server", *options],
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        wait_until(self._answers)
+
+    def stop(self) -> None:
+        """Kill it, with its workers."""
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._place / "server.log").read_text()
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False

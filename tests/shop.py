@@ -1,0 +1,140 @@
+"""A registry of small real models over one small prepared table, made once and copied for each test."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import mlflow
+import numpy as np
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, Schema
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+
+from retail_clusters import schema
+from retail_clusters.core import clustering, features, lloyd
+from retail_clusters.io import prepared, registry
+from retail_clusters.io.prepared import PreparedTable
+from retail_clusters.settings import Features
+
+#: Price and quantity of four groups of lines, far apart, of 40 rows in each split.
+GROUPS = ((2.0, 2), (2.0, 60), (70.0, 2), (70.0, 60))
+FAIR = ((2.5, 31), (70.5, 2), (70.5, 60))
+BETTER = ((70.5, 60), (2.5, 60), (70.5, 2), (2.5, 2))
+#: The clusters of BETTER in another order, moved a little.
+TWIN = ((2.4, 2.1), (70.4, 60.1), (2.6, 59.9), (70.6, 2.2))
+WORSE = ((36.0, 2), (36.0, 60))
+DEGENERATE = ((36.0, 31), (1e6, 1e6))
+DIGEST = "d" * 32
+
+
+def prepare(spark: SparkSession) -> PreparedTable:
+    """Store the prepared table in the working folder's cache."""
+    rows = [
+        (split, price + 0.01 * step, quantity, day, 1 + step % 3, 0)
+        for split in schema.SPLITS
+        for price, quantity in GROUPS
+        for step in range(40)
+        for day in ("Monday" if step % 2 else "Friday",)
+    ]
+    if_saturday = [(schema.TEST, 2.0, 2, "Saturday", 1, 0)]
+    reduced = spark.createDataFrame(
+        rows + if_saturday,
+        f"split string, {', '.join(f'{f.name} {f.dataType.simpleString()}' for f in schema.WEIGHTED_ROW)}",
+    )
+    lines = {split: sum(row[4] for row in rows + if_saturday if row[0] == split) for split in schema.SPLITS}
+    count = {split: sum(row[0] == split for row in rows + if_saturday) for split in schema.SPLITS}
+    table = PreparedTable("shop", "unknown", "some/folder", DIGEST, lines, count, quarantined=0)
+    prepared.store(table, reduced=reduced, quarantine=reduced)
+    return table
+
+
+def model(
+    spark: SparkSession, table: PreparedTable, centres: Sequence[Sequence[float]], *, how: Features
+) -> PipelineModel:
+    """Make a model of raw lines with given centres (price, quantity), as good on any weekday."""
+    rows = prepared.read_rows(spark, table).where("split = 'train'")
+    pipeline = features.fit_features(rows, features=how)
+    points = np.array(centres, dtype=float)
+    if how.scaling == "log":
+        points = np.sign(points) * np.log1p(np.abs(points))
+    slots = 2 if how.unseen_days == "keep" else 1
+    kmeans = lloyd.kmeans_model(np.hstack([points, np.full((len(points), slots), 0.5)]), spark=spark)
+    return features.scoring_pipeline(pipeline, kmeans)
+
+
+def register(
+    made: PipelineModel, table: PreparedTable, *, k: int, tags: Mapping[str, str] | None = None
+) -> str:
+    """Register a model as a training would; give its version."""
+    with mlflow.start_run():
+        mlflow.log_params({"k": k, "split.train_until": "2011-07-01", "features.scaling": "none"})
+        mlflow.log_metric("validation_silhouette", 0.5)
+        kmeans = made.stages[-2]
+        return registry.register(
+            made,
+            tags={
+                "data_digest": table.data_digest,
+                "prepared_lines": json.dumps(dict(table.lines)),
+                "model_digest": clustering.centres_digest(np.array(kmeans.clusterCenters())),
+            }
+            | dict(tags or {}),
+        )
+
+
+def register_for_other_lines(made: PipelineModel, table: PreparedTable) -> str:
+    """Register a model whose signature wants the quantity as a text."""
+    columns = [
+        ColSpec("string" if each.name == schema.QUANTITY else each.type, each.name, required=each.required)
+        for each in registry.SIGNATURE.inputs.inputs
+    ]
+    with mlflow.start_run():
+        logged = mlflow.spark.log_model(
+            made,
+            artifact_path="model",
+            signature=ModelSignature(inputs=Schema(columns), outputs=registry.SIGNATURE.outputs),
+            pip_requirements=["pyspark"],
+            registered_model_name=registry.MODEL_NAME,
+        )
+    version = str(logged.registered_model_version)
+    registry.tag_version(
+        version, {"data_digest": table.data_digest, "prepared_lines": json.dumps(dict(table.lines))}
+    )
+    return version
+
+
+def versions(count: int) -> None:
+    """Register versions without a model: enough for what only moves aliases."""
+    client = MlflowClient()
+    client.create_registered_model(registry.MODEL_NAME)
+    for number in range(1, count + 1):
+        client.create_model_version(
+            registry.MODEL_NAME, source=f"file://{Path.cwd()}/none", tags={"model_digest": f"digest {number}"}
+        )
+
+
+def raw_lines(spark: SparkSession) -> DataFrame:
+    """Give raw invoice lines, a few for each group."""
+    return spark.createDataFrame(
+        [
+            (str(number), "A", None, quantity, price + number, None, None)
+            for price, quantity in GROUPS
+            for number in range(3)
+        ],
+        "InvoiceNo string, StockCode string, Description string, Quantity int, UnitPrice double, "
+        "CustomerID double, Country string",
+    ).selectExpr("*", "timestamp'2011-11-07 10:00:00' AS InvoiceDate")
+
+
+def aliases() -> dict[str, str | None]:
+    """Give what each alias names."""
+    return {name: registry.version_named(name) for name in ("champion", "challenger", "previous")}
+
+
+def contents(store: Path) -> str:
+    """Give everything in an sqlite file as one text."""
+    import sqlite3
+
+    with sqlite3.connect(store) as connection:
+        return "\n".join(connection.iterdump())
