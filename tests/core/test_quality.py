@@ -37,9 +37,7 @@ points = st.lists(
 )
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(points=points, centres=st.lists(st.tuples(numbers, numbers).map(list), min_size=2, max_size=5))
 def test_silhouette_equals_the_evaluator_on_the_expanded_lines(spark, points, centres):
     rows, clustering = weighted(spark, points), clustering_of(spark, centres)

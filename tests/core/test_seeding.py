@@ -21,9 +21,7 @@ def test_centres_are_distinct_rows(n, seed, data):
 
 def test_same_seed_gives_the_same_centres_and_another_seed_others():
     values, weights = distinct(200), np.arange(1.0, 201)
-    first, again, other = (
-        weighted_kmeans_plus_plus(values, weights, k=5, seed=seed) for seed in (1, 1, 2)
-    )
+    first, again, other = (weighted_kmeans_plus_plus(values, weights, k=5, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 

@@ -1,9 +1,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -17,7 +19,13 @@ from tests import shop
 
 
 def announce(before: str | None, after: str, *, action: str = "promote") -> Move:
-    return ledger.announce(action=action, before=before, after=after, reason="why", facts={}, texts={})
+    return announce_with(ledger.announce, before, after, action=action)
+
+
+def announce_with(
+    how: Callable[..., Move], before: str | None, after: str, *, action: str = "promote"
+) -> Move:
+    return how(action=action, before=before, after=after, reason="why", facts={}, texts={})
 
 
 def done(before: str | None, after: str, *, action: str = "promote") -> Move:
@@ -134,16 +142,21 @@ def test_move_under_way_on_another_machine_is_left_alone_until_it_must_be_dead(
     assert registry.version_named(registry.CHAMPION) == "3"
 
 
-def test_two_intents_of_two_machines_leave_one_winner(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+def test_later_of_two_moves_on_two_machines_withdraws(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     shop.versions(3)
     registry.set_alias(registry.CHAMPION, "1")
     announced = ledger.announce
 
-    def there_was_one_before(**arguments: object) -> Move:
+    def a_moment_after_another(**arguments: Any) -> Move:
         elsewhere(monkeypatch, "there")
-        announce("1", "2")
+        announce_with(announced, "1", "2")
         elsewhere(monkeypatch, "here")
-        return announced(**arguments)  # type: ignore[arg-type]
+        return announced(**arguments)
 
-    monkeypatch.setattr(ledger, "announce", there_was_one_before)
-    monkeypatch.setattr("tests.io.test_ledger.ledger.announce", there_was_one_before)
+    monkeypatch.setattr(ledger, "announce", a_moment_after_another)
+    with ledger.exclusive(), pytest.raises(PromotionRefusedError, match="on there has been moving it"):
+        moving.move(action="promote", before="1", after="3", reason="", facts={})
+
+    assert registry.version_named(registry.CHAMPION) == "1"
+    assert [move.state for move in ledger.moves()] == [ledger.UNDER_WAY, ledger.WITHDRAWN]
+    assert "on there" in ledger.moves()[-1].note

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from tests import scorers
 
 from retail_clusters.errors import InputError
 from retail_clusters.io import scoring
+from tests import scorers
 
 
 def log(checkpoint: Path, name: str, *entries: dict[str, object]) -> None:

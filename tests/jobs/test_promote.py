@@ -14,7 +14,6 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from tests import shop
 
 from retail_clusters.core import anatomy, invoices
 from retail_clusters.errors import PromotionRefusedError, RegistryError
@@ -23,6 +22,7 @@ from retail_clusters.jobs.promote import Promotion, promote
 from retail_clusters.jobs.train import train
 from retail_clusters.settings import Experiment, Features
 from retail_clusters.settings import Promotion as Bounds
+from tests import shop
 
 FAIR, BETTER, TWIN, WORSE, DEGENERATE, OTHER_LINES, LOG, NO_SATURDAY, UNKNOWN = (str(n) for n in range(1, 10))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+
 from tests import processes
 from tests.conftest import PROJECT
 

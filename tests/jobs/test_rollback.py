@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
-from tests import shop
 
 from retail_clusters.errors import PromotionRefusedError, RegistryError
 from retail_clusters.io import ledger, registry
 from retail_clusters.jobs import moving
 from retail_clusters.jobs.history import history
 from retail_clusters.jobs.rollback import rollback
+from tests import shop
 
 
 def move(before: str | None, after: str) -> ledger.Move:

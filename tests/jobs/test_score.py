@@ -14,16 +14,16 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.testing import assertDataFrameEqual
-from tests import scorers
-from tests.conftest import SAMPLE
-from tests.mutations import mutated
-from tests.scorers import HEADER, LINE, Server
 
 from retail_clusters import schema
 from retail_clusters.core import invoices, scoring
 from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.io import datasets, registry
 from retail_clusters.jobs.score import check_score_arguments
+from tests import scorers
+from tests.conftest import SAMPLE
+from tests.mutations import mutated
+from tests.scorers import HEADER, LINE, Server
 
 SATURDAY = LINE.replace("2010-12-01", "2010-12-04")
 

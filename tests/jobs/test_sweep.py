@@ -11,6 +11,7 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+
 from tests import processes
 from tests.conftest import PROJECT, SAMPLE
 

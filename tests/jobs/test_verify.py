@@ -1,11 +1,11 @@
 import mlflow
 import pytest
-from tests import processes
-from tests.conftest import PROJECT, SAMPLE
 
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.io import tracking
 from retail_clusters.jobs.verify import verify
+from tests import processes
+from tests.conftest import PROJECT, SAMPLE
 
 
 @pytest.fixture

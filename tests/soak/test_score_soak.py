@@ -10,11 +10,11 @@ from pathlib import Path
 import mlflow
 import pytest
 from pyspark.sql import SparkSession
+
+from retail_clusters.io import registry
 from tests import scorers
 from tests.conftest import SAMPLE
 from tests.mutations import mutated
-
-from retail_clusters.io import registry
 
 pytestmark = pytest.mark.soak
 

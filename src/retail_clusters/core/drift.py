@@ -26,6 +26,10 @@ Shares = tuple[float, ...]
 Vector = NDArray[np.float64]
 
 
+#: Under which name a registered version's metadata holds its baseline.
+DRIFT_BASELINE: Final = "drift_baseline"
+
+
 @dataclass(frozen=True)
 class Baseline:
     """Shares of the training lines: by cluster, by bin of price and of quantity, by weekday from Monday.

@@ -9,8 +9,9 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 
 from retail_clusters import schema
-from retail_clusters.core import clustering, features, gates, profile, quality
+from retail_clusters.core import clustering, drift, features, gates, profile, quality
 from retail_clusters.core.clustering import Clustering, TrainingSet
+from retail_clusters.core.drift import DRIFT_BASELINE
 from retail_clusters.core.quality import Quality
 from retail_clusters.io import registry, tracking
 from retail_clusters.jobs.prepare import Prepared
@@ -107,7 +108,8 @@ def publish(bench: Workbench, fitted: Fitted) -> Published:
         data=bench.prepared.table.data, digest=bench.prepared.table.data_digest, context="training"
     )
     model = features.scoring_pipeline(bench.pipeline, fitted.clustering.model)
-    version = registry.register(model, tags=tags)
+    baseline = drift.baseline(fitted.clustering.assign(bench.training.rows))
+    version = registry.register(model, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()})
     tracking.set_tags({"model_version": version})
     tracking.describe(f"## Clusters of the training lines\n\n{profile.to_markdown(table)}")
     return Published(version=version, fitted=fitted, test=test, holdout=holdout)

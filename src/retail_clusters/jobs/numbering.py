@@ -10,13 +10,12 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters import schema
 from retail_clusters.core import anatomy, clustering, matching, profile
 from retail_clusters.core.card import Card
-from retail_clusters.core.drift import Baseline
+from retail_clusters.core.drift import DRIFT_BASELINE, Baseline
 from retail_clusters.core.gates import Gate
 from retail_clusters.core.matching import Matching, Migration
 from retail_clusters.io import registry, tracking
 from retail_clusters.jobs import contest
 from retail_clusters.jobs.contest import Contender, Measured
-from retail_clusters.jobs.score_batch import DRIFT_BASELINE
 
 #: Tags of a version that are its own, and not those of the training it shares with others.
 _OWN_TAGS: Final = ("verdict", "held_against", "gate.")

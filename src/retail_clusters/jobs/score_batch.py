@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from pyspark.sql import DataFrame, Observation, SparkSession
@@ -11,15 +10,12 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.core import agreement, drift, invoices, scoring
-from retail_clusters.core.drift import Baseline, Counts
+from retail_clusters.core.drift import DRIFT_BASELINE, Baseline, Counts
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.io import datasets, registry, whole_files
 from retail_clusters.io.registry import OpenedVersion
 from retail_clusters.io.scored_output import Draft
 from retail_clusters.io.scoring import literal
-
-#: Under which name a version's metadata holds the shares of its training lines.
-DRIFT_BASELINE: Final = "drift_baseline"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from retail_clusters.jobs.modelling import Fitted, Workbench
 from retail_clusters.jobs.prepare import ensure_prepared
 from retail_clusters.settings import Experiment
 
+Facts = Mapping[str, str | float]
+
 _TAGS: Final = ("data_digest", "model_digest", "labels_digest")
 _METRICS: Final = (
     "validation_silhouette",
@@ -58,7 +60,7 @@ def verify(spark: SparkSession, *, run_id: str) -> None:
     click.echo(f"verify: run {run_id} repeats to the last bit: {', '.join(now)}")
 
 
-def _recorded_facts(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> dict[str, object]:
+def _recorded_facts(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> Facts:
     centres = tracking.read_table(run_id, "centres").drop(columns="cluster").to_numpy()
     return (
         {name: tags.get(name, "missing") for name in _TAGS}
@@ -67,7 +69,7 @@ def _recorded_facts(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, 
     )
 
 
-def _facts(bench: Workbench, fitted: Fitted) -> dict[str, object]:
+def _facts(bench: Workbench, fitted: Fitted) -> Facts:
     holdout = (schema.VALIDATION, schema.TEST)
     metrics = fitted.metrics | {
         "test_silhouette": quality.measure(bench.rows(schema.TEST), clustering=fitted.clustering).silhouette,
