@@ -18,9 +18,8 @@ def main() -> None:
         copies = F.explode(F.sequence(F.lit(1), F.col(schema.WEIGHT)))
         lines = rows.withColumn("copy", copies).select(schema.FEATURES).repartition(5).cache()
         lines.count()
-        print(
-            "| K | every line, KMeans' defaults | this project | ratio | allowed |\n|---:|---:|---:|---:|---:|"
-        )
+        print("| K | every line, KMeans' defaults | this project | ratio | allowed |")
+        print("|---:|---:|---:|---:|---:|")
         for k in (10, 20, 40):
             theirs = [KMeans(k=k, seed=seed).fit(lines).summary.trainingCost for seed in range(10)]
             fits = [

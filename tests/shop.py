@@ -64,9 +64,7 @@ def model(
     return features.scoring_pipeline(pipeline, kmeans)
 
 
-def register(
-    made: PipelineModel, table: PreparedTable, *, k: int, tags: Mapping[str, str] | None = None
-) -> str:
+def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
     """Register a model as a training would; give its version."""
     with mlflow.start_run():
         mlflow.log_params({"k": k, "split.train_until": "2011-07-01", "features.scaling": "none"})
@@ -78,9 +76,16 @@ def register(
                 "data_digest": table.data_digest,
                 "prepared_lines": json.dumps(dict(table.lines)),
                 "model_digest": clustering.centres_digest(np.array(kmeans.clusterCenters())),
-            }
-            | dict(tags or {}),
+            },
         )
+
+
+def again(version: str, *, tags: Mapping[str, str]) -> None:
+    """Register the artifact of a version once more, with other tags."""
+    known = registry.read_version(version)
+    MlflowClient().create_model_version(
+        registry.MODEL_NAME, source=known.source, run_id=known.run_id, tags=known.tags | dict(tags)
+    )
 
 
 def register_for_other_lines(made: PipelineModel, table: PreparedTable) -> str:

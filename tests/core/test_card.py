@@ -66,9 +66,7 @@ def test_card_tells_all_that_a_user_must_know():
 
 
 def test_card_of_a_renumbered_version_says_what_it_was_made_from():
-    assert (
-        "It is version 5 with the numbers of the champion before." in card(renumbered_from="5").to_markdown()
-    )
+    assert "It is version 5 numbered after the champion before." in card(renumbered_from="5").to_markdown()
 
 
 def test_description_fits_the_registry_and_keeps_the_end():

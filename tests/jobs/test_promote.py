@@ -42,8 +42,7 @@ def stocked(spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.Tem
     shop.register(shop.model(spark, table, shop.BETTER, how=Features(scaling="log")), table, k=4)
     picky = Features(unseen_days="error")
     shop.register(shop.model(spark, table, shop.BETTER, how=picky), table, k=4)
-    unknown = {"data_digest": "e" * 32}
-    shop.register(shop.model(spark, table, shop.BETTER, how=Features()), table, k=4, tags=unknown)
+    shop.again(BETTER, tags={"data_digest": "e" * 32})
     os.chdir(before)
     return folder
 

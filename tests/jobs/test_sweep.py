@@ -11,7 +11,12 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from pyspark.sql import SparkSession
 
+from retail_clusters.errors import InputError, NoUsableClusteringError
+from retail_clusters.io import tracking
+from retail_clusters.jobs.sweep import sweep
+from retail_clusters.settings import load_experiment
 from tests import processes
 from tests.conftest import PROJECT, SAMPLE
 
@@ -75,42 +80,56 @@ def unbroken(workplace) -> pd.DataFrame:
     return table("one")
 
 
-def test_sweep_is_the_same_in_parallel_and_killed_and_resumed(workplace, unbroken):
-    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[2]")
-    assert done.returncode == 0, done.stderr
-    pd.testing.assert_frame_equal(table("four"), unbroken)
-
-    for moment in (1, 8, 15):
+def kill_and_resume(workplace: Path, moments: tuple[int, ...]) -> None:
+    for moment in moments:
         kill_when(processes.start(*arguments(experiment(workplace), "killed")), moment, "killed")
     done = processes.run(*arguments(experiment(workplace), "killed"))
     assert done.returncode == 0, done.stderr
+
+
+def assert_same_sweep(unbroken: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(table("killed"), unbroken)
     numbers = Counter(run.data.tags["trial"] for run in children("killed"))
     assert numbers == Counter(map(str, range(TRIALS)))
     assert {run.info.status for run in children("killed")} == {"FINISHED"}
-
     (one,), (killed,) = parents("one"), parents("killed")
     for name in ("best_k", "best_seed"):
         assert one.data.params[name] == killed.data.params[name]
     assert one.data.tags["model_digest"] == killed.data.tags["model_digest"]
 
 
-def test_sweep_without_a_usable_clustering_registers_nothing_and_exits_1(workplace):
+def test_sweep_is_the_same_in_parallel(workplace, unbroken):
+    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[2]")
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(table("four"), unbroken)
+
+    kill_and_resume(workplace, (8,))
+    assert_same_sweep(unbroken)
+
+
+@pytest.mark.soak
+def test_sweep_killed_at_five_moments_ends_like_an_unbroken_one(workplace, unbroken):
+    kill_and_resume(workplace, (0, 3, 8, 14, 21))
+    assert_same_sweep(unbroken)
+
+
+def swept(spark: SparkSession, settings: Path, study: str) -> None:
+    chosen = load_experiment(settings)
+    tracking.connect(experiment="sweep")
+    sweep(spark, data=str(SAMPLE), experiment=chosen, study=study, storage=None)
+
+
+def test_sweep_without_a_usable_clustering_registers_nothing(spark, workplace):
     settings = experiment(workplace, k_max=4, seeds=1, trials=3)
-    done = processes.run(*arguments(settings, "none"))
-    assert done.returncode == 1
-    assert "the nearest miss is K=" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    with pytest.raises(NoUsableClusteringError, match=r"the nearest miss is K=\d") as none:
+        swept(spark, settings, "none")
+    assert none.value.exit_code == 1
     assert mlflow.MlflowClient().search_registered_models() == []
 
 
-def test_small_space_stops_early_and_other_settings_are_refused(workplace):
-    settings = experiment(workplace, k_min=30, k_max=35, seeds=2, trials=40)
-    done = processes.run(*arguments(settings, "small"))
-    assert done.returncode == 0, done.stderr
-    assert "12 trials, the space is exhausted: all 12 pairs of K and seed are tried" in done.stdout
+def test_small_space_stops_early_and_other_settings_are_refused(spark, workplace, capsys):
+    swept(spark, experiment(workplace, k_min=30, k_max=35, seeds=2, trials=40), "small")
+    assert "12 trials, the space is exhausted: all 12 pairs" in capsys.readouterr().out
     assert len(children("small")) == 12
-
-    other = processes.run(*arguments(PROJECT / "experiments" / "log_features.yaml", "small"))
-    assert other.returncode == 2
-    assert "features.scaling was none, is log" in other.stderr
+    with pytest.raises(InputError, match=r"features.scaling was none, is log"):
+        swept(spark, PROJECT / "experiments" / "log_features.yaml", "small")

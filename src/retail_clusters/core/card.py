@@ -63,7 +63,7 @@ class Card:
 
     def _head(self) -> str:
         made = (
-            f" It is version {self.renumbered_from} with the numbers of the champion before."
+            f" It is version {self.renumbered_from} numbered after the champion before."
             if (self.renumbered_from)
             else ""
         )

@@ -107,7 +107,7 @@ def _register(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> st
         tags=inherited | made_from | {"model_digest": parts.clustering.digest},
         metadata=_metadata(challenger, numbers),
     )
-    click.echo(f"promote: registered as version {version}, with the champion's numbers")
+    click.echo(f"promote: registered as version {version}, numbered after the champion")
     return version
 
 

@@ -7,7 +7,7 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.io import registry, scored_output, scorer_state, scoring, tracking
+from retail_clusters.io import registry, scored_output, scorer_state, scoring, sending, tracking
 from retail_clusters.io.scorer_state import ScorerState
 from retail_clusters.jobs.score_report import Totals
 from retail_clusters.jobs.scorer import Scorer
@@ -44,7 +44,7 @@ def check_score_arguments(*, source: Path, output: Path, checkpoint: Path, alias
             raise InputError(
                 f"{name} must lie outside of source, but {folder} is in {source}: name another folder"
             )
-    with tracking.impatient():
+    with sending.impatient():
         if registry.answered_version(alias) is None:
             raise RegistryError(
                 f"alias must name a version to score with, but {alias!r} names none: promote one first "
@@ -68,7 +68,7 @@ def score(
     with the next batch and in the same MLflow run.
     """
     with (
-        tracking.impatient(),
+        sending.impatient(),
         scorer_state.open_state(checkpoint, output=output) as state,
         scoring.stop_on_signals() as stopping,
     ):
@@ -97,7 +97,7 @@ def score(
 
 
 def _open_run(state: ScorerState, params: dict[str, str]) -> str:
-    uri = tracking.store_uri()
+    uri = sending.store_uri()
     earlier = state.identity.run_id if state.identity.tracking_uri == uri else None
     run_id = tracking.lasting_run("score", run_id=earlier, params=params)
     state.remember_run(run_id, uri)

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.core import drift
 from retail_clusters.core.drift import Counts, Drift
-from retail_clusters.io import registry, score_charts, scored_output, tracking
+from retail_clusters.io import registry, score_charts, scored_output, sending
 from retail_clusters.io.hot_swap import HotModel, Patience
 from retail_clusters.io.progress import Progress
 from retail_clusters.io.scored_output import Draft
@@ -92,7 +92,7 @@ class Scorer:
         run_id = self._state.identity.run_id
         if run_id is None or self._state.unsent:
             return
-        problem = self._send_chart(run_id) or tracking.close_run(run_id, status=status)
+        problem = self._send_chart(run_id) or sending.close_run(run_id, status=status)
         if problem:
             self.progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
@@ -106,7 +106,7 @@ class Scorer:
             {name: [batch.metrics[f"drift_{name}"] for batch in batches] for name in names},
             warning=self._settings.drift_warning,
         )
-        return tracking.send_figure(run_id, chart, "drift.png")
+        return sending.send_figure(run_id, chart, "drift.png")
 
     def _follow(self, alias: str) -> HotModel[ServedModel]:
         return HotModel(
@@ -155,7 +155,7 @@ class Scorer:
         run_id, unsent = self._state.identity.run_id, self._state.unsent
         while run_id and unsent and self._sending.over:
             piece, unsent = unsent[:_SENT_AT_ONCE], unsent[_SENT_AT_ONCE:]
-            problem = tracking.send_points(run_id, [point for batch in piece for point in batch.points])
+            problem = sending.send_points(run_id, [point for batch in piece for point in batch.points])
             if problem:
                 self._sending.failed()
                 self.progress.warn(
