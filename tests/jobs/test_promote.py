@@ -236,7 +236,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
 lines = spark.read.parquet("lines.parquet")
-model = mlflow.spark.load_model("models:/retail-clusters@champion", dst_path="client-model")
+model = mlflow.spark.load_model("models:/retail-clusters@champion")
 rows = model.transform(lines).select("InvoiceNo", "Quantity", "prediction").collect()
 assert not any(name.startswith("retail_clusters") for name in sys.modules)
 print(json.dumps(sorted(map(list, rows))))
@@ -252,7 +252,8 @@ def test_plain_client_without_this_project_gets_the_same_predictions(spark: Spar
     client = subprocess.run(
         [sys.executable, "-P", "-c", PLAIN_CLIENT],
         cwd=store.parent,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        | {"TMPDIR": str(store.parent)},
         capture_output=True,
         text=True,
         check=False,
@@ -304,12 +305,22 @@ def start_promote(version: str, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
+def until_ready(process: "subprocess.Popen[str]") -> str:
+    said: list[str] = []
+    assert process.stdout
+    for line in process.stdout:
+        if line == "ready\n":
+            return "".join(said)
+        said.append(line)
+    pytest.fail("".join(said))
+
+
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_why_it_did_not(
     spark: SparkSession, store: Path
 ):
     crown(FAIR)
     both = [start_promote(version, store.parent) for version in (BETTER, TWIN)]
-    said = ["".join(iter(each.stdout.readline, "ready\n")) for each in both if each.stdout]
+    said = [until_ready(each) for each in both]
     for each in both:
         assert each.stdin
         each.stdin.write("go\n")
