@@ -28,6 +28,7 @@ def connect(*, experiment: str) -> None:
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file. A run that `mlflow run` has made is
     where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` wins over `experiment`.
     """
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if not os.environ.get("MLFLOW_TRACKING_URI"):

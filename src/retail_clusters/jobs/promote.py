@@ -46,7 +46,7 @@ def promote(
     if dry_run:
         return _judge_only(contest.hold(spark, challenger=chosen, champion=champion, experiment=experiment))
     with tracking.run("promote"):
-        tracking.log_settings({"version": chosen, "held_against": champion or "none", "reason": reason})
+        tracking.log_settings({"challenger": chosen, "held_against": champion or "none", "reason": reason})
         held = contest.hold(spark, challenger=chosen, champion=champion, experiment=experiment)
         if champion and held.measured and held.measured.same_clusters:
             return _unchanged(chosen, champion, why="it has the same clusters to the bit", dry_run=False)
