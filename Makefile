@@ -30,7 +30,7 @@ bench: $(VENV)/tools  ## measure side by side, write docs/benchmarks.md
 	python -m benchmarks
 
 soak: $(VENV)/tools  ## the long fault-injection runs
-	pytest -m soak tests/soak
+	pytest -m soak
 
 check: $(VENV)/tools  ## format, lint, types, import layers
 	ruff format --check .
