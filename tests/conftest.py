@@ -42,6 +42,8 @@ def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
+    mlflow.set_experiment(experiment_id="0")  # an earlier test's experiment is not in this store
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
     return tmp_path
 
 

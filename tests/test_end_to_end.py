@@ -34,7 +34,6 @@ def runs_named(name: str) -> list[Run]:
     return found
 
 
-@pytest.mark.soak
 def test_main_ends_with_a_champion_and_every_line_scored_once(spark, checkout):
     binaries = Path(sys.executable).parent
     done = subprocess.run(

@@ -318,7 +318,6 @@ def until_ready(process: "subprocess.Popen[str]") -> str:
     pytest.fail("".join(said))
 
 
-@pytest.mark.soak
 def test_of_two_promotions_at_once_one_wins_and_the_other_says_why_it_did_not(
     spark: SparkSession, store: Path
 ):
@@ -339,7 +338,6 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_why_it_did_not(
     ]
 
 
-@pytest.mark.soak
 @pytest.mark.real
 def test_retraining_on_the_real_data_keeps_the_numbers_of_matching_clusters(
     spark: SparkSession, workplace: Path, real_data: Path

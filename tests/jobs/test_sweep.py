@@ -98,7 +98,6 @@ def assert_same_sweep(unbroken: pd.DataFrame) -> None:
     assert one.data.tags["model_digest"] == killed.data.tags["model_digest"]
 
 
-@pytest.mark.soak
 def test_sweep_is_the_same_in_parallel(workplace, unbroken):
     done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[2]")
     assert done.returncode == 0, done.stderr
