@@ -57,7 +57,7 @@ class Clustering:
 
     def assign(self, rows: DataFrame) -> DataFrame:
         """Add `prediction`, the number of the nearest centre, to rows with `features`."""
-        return self.model.transform(rows)
+        return lloyd.transform(self.model, rows)
 
 
 def training_set(rows: DataFrame) -> TrainingSet:

@@ -5,10 +5,13 @@ the rows to, `org.apache.spark.mllib.clustering.KMeans`, takes a first model; th
 Why: docs/decisions/0002-seeding.md.
 """
 
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
 import numpy as np
 from pyspark.ml.clustering import KMeansModel
+from pyspark.mllib.linalg import DenseVector
+from pyspark.serializers import CPickleSerializer
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
@@ -16,17 +19,19 @@ from retail_clusters.core.seeding import Floats
 
 JavaObject = Any
 
+_SERDE: Final = "org.apache.spark.mllib.api.python.SerDe"
+
 
 def weighted_points(rows: DataFrame) -> JavaObject:
     """Give `features` and `weight` as a cached JVM RDD[(mllib.Vector, Double)], partitions as they are."""
-    jvm = _jvm(rows.sparkSession)
-    mllib = jvm.org.apache.spark.mllib
+    spark = rows.sparkSession
     pairs = rows.selectExpr(schema.FEATURES, f"cast({schema.WEIGHT} as double)")
-    no_columns = _gateway(rows.sparkSession).new_array(jvm.java.lang.String, 0)
-    vectors = mllib.util.MLUtils.convertVectorColumnsFromML(pairs._jdf, no_columns)
-    vector_type = mllib.linalg.VectorUDT()
-    udt_encoder = getattr(jvm, "org.apache.spark.sql.catalyst.encoders.AgnosticEncoders$UDTEncoder")
-    encoders = jvm.org.apache.spark.sql.Encoders
+    no_columns = _gateway(spark).new_array(_java("java.lang.String", spark), 0)
+    utilities = _java("org.apache.spark.mllib.util.MLUtils", spark)
+    vectors = utilities.convertVectorColumnsFromML(pairs._jdf, no_columns)
+    vector_type = _java("org.apache.spark.mllib.linalg.VectorUDT", spark)()
+    udt_encoder = _java("org.apache.spark.sql.catalyst.encoders.AgnosticEncoders$UDTEncoder", spark)
+    encoders = _java("org.apache.spark.sql.Encoders", spark)
     pair = encoders.tuple(udt_encoder(vector_type, vector_type.getClass()), encoders.scalaDouble())
     return getattr(vectors, "as")(pair).rdd().cache()
 
@@ -38,41 +43,43 @@ def iterate(
 
     Returns the centres, k x d, and how many iterations it took.
     """
-    jvm = _jvm(spark)
     algorithm = (
-        jvm.org.apache.spark.mllib.clustering.KMeans()
+        _java("org.apache.spark.mllib.clustering.KMeans", spark)()
         .setK(len(centres))
         .setMaxIterations(max_iterations)
         .setEpsilon(tolerance)
         .setInitialModel(_mllib_model(centres, spark=spark))
     )
-    model = algorithm.runWithWeight(points, False, jvm.scala.Option.empty())
-    return np.array([centre.toArray() for centre in model.clusterCenters()]), model.numIter()
+    model = algorithm.runWithWeight(points, False, _java("scala.Option", spark).empty())
+    pickled = _java(_SERDE, spark).dumps(model.clusterCenters())
+    vectors: list[DenseVector] = CPickleSerializer().loads(bytes(pickled))
+    return np.array([vector.toArray() for vector in vectors]), model.numIter()
 
 
 def kmeans_model(centres: Floats, *, spark: SparkSession) -> KMeansModel:
     """Make the Spark ML model whose cluster i has centre `centres[i]`."""
-    jvm = _jvm(spark)
-    uid = jvm.org.apache.spark.ml.util.Identifiable.randomUID("kmeans")
-    java = jvm.org.apache.spark.ml.clustering.KMeansModel(uid, _mllib_model(centres, spark=spark))
+    uid = f"kmeans_{uuid4().hex[:12]}"
+    java = _java("org.apache.spark.ml.clustering.KMeansModel", spark)(uid, _mllib_model(centres, spark=spark))
+    java = java.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
     model: KMeansModel = KMeansModel(java)._set(k=len(centres))
     return model.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
 
 
+def transform(model: KMeansModel, rows: DataFrame) -> DataFrame:
+    """Do what `model.transform` does, without sending its params again, some 50 calls to the JVM."""
+    return DataFrame(model._java_obj.transform(rows._jdf), rows.sparkSession)
+
+
 def _mllib_model(centres: Floats, *, spark: SparkSession) -> JavaObject:
-    jvm = _jvm(spark)
-    vectors = _gateway(spark).new_array(jvm.org.apache.spark.mllib.linalg.Vector, len(centres))
-    for row, centre in enumerate(centres.tolist()):
-        vectors[row] = jvm.org.apache.spark.mllib.linalg.Vectors.dense(centre[0], _seq(centre[1:], spark))
-    return jvm.org.apache.spark.mllib.clustering.KMeansModel(vectors)
+    """Send all centres in one call: one call for each number costs more than the fit."""
+    pickled = CPickleSerializer().dumps([DenseVector(centre) for centre in centres])
+    vectors = _java(_SERDE, spark).loads(bytearray(pickled))
+    return _java("org.apache.spark.mllib.clustering.KMeansModel", spark)(vectors)
 
 
-def _seq(numbers: list[float], spark: SparkSession) -> JavaObject:
-    return _jvm(spark).PythonUtils.toSeq(numbers)
-
-
-def _jvm(spark: SparkSession) -> JavaObject:
-    return spark.sparkContext._jvm
+def _java(name: str, spark: SparkSession) -> JavaObject:
+    """Find a JVM class by its full name in one call, where dots would take one each."""
+    return getattr(spark.sparkContext._jvm, name)
 
 
 def _gateway(spark: SparkSession) -> JavaObject:

@@ -75,19 +75,35 @@ def run(
 
     A batch is asked as a whole, evaluated in parallel, and told in the order in which it was asked. A
     batch that was cut short is asked again from the history before it, which gives the same candidates.
+    `on_batch` hears of a batch while the next one is under way, and of the last one before this returns.
     """
+    unheard: list[Progress] = []
+
+    def tell_user() -> None:
+        while unheard:
+            on_batch(unheard.pop(0))
+
+    reason = f"all {settings.trials} trials are done"
     while len(done := finished(study)) < settings.trials:
         if stop():
-            return "stopped by the user"
+            reason = "stopped by the user"
+            break
         start = len(done) - len(done) % settings.batch_size
         size = min(settings.batch_size, settings.trials - start)
         batch = search.next_batch(done[:start], settings=settings, size=size)
         pending = list(enumerate(batch, start=start))[len(done) - start :]
         if not pending:
-            return f"the space is exhausted: all {len(done)} pairs of K and seed are tried"
-        new = _evaluate_batch(study, pending, settings=settings, evaluate=evaluate, executor=executor)
-        on_batch(Progress(trials=[*done, *new], new=new))
-    return f"all {settings.trials} trials are done"
+            reason = f"the space is exhausted: all {len(done)} pairs of K and seed are tried"
+            break
+        under_way = [
+            (search.ask_for(study, pair, settings=settings), executor.submit(evaluate, number, pair))
+            for number, pair in pending
+        ]
+        tell_user()
+        new = [_finish(study, asked, future.result()) for asked, future in under_way]
+        unheard.append(Progress(trials=[*done, *new], new=new))
+    tell_user()
+    return reason
 
 
 def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
@@ -108,23 +124,10 @@ def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
     return max(usable, key=lambda t: (t.silhouette, -t.k, -t.seed))
 
 
-def _evaluate_batch(
-    study: optuna.Study,
-    pending: Sequence[tuple[int, Candidate]],
-    *,
-    settings: Sweep,
-    evaluate: Evaluate,
-    executor: Executor,
-) -> list[Trial]:
-    asked = [search.ask_for(study, pair, settings=settings) for _, pair in pending]
-    futures = [executor.submit(evaluate, number, pair) for number, pair in pending]
-    new = []
-    for trial_in_study, future in zip(asked, futures, strict=True):
-        trial = future.result()
-        trial_in_study.set_user_attr(_TRIAL, json.dumps(asdict(trial)))
-        search.tell(study, trial_in_study, trial)
-        new.append(trial)
-    return new
+def _finish(study: optuna.Study, asked: optuna.Trial, trial: Trial) -> Trial:
+    asked.set_user_attr(_TRIAL, json.dumps(asdict(trial)))
+    search.tell(study, asked, trial)
+    return trial
 
 
 def _retire_unfinished(study: optuna.Study) -> None:
