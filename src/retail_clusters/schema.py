@@ -41,8 +41,6 @@ TEST: Final = "test"
 SPLITS: Final = (TRAIN, VALIDATION, TEST)
 QUARANTINE: Final = "quarantine"
 
-DATE_FORMAT: Final = "yyyy-MM-dd HH:mm:ss"
-
 
 def _struct(**columns: DataType) -> StructType:
     return StructType([StructField(name, of) for name, of in columns.items()])

@@ -1,9 +1,18 @@
+import re
+from datetime import datetime
+
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.core import invoices
 from retail_clusters.core.invoices import WRONG_TYPE
+
+DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+CHARACTERS = st.sampled_from([*"0123456789-: TZ+.", "", "00", " 0"])
 
 GOOD = [
     ("536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,UK", "WHITE"),
@@ -21,8 +30,8 @@ BAD = [
     ("a,b,x,six,2010-12-01 08:26:00,2.55,1.0,UK", WRONG_TYPE[schema.QUANTITY]),
     ("a,b,x,1.5,2010-12-01 08:26:00,2.55,1.0,UK", WRONG_TYPE[schema.QUANTITY]),
     ("a,b,x,2147483648,2010-12-01 08:26:00,2.55,1.0,UK", WRONG_TYPE[schema.QUANTITY]),
-    ("a,b,x,6,2010-13-01 08:26:00,2.55,1.0,UK", WRONG_TYPE[schema.INVOICE_DATE]),
-    ("a,b,x,6,2010-12-01,2.55,1.0,UK", WRONG_TYPE[schema.INVOICE_DATE]),
+    ("a,b,x,6,2010-13-01 08:26:00,2.55,1.0,UK", invoices.NOT_A_DATE),
+    ("a,b,x,6,2010-12-01,2.55,1.0,UK", invoices.NOT_A_DATE),
     ('a,b,"x,y",6,2010-12-01 08:26:00,cheap,1.0,UK', WRONG_TYPE[schema.UNIT_PRICE]),
     ("a,b,x,6,2010-12-01 08:26:00,2.55,me,UK", WRONG_TYPE[schema.CUSTOMER_ID]),
     ("a,b,x,6,2010-12-01 08:26:00,2.55,1.0", invoices.MISSING_FIELD),
@@ -70,3 +79,24 @@ def test_text_that_is_not_utf8_is_quarantined_and_still_readable(spark: SparkSes
     assert row.reason == invoices.NOT_UTF8
     assert "\ufffd" in row.line
     assert not invoices.good(parsed).count()
+
+
+def a_date(text: str) -> bool:
+    try:
+        return bool(DATE.fullmatch(text)) and bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+@given(st.lists(st.tuples(st.datetimes(datetime(1900, 1, 1)), st.integers(1, 18), CHARACTERS), min_size=20))
+@settings(max_examples=5, deadline=None, phases=[Phase.generate])
+def test_a_date_is_a_date_and_a_time_in_full_and_nothing_else(spark, changes):
+    whole = [str(when.replace(microsecond=0)) for when, _, _ in changes]
+    texts = whole + [
+        text[:at] + new + text[at + 1 :] for text, (_, at, new) in zip(whole, changes, strict=True)
+    ]
+    lines = spark.createDataFrame(
+        [(f"a,b,x,6,{text},1,1,UK", "f") for text in texts], "line string, source_file string"
+    )
+    found = invoices.parse(lines).select(F.col(schema.INVOICE_DATE).cast("string")).collect()
+    assert [row[0] for row in found] == [text if a_date(text) else None for text in texts]

@@ -18,6 +18,7 @@ _INDEX: Final = "day_of_week_index"
 _ENCODED: Final = "day_of_week_encoded"
 _SCALED: Final = ("unit_price_scaled", "quantity_scaled")
 _NUMBERS: Final = (schema.UNIT_PRICE, schema.QUANTITY)
+_WEEKDAYS: Final = "'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'"
 
 
 def fill_stage() -> SQLTransformer:
@@ -26,7 +27,7 @@ def fill_stage() -> SQLTransformer:
         statement=(
             "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
             "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID, "
-            "date_format(InvoiceDate, 'EEEE') AS day_of_week FROM __THIS__"
+            f"element_at(array({_WEEKDAYS}), weekday(InvoiceDate) + 1) AS day_of_week FROM __THIS__"
         )
     )
 

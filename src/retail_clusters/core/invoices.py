@@ -16,7 +16,6 @@ _CSV_OPTIONS: Final = {
     "mode": "PERMISSIVE",
     "escape": '"',
     "maxColumns": str(LONGEST_LINE + 1),
-    "timestampFormat": schema.DATE_FORMAT,
     "columnNameOfCorruptRecord": _CORRUPT,
 }
 
@@ -25,9 +24,9 @@ NOT_UTF8: Final = "the text is not UTF-8"
 OPEN_QUOTE: Final = "a quote is left open"
 MISSING_FIELD: Final = "a field is missing"
 EXTRA_FIELD: Final = "a field is one too many"
+NOT_A_DATE: Final = "InvoiceDate is not a date and time such as 2010-12-01 08:26:00"
 WRONG_TYPE: Final = {
     schema.QUANTITY: "Quantity is not a whole number of 32 bits",
-    schema.INVOICE_DATE: "InvoiceDate is not a date and time such as 2010-12-01 08:26:00",
     schema.UNIT_PRICE: "UnitPrice is not a number",
     schema.CUSTOMER_ID: "CustomerID is not a number",
 }
@@ -36,6 +35,16 @@ NO_DATE: Final = "InvoiceDate is empty"
 NOT_FINITE: Final = "UnitPrice or CustomerID is not a finite number"
 
 _TEXTS: Final = StructType([StructField(name, StringType()) for name in schema.COLUMNS])
+#: The date stays text until its shape is checked: a check and a cast cost less than a date format does.
+_AS_READ: Final = StructType(
+    [
+        StructField(field.name, StringType()) if field.name == schema.INVOICE_DATE else field
+        for field in schema.INVOICE_LINE
+    ]
+)
+_DATE_TEXT: Final = "_date_text"
+_DATE_LENGTH: Final = len("2010-12-01 08:26:00")
+_DATE_SEPARATORS: Final = {5: "-", 8: "-", 11: " ", 14: ":", 17: ":"}
 # Possessive, as Java's other loops over groups recurse: a line of quotes would overflow the JVM's stack.
 _TEXT: Final = '[^"]*+(?:""[^"]*+)*+'
 _QUOTED: Final = f'"{_TEXT}(?:"|$)'
@@ -49,11 +58,13 @@ def parse(lines: DataFrame) -> DataFrame:
     A missing quantity, price or customer is good: the feature pipeline fills it with 0.
     """
     short = F.when(F.octet_length(schema.LINE) <= LONGEST_LINE, F.col(schema.LINE))
-    parsed = lines.withColumn("_fields", _from_csv(short, schema.INVOICE_LINE))
-    fields = [F.col("_fields")[name].alias(name) for name in (*schema.COLUMNS, _CORRUPT)]
-    return parsed.select(schema.LINE, schema.SOURCE_FILE, *fields).select(
-        *schema.COLUMNS, schema.LINE, schema.SOURCE_FILE, _reason().alias(schema.REASON)
-    )
+    read = lines.withColumn("_fields", _from_csv(short, _AS_READ))
+    fields = {name: F.col("_fields")[name] for name in (*schema.COLUMNS, _CORRUPT)}
+    text = fields[schema.INVOICE_DATE]
+    fields |= {_DATE_TEXT: text, schema.INVOICE_DATE: _date(text)}
+    return read.select(
+        schema.LINE, schema.SOURCE_FILE, *(column.alias(name) for name, column in fields.items())
+    ).select(*schema.COLUMNS, schema.LINE, schema.SOURCE_FILE, _reason().alias(schema.REASON))
 
 
 def good(parsed: DataFrame) -> DataFrame:
@@ -78,6 +89,18 @@ def _from_csv(line: Column, fields: StructType) -> Column:
     return F.from_csv(line, f"{columns}, `{_CORRUPT}` string", _CSV_OPTIONS)
 
 
+def _date(text: Column) -> Column:
+    """Cast yyyy-MM-dd HH:mm:ss. A cast alone takes other shapes too, such as a date without a time."""
+    shape = (F.octet_length(text) == _DATE_LENGTH) & _char(text, _DATE_LENGTH).between("0", "9")
+    for position, separator in _DATE_SEPARATORS.items():
+        shape &= _char(text, position) == separator
+    return F.when(shape, text.try_cast("timestamp"))
+
+
+def _char(text: Column, position: int) -> Column:
+    return F.substr(text, F.lit(position), F.lit(1))
+
+
 def _reason() -> Column:
     line = F.col(schema.LINE)
     return (
@@ -85,7 +108,8 @@ def _reason() -> Column:
         .when(~F.is_valid_utf8(line), NOT_UTF8)
         .when(F.col(_CORRUPT).isNotNull(), MALFORMED)
         .when(line.contains('"') & _last_field_open(), OPEN_QUOTE)
-        .when(F.col(schema.INVOICE_DATE).isNull(), NO_DATE)
+        .when(F.coalesce(F.col(_DATE_TEXT), F.lit("")) == "", NO_DATE)
+        .when(F.col(schema.INVOICE_DATE).isNull(), NOT_A_DATE)
         .when(_not_finite(schema.UNIT_PRICE) | _not_finite(schema.CUSTOMER_ID), NOT_FINITE)
     )
 
