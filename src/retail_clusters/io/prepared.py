@@ -11,6 +11,7 @@ from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
 
@@ -74,6 +75,6 @@ def store(table: PreparedTable, *, reduced: DataFrame, quarantine: DataFrame, ca
 
 def read_rows(spark: SparkSession, table: PreparedTable, *, cache: Path = CACHE) -> DataFrame:
     """Read the reduced rows of a prepared table."""
-    columns = [schema.SPLIT, *schema.WEIGHTED_ROW.names]
-    rows = spark.read.parquet(str((cache / table.folder / "rows").absolute()))
-    return rows.where(F.col(schema.SPLIT) != schema.QUARANTINE).select(*columns)
+    columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW])
+    rows = spark.read.schema(columns).parquet(str((cache / table.folder / "rows").absolute()))
+    return rows.where(F.col(schema.SPLIT) != schema.QUARANTINE)
