@@ -38,9 +38,9 @@ def stability_chart(stability: pd.DataFrame) -> Figure:
     low = stability["silhouette_median"] - stability["silhouette_min"]
     high = stability["silhouette_max"] - stability["silhouette_median"]
     axes.errorbar(
-        stability["k"],
-        stability["silhouette_median"],
-        yerr=[low, high],
+        stability["k"].to_list(),
+        stability["silhouette_median"].to_list(),
+        yerr=[low.to_list(), high.to_list()],
         fmt="o",
         color=_BLUE,
         capsize=3,
