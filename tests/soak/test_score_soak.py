@@ -70,7 +70,9 @@ def test_twenty_kills_while_the_real_files_drain_cost_and_double_no_line(
     assert not sum(row["line"] is not None for row in scorers.rows(place / "output", "quarantine", "line"))
     batches = Counter(batch_id for batch_id, _ in scorers.scored_by_batch(place / "output"))
     assert set(batches.values()) == {1}
-    (run,) = mlflow.search_runs(output_format="list", filter_string="run_name = 'score'")
+    (run,) = mlflow.search_runs(
+        search_all_experiments=True, output_format="list", filter_string="run_name = 'score'"
+    )
     counted = scorers.points(run.info.run_id, "rows_in")
     assert set(counted) == set(batches)
     assert sum(counted.values()) == LINES
