@@ -2,10 +2,11 @@
 
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,14 +38,23 @@ def session() -> Iterator[SparkSession]:
 def workbench(spark: SparkSession) -> Workbench:
     """Prepare the data and hold its rows ready."""
     experiment = Experiment()
-    prepared = ensure_prepared(spark, data=DATA, experiment=experiment)
+    with chatter_aside():
+        prepared = ensure_prepared(spark, data=DATA, experiment=experiment)
     return modelling.workbench(prepared, experiment=experiment)
 
 
-def take_turns(contestants: Mapping[str, Callable[[], Any]], *, times: int) -> dict[str, list[float]]:
-    """Run each once to warm up, then in turns: seconds of each run."""
+def chatter_aside() -> AbstractContextManager[Any]:
+    """Send what jobs say to stderr: stdout is the report."""
+    return redirect_stdout(sys.stderr)
+
+
+def take_turns(
+    contestants: Mapping[str, Callable[[], Any]], *, times: int, warm_ups: int = 1
+) -> dict[str, list[float]]:
+    """Run each until the JVM has compiled it, then in turns: seconds of each run."""
     for run in contestants.values():
-        run()
+        for _ in range(warm_ups):
+            run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(times):
         for name, run in contestants.items():

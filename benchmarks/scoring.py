@@ -69,14 +69,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=REAL if REAL.is_dir() else SAMPLE)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--files", type=int, nargs="+", default=[20, 100], help="files a trigger")
+    parser.add_argument("--files", type=int, nargs="+", default=[20, 100, 305], help="files a trigger")
     arguments = parser.parse_args()
     source = arguments.data.absolute()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         tracking.connect(experiment="benchmark")
         with spark_session("benchmark") as spark:
-            version = _champion(spark, source)
+            with contextlib.redirect_stdout(sys.stderr):
+                version = _champion(spark, source)
             contestants: dict[str, Callable[[], int]] = {
                 "batch job": lambda: batch_job(spark, source, version)
             } | {
@@ -85,7 +86,7 @@ def main() -> None:
             }
             _print(_take_turns(contestants, arguments.repetitions), source)
             pauses = sorted(timed(lambda: int(serve(spark, version).version))[0] for _ in range(5))
-            print("| swap: load and check a version | seconds |")
+            print("\n| swap: load and check a version | seconds |")
             print("|---|---|")
             print(f"| median of 5 | {statistics.median(pauses):.2f} |")
 

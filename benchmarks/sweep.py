@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyspark import inheritable_thread_target
 
-from benchmarks.common import DATA, session, workbench
+from benchmarks.common import DATA, chatter_aside, session, workbench
 from retail_clusters.core import sweep as study_of
 from retail_clusters.core.search import Trial
 from retail_clusters.io import tracking
@@ -21,7 +21,8 @@ def main() -> None:
     """Take turns: the sweep, then the same candidates without Optuna and MLflow; the first turn warms up."""
     with session() as spark:
         bench = workbench(spark)
-        turns = [one_turn(bench, f"turn-{turn}") for turn in range(3)]
+        with chatter_aside():
+            turns = [one_turn(bench, f"turn-{turn}") for turn in range(3)]
     count = len(turns[0].trials)
     whole = statistics.median(turn.whole for turn in turns[1:])
     alone = statistics.median(turn.alone for turn in turns[1:])

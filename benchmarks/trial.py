@@ -74,7 +74,7 @@ def main() -> None:
             "the notebook with features cached": lambda: notebook_trial(*cached),
             "the notebook as written": lambda: notebook_trial(train, test),
         }
-        seconds = take_turns(quick, times=7) | take_turns(slow, times=3)
+        seconds = take_turns(quick, times=7, warm_ups=5) | take_turns(slow, times=3)
         seconds["this project, a trial of 16 in 4 threads"] = parallel(bench)
         print_table(f"K={K}, {len(lines):,} training lines", seconds, base="this project, one trial")
         ratios(seconds)

@@ -34,6 +34,7 @@ def runs_named(name: str) -> list[Run]:
     return found
 
 
+@pytest.mark.soak  # .ci/run does the same with `make run`
 def test_main_ends_with_a_champion_and_every_line_scored_once(spark, checkout):
     binaries = Path(sys.executable).parent
     done = subprocess.run(

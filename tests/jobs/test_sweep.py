@@ -80,10 +80,10 @@ def unbroken(workplace) -> pd.DataFrame:
     return table("one")
 
 
-def kill_and_resume(workplace: Path, moments: tuple[int, ...]) -> None:
+def kill_and_resume(settings: Path, moments: tuple[int, ...]) -> None:
     for moment in moments:
-        kill_when(processes.start(*arguments(experiment(workplace), "killed")), moment, "killed")
-    done = processes.run(*arguments(experiment(workplace), "killed"))
+        kill_when(processes.start(*arguments(settings, "killed")), moment, "killed")
+    done = processes.run(*arguments(settings, "killed"))
     assert done.returncode == 0, done.stderr
 
 
@@ -98,19 +98,22 @@ def assert_same_sweep(unbroken: pd.DataFrame) -> None:
     assert one.data.tags["model_digest"] == killed.data.tags["model_digest"]
 
 
-def test_sweep_is_the_same_in_parallel(workplace, unbroken):
-    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[2]")
-    assert done.returncode == 0, done.stderr
-    pd.testing.assert_frame_equal(table("four"), unbroken)
-
-    kill_and_resume(workplace, (8,))
+def test_sweep_killed_and_resumed_in_four_threads_is_the_unbroken_one_in_one_thread(workplace, unbroken):
+    kill_and_resume(experiment(workplace, threads=4), (8,))
     assert_same_sweep(unbroken)
 
 
 @pytest.mark.soak
 def test_sweep_killed_at_five_moments_ends_like_an_unbroken_one(workplace, unbroken):
-    kill_and_resume(workplace, (0, 3, 8, 14, 21))
+    kill_and_resume(experiment(workplace), (0, 3, 8, 14, 21))
     assert_same_sweep(unbroken)
+
+
+@pytest.mark.soak
+def test_sweep_in_four_threads_on_two_cores_is_that_in_one_thread_on_one_core(workplace, unbroken):
+    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[2]")
+    assert done.returncode == 0, done.stderr
+    pd.testing.assert_frame_equal(table("four"), unbroken)
 
 
 def swept(spark: SparkSession, settings: Path, study: str) -> None:

@@ -19,6 +19,7 @@ from retail_clusters.core.seeding import Floats
 
 JavaObject = Any
 
+_PICKLE: Final[Any] = CPickleSerializer()
 _SERDE: Final = "org.apache.spark.mllib.api.python.SerDe"
 
 
@@ -52,7 +53,7 @@ def iterate(
     )
     model = algorithm.runWithWeight(points, False, _java("scala.Option", spark).empty())
     pickled = _java(_SERDE, spark).dumps(model.clusterCenters())
-    vectors: list[DenseVector] = CPickleSerializer().loads(bytes(pickled))
+    vectors: list[DenseVector] = _PICKLE.loads(bytes(pickled))
     return np.array([vector.toArray() for vector in vectors]), model.numIter()
 
 
@@ -67,12 +68,13 @@ def kmeans_model(centres: Floats, *, spark: SparkSession) -> KMeansModel:
 
 def transform(model: KMeansModel, rows: DataFrame) -> DataFrame:
     """Do what `model.transform` does, without sending its params again, some 50 calls to the JVM."""
-    return DataFrame(model._java_obj.transform(rows._jdf), rows.sparkSession)
+    java: JavaObject = model._java_obj
+    return DataFrame(java.transform(rows._jdf), rows.sparkSession)
 
 
 def _mllib_model(centres: Floats, *, spark: SparkSession) -> JavaObject:
     """Send all centres in one call: one call for each number costs more than the fit."""
-    pickled = CPickleSerializer().dumps([DenseVector(centre) for centre in centres])
+    pickled = _PICKLE.dumps([DenseVector(centre) for centre in centres])
     vectors = _java(_SERDE, spark).loads(bytearray(pickled))
     return _java("org.apache.spark.mllib.clustering.KMeansModel", spark)(vectors)
 
