@@ -20,8 +20,8 @@ from retail_clusters.core.purchases import Parity
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.io import datasets, line_stream, purchases_charts
 from retail_clusters.jobs.purchases import check, run
+from retail_clusters.jobs.purchases_live import QUERY_NAME, TOP_SQL, start_live
 from retail_clusters.jobs.purchases_report import Request, report_parity
-from retail_clusters.jobs.purchases_stream import QUERY_NAME, TOP_SQL, start_live
 from retail_clusters.settings import Purchases
 
 BATCH = Request(

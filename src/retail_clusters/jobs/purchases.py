@@ -11,8 +11,9 @@ from retail_clusters.core import purchases as core
 from retail_clusters.errors import InputError
 from retail_clusters.io import datasets, purchases_sink, tracking
 from retail_clusters.io.session import spark_session
+from retail_clusters.jobs.purchases_append import append
+from retail_clusters.jobs.purchases_live import live
 from retail_clusters.jobs.purchases_report import Mode, Request, Sink, report, summed
-from retail_clusters.jobs.purchases_stream import append, live
 from retail_clusters.settings import Purchases
 
 
