@@ -32,7 +32,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working folder with a tracking store of its own."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -44,7 +44,12 @@ def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
     mlflow.set_registry_uri(uri)
     mlflow.set_experiment(experiment_id="0")  # an earlier test's experiment is not in this store
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
-    return tmp_path
+    yield tmp_path
+    left_open = []
+    while run := mlflow.active_run():
+        left_open.append(run.info.run_name)
+        mlflow.end_run()
+    assert not left_open, f"runs were left open: {left_open}"
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from retail_clusters import schema
 from retail_clusters.core.purchases import Parity
 from retail_clusters.errors import DifferenceFoundError, InputError
-from retail_clusters.io import datasets, line_stream, purchases_charts
+from retail_clusters.io import datasets, line_stream, purchases_charts, tracking
 from retail_clusters.jobs.purchases import check, run
 from retail_clusters.jobs.purchases_live import QUERY_NAME, TOP_SQL, start_live
 from retail_clusters.jobs.purchases_report import Request, report_parity
@@ -216,7 +216,8 @@ def test_live_table_is_queried_by_sql_as_in_the_notebook(spark: SparkSession, wo
 
 
 def test_a_difference_is_logged_and_raised(workplace: Path):
-    with pytest.raises(DifferenceFoundError, match="1 of 7 customer-days differ") as raised:
+    different = pytest.raises(DifferenceFoundError, match="1 of 7 customer-days differ")
+    with different as raised, tracking.run("purchases"):
         report_parity(Parity(customer_days=7, differing=1, examples=[]), summary="of two files")
     assert raised.value.exit_code == 4
     assert metrics()["parity_differing"] == 1
