@@ -2,14 +2,23 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.io.session import spark_session
+
+if not hasattr(sys.modules["__main__"], "__file__"):
+    # In a worker of pytest-xdist. Without a main file PySpark believes that its doctests run, and exits.
+    sys.modules["__main__"].__file__ = pytest.__file__
+
+hypothesis.settings.register_profile("without a clock", deadline=None)
+hypothesis.settings.load_profile("without a clock")
 
 PROJECT = Path(__file__).parents[1]
 SAMPLE = PROJECT / "data" / "sample" / "by-day"

@@ -59,7 +59,7 @@ def test_log_scaling_keeps_the_sign(spark):
     assert found[2, :2].tolist() == [0, 0]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(st.integers(-999, 999).map(lambda cents: cents / 100), st.integers(-50, 50)),

@@ -89,7 +89,7 @@ def a_date(text: str) -> bool:
 
 
 @given(st.lists(st.tuples(st.datetimes(datetime(1900, 1, 1)), st.integers(1, 18), CHARACTERS), min_size=20))
-@settings(max_examples=5, deadline=None, phases=[Phase.generate])
+@settings(max_examples=5, phases=[Phase.generate])
 def test_a_date_is_a_date_and_a_time_in_full_and_nothing_else(spark, changes):
     whole = [str(when.replace(microsecond=0)) for when, _, _ in changes]
     texts = whole + [

@@ -105,7 +105,7 @@ matrices = st.integers(1, 6).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(matrices, st.randoms(use_true_random=False))
 def test_numbers_differ_and_matched_clusters_keep_almost_all_lines(lines, random):
     matrix = np.array(lines)

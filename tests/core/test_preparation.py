@@ -39,7 +39,7 @@ def test_lines_are_split_by_date_and_weighted(spark):
     )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.randoms(use_true_random=False), partitions=st.integers(1, 4))
 def test_digest_does_not_depend_on_order_or_partitions(spark, order: random.Random, partitions):
     shuffled = order.sample(LINES, len(LINES))

@@ -46,7 +46,7 @@ def swept(storage: str, *, settings: Sweep = SMALL, threads: int = 1, stop=lambd
     return study, sweep.finished(study), reason
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     k_max=st.integers(2, 8),
     seeds=st.integers(1, 3),

@@ -67,7 +67,7 @@ def test_invoice_lines_refuses_the_impossible(day: date, lines: int, seed: int, 
         synthetic.invoice_lines(day, lines=lines, seed=seed)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(any_day, st.integers(1, 400), any_seed)
 def test_invoice_lines_has_the_form_of_the_data(day: date, lines: int, seed: int):
     frame = synthetic.invoice_lines(day, lines=lines, seed=seed)
@@ -82,7 +82,7 @@ def test_invoice_lines_has_the_form_of_the_data(day: date, lines: int, seed: int
     assert (frame.CustomerID.dropna() % 1 == 0).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(any_day, any_seed)
 def test_an_invoice_has_one_customer_one_country_and_one_time(day: date, seed: int):
     frame = synthetic.invoice_lines(day, lines=300, seed=seed)
@@ -91,7 +91,7 @@ def test_an_invoice_has_one_customer_one_country_and_one_time(day: date, seed: i
     assert (kinds == 1).all(axis=None)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(any_day, any_seed)
 def test_cancellations_are_the_negative_lines_with_a_description(day: date, seed: int):
     frame = synthetic.invoice_lines(day, lines=300, seed=seed)
@@ -101,7 +101,7 @@ def test_cancellations_are_the_negative_lines_with_a_description(day: date, seed
     assert frame[~cancelled & (frame.Quantity < 0)].Description.isna().all()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(any_day, st.integers(1, 300), any_seed)
 def test_a_day_depends_on_its_arguments_alone(day: date, lines: int, seed: int):
     first = synthetic.invoice_lines(day, lines=lines, seed=seed)

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from pyspark.sql import SparkSession
 
+from retail_clusters.io import tracking
+from retail_clusters.jobs.train import train
+from retail_clusters.settings import Experiment
 from tests import processes
 from tests.conftest import PROJECT
 
@@ -14,12 +18,22 @@ DIGESTS = ("data_digest", "model_digest", "labels_digest")
 FIGURES = ("validation_silhouette", "test_silhouette", "holdout_silhouette", "train_cost")
 
 
-def trained(data: Path, **environment: str) -> dict[str, object]:
+def trained_elsewhere(data: Path, **environment: str) -> dict[str, object]:
     experiment = PROJECT / "experiments" / "default.yaml"
     done = processes.run(
         *("train", "--data", data, "--experiment", experiment, "--k", "20", "--seed", "1"), **environment
     )
     assert done.returncode == 0, done.stderr
+    return last_training()
+
+
+def trained_here(spark: SparkSession, data: Path) -> dict[str, object]:
+    tracking.connect(experiment="here")
+    train(spark, data=str(data), experiment=Experiment(k=20, seed=1))
+    return last_training()
+
+
+def last_training() -> dict[str, object]:
     run = mlflow.search_runs(
         search_all_experiments=True, output_format="list", filter_string="attributes.run_name = 'train'"
     )[0]
@@ -48,9 +62,10 @@ def as_gzip(files: list[Path], folder: Path) -> Path:
 
 
 @pytest.mark.real
-def test_real_data_gives_the_same_bits_on_any_cores_and_in_any_layout(real_data, workplace, tmp_path):
+def test_real_data_gives_the_same_bits_on_any_cores_and_in_any_layout(spark, real_data, workplace, tmp_path):
     files = sorted(real_data.glob("*.csv"))
-    one = trained(real_data, SPARK_MASTER="local[1]")
-    two = trained(as_seven_files(files, tmp_path / "seven"), SPARK_MASTER="local[2]")
-    four = trained(as_gzip(files, tmp_path / "gzip"), SPARK_MASTER="local[4]")
+    assert spark.sparkContext.master == "local[2]"
+    one = trained_elsewhere(real_data, SPARK_MASTER="local[1]")
+    two = trained_here(spark, as_seven_files(files, tmp_path / "seven"))
+    four = trained_elsewhere(as_gzip(files, tmp_path / "gzip"), SPARK_MASTER="local[4]")
     assert one == two == four

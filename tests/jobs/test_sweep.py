@@ -74,16 +74,17 @@ def kill_when(process: "subprocess.Popen[str]", reached: int, study: str) -> Non
 
 
 @pytest.fixture
-def unbroken(workplace) -> pd.DataFrame:
-    done = processes.run(*arguments(experiment(workplace, threads=1), "one"), SPARK_MASTER="local[1]")
-    assert done.returncode == 0, done.stderr
+def unbroken(spark, workplace) -> pd.DataFrame:
+    """In one thread, in the session of the tests, which has two cores."""
+    swept(spark, experiment(workplace, threads=1), "one")
     return table("one")
 
 
 def kill_and_resume(settings: Path, moments: tuple[int, ...]) -> None:
+    """In processes with one core."""
     for moment in moments:
-        kill_when(processes.start(*arguments(settings, "killed")), moment, "killed")
-    done = processes.run(*arguments(settings, "killed"))
+        kill_when(processes.start(*arguments(settings, "killed"), SPARK_MASTER="local[1]"), moment, "killed")
+    done = processes.run(*arguments(settings, "killed"), SPARK_MASTER="local[1]")
     assert done.returncode == 0, done.stderr
 
 
@@ -98,7 +99,9 @@ def assert_same_sweep(unbroken: pd.DataFrame) -> None:
     assert one.data.tags["model_digest"] == killed.data.tags["model_digest"]
 
 
-def test_sweep_killed_and_resumed_in_four_threads_is_the_unbroken_one_in_one_thread(workplace, unbroken):
+def test_sweep_killed_and_resumed_in_four_threads_on_one_core_is_the_unbroken_one_in_one_thread_on_two(
+    workplace, unbroken
+):
     kill_and_resume(experiment(workplace, threads=4), (8,))
     assert_same_sweep(unbroken)
 
@@ -110,8 +113,8 @@ def test_sweep_killed_at_five_moments_ends_like_an_unbroken_one(workplace, unbro
 
 
 @pytest.mark.soak
-def test_sweep_in_four_threads_on_two_cores_is_that_in_one_thread_on_one_core(workplace, unbroken):
-    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[2]")
+def test_sweep_in_four_threads_on_one_core_is_that_in_one_thread_on_two_cores(workplace, unbroken):
+    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[1]")
     assert done.returncode == 0, done.stderr
     pd.testing.assert_frame_equal(table("four"), unbroken)
 

@@ -19,7 +19,7 @@ def weighted_kmeans_plus_plus(values: Floats, weights: Floats, *, k: int, seed: 
         values: n x d distinct vectors, at least k of them.
         weights: how many lines each stands for, n positive numbers.
         k: how many centres.
-        seed: of the draws.
+        seed: of the draws, together with k: the same seed is another start for another k.
 
     Returns:
         k x d centres, each a row of `values`.
@@ -27,7 +27,7 @@ def weighted_kmeans_plus_plus(values: Floats, weights: Floats, *, k: int, seed: 
     Source: Arthur and Vassilvitskii, "k-means++: The Advantages of Careful Seeding", SODA 2007, with the
     greedy draws of section 5. Spark's own k-means|| ignores the weights when it picks centres.
     """
-    draws = np.random.default_rng(seed)
+    draws = np.random.default_rng([seed, k])
     candidates = 2 + int(np.log(k))
     chosen = [_draw(weights, draws.random(1))[0]]
     nearest = _squared_distances(values, values[chosen[0]])
