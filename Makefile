@@ -21,7 +21,7 @@ run: $(VENV)/runtime  ## prepare, sweep, register, promote and score DATA (defau
 	mlflow run . --env-manager local --experiment-name $(basename $(notdir $(EXPERIMENT))) -P data=$(DATA) -P experiment=$(EXPERIMENT)
 
 test: $(VENV)/tools  ## every test; those on the real data where it is present
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 ui: $(VENV)/runtime  ## the MLflow UI on the project's store, at http://127.0.0.1:5000
 	mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1
