@@ -79,3 +79,25 @@ def test_effective_clusters_lies_between_one_and_the_populated_clusters(sizes):
 def test_effective_clusters_of_even_clusters_is_their_number():
     measured = quality.Quality(silhouette=0.0, cost=0.0, sizes=(5, 5, 5, 5))
     assert math.isclose(measured.effective_clusters, 4)
+
+
+def test_measures_of_one_partition_are_those_of_workers_to_the_last_bit(spark, monkeypatch):
+    rng = np.random.default_rng(4)
+    points = [(rng.normal(size=2).tolist(), int(rng.integers(1, 5))) for _ in range(300)]
+    rows = weighted(spark, points).cache()
+    clustering = clustering_of(spark, [[0.0, 0.0], [1.0, 1.0], [-1.0, 0.5]])
+    here = quality.measure(rows, clustering=clustering)
+    monkeypatch.setattr(quality, "_is_small", lambda _: False)
+    assert quality.measure(rows, clustering=clustering) == here
+    rows.unpersist()
+
+
+def test_rows_of_many_partitions_measure_the_same(spark):
+    points = [([float(step % 7), float(step % 3)], 1 + step % 2) for step in range(60)]
+    one = weighted(spark, points)
+    many = spark.createDataFrame(points, "values array<double>, weight long").repartition(3)
+    many = many.withColumn("features", array_to_vector("values"))
+    clustering = clustering_of(spark, [[0.0, 0.0], [6.0, 1.0], [3.0, 2.0]])
+    ours, theirs = (quality.measure(rows, clustering=clustering) for rows in (one, many))
+    assert ours.sizes == theirs.sizes
+    assert ours.silhouette == pytest.approx(theirs.silhouette, abs=1e-12)

@@ -9,6 +9,7 @@ from retail_clusters.core import search, sweep
 from retail_clusters.core.search import Trial
 from retail_clusters.errors import InputError, NoUsableClusteringError
 from retail_clusters.settings import Sweep
+from tests import databases
 
 SMALL = Sweep(k_min=2, k_max=9, seeds=3, trials=14, batch_size=4)
 
@@ -82,8 +83,19 @@ def test_trials_are_the_same_with_one_thread_and_with_four():
 
 @pytest.mark.parametrize("told", range(0, 14, 3))
 def test_sweep_broken_off_anywhere_ends_like_an_unbroken_one(tmp_path, told):
+    assert_goes_on(f"sqlite:///{tmp_path / 'study.db'}", told)
+
+
+def test_sweep_on_postgresql_broken_off_ends_like_an_unbroken_one():
+    binaries = databases.programs()
+    if binaries is None:
+        pytest.skip("there is no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
+    with databases.postgresql(binaries) as storage:
+        assert_goes_on(storage, told=6)
+
+
+def assert_goes_on(storage: str, told: int) -> None:
     _, unbroken, _ = swept("sqlite:///:memory:")
-    storage = f"sqlite:///{tmp_path / 'study.db'}"
     study = sweep.open_study(name="s", storage=storage, identity={"data_digest": "d"})
     calls = iter(range(told + 1))
 

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.io import tracking
 from retail_clusters.jobs.train import train
+from retail_clusters.jobs.verify import verify
 from retail_clusters.settings import Experiment
 from tests import processes
 from tests.conftest import PROJECT
@@ -33,10 +34,14 @@ def trained_here(spark: SparkSession, data: Path) -> dict[str, object]:
     return last_training()
 
 
-def last_training() -> dict[str, object]:
-    run = mlflow.search_runs(
+def last_run() -> mlflow.entities.Run:
+    return mlflow.search_runs(
         search_all_experiments=True, output_format="list", filter_string="attributes.run_name = 'train'"
     )[0]
+
+
+def last_training() -> dict[str, object]:
+    run = last_run()
     return {name: run.data.tags[name] for name in DIGESTS} | {
         name: run.data.metrics[name] for name in FIGURES
     }
@@ -66,6 +71,7 @@ def test_real_data_gives_the_same_bits_on_any_cores_and_in_any_layout(spark, rea
     files = sorted(real_data.glob("*.csv"))
     assert spark.sparkContext.master == "local[2]"
     one = trained_elsewhere(real_data, SPARK_MASTER="local[1]")
+    verify(spark, run_id=last_run().info.run_id)
     two = trained_here(spark, as_seven_files(files, tmp_path / "seven"))
     four = trained_elsewhere(as_gzip(files, tmp_path / "gzip"), SPARK_MASTER="local[4]")
     assert one == two == four

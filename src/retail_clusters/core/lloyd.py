@@ -57,13 +57,13 @@ def iterate(
     return np.array([vector.toArray() for vector in vectors]), model.numIter()
 
 
-def kmeans_model(centres: Floats, *, spark: SparkSession) -> KMeansModel:
-    """Make the Spark ML model whose cluster i has centre `centres[i]`."""
+def kmeans_model(centres: Floats, *, spark: SparkSession, output: str = schema.PREDICTION) -> KMeansModel:
+    """Make the Spark ML model whose cluster i has centre `centres[i]`, and whose result is in `output`."""
     uid = f"kmeans_{uuid4().hex[:12]}"
     java = _java("org.apache.spark.ml.clustering.KMeansModel", spark)(uid, _mllib_model(centres, spark=spark))
-    java = java.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
+    java = java.setFeaturesCol(schema.FEATURES).setPredictionCol(output)
     model: KMeansModel = KMeansModel(java)._set(k=len(centres))
-    return model.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
+    return model.setFeaturesCol(schema.FEATURES).setPredictionCol(output)
 
 
 def transform(model: KMeansModel, rows: DataFrame) -> DataFrame:

@@ -99,7 +99,12 @@ def _assign(rows: DataFrame, clustering: Clustering) -> _Assigned:
     same: both ways run the same sums over the same pieces.
     """
     assigned = clustering.assign(rows).select(VALUES, schema.WEIGHT, schema.PREDICTION)
-    return assigned.toArrow() if rows.rdd.getNumPartitions() == 1 else assigned
+    return assigned.toArrow() if _is_small(rows) else assigned
+
+
+def _is_small(rows: DataFrame) -> bool:
+    """Tell whether rows in canonical layout are at most a million, and so in one partition."""
+    return rows.rdd.getNumPartitions() == 1
 
 
 def _moments(assigned: _Assigned, *, centres: Floats) -> _Moments:

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
+from retail_clusters.core import lloyd
 from retail_clusters.core.agreement import adjusted_rand_index, contingency
-from retail_clusters.core.lloyd import kmeans_model
 from retail_clusters.core.search import Trial
 
 
@@ -53,8 +53,9 @@ def _labels(
         return {}, np.empty(0)
     rows = validation.select(schema.FEATURES, schema.WEIGHT)
     for trial in trials:
-        model = kmeans_model(np.array(trial.centres), spark=validation.sparkSession)
-        rows = model.setPredictionCol(f"label_{trial.number}").transform(rows)
+        name = f"label_{trial.number}"
+        model = lloyd.kmeans_model(np.array(trial.centres), spark=validation.sparkSession, output=name)
+        rows = lloyd.transform(model, rows)
     table = rows.select(
         F.col(schema.WEIGHT).cast("double"), *(f"label_{trial.number}" for trial in trials)
     ).toArrow()

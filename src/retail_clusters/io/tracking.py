@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import mlflow
 import pandas as pd
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
@@ -176,17 +177,20 @@ def write_child(
     client = MlflowClient()
     now = int(time.time() * 1000)
     if run_id is None:
-        experiment = client.get_run(parent_id).info.experiment_id
         nested = {MLFLOW_PARENT_RUN_ID: parent_id} | dict(tags)
-        run_id = client.create_run(experiment, run_name=name, tags=nested).info.run_id
+        run_id = client.create_run(_experiment_of(parent_id), run_name=name, tags=nested).info.run_id
     client.log_batch(
         run_id,
         metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
         params=[Param(key, value) for key, value in params.items()],
-        tags=[RunTag(key, value) for key, value in tags.items()],
     )
     client.set_terminated(run_id)
     return run_id
+
+
+@lru_cache(maxsize=1)
+def _experiment_of(run_id: str) -> str:
+    return str(MlflowClient().get_run(run_id).info.experiment_id)
 
 
 def lasting_run(name: str, *, run_id: str | None, params: Mapping[str, str]) -> str:
