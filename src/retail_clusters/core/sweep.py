@@ -7,7 +7,7 @@ values, depend on the settings and on `evaluate` alone, not on threads, cores or
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -95,12 +95,10 @@ def run(
         if not pending:
             reason = f"the space is exhausted: all {len(done)} pairs of K and seed are tried"
             break
-        under_way = [
-            (search.ask_for(study, pair, settings=settings), executor.submit(evaluate, number, pair))
-            for number, pair in pending
-        ]
+        under_way = [executor.submit(evaluate, number, pair) for number, pair in pending]
+        asked = [search.ask_for(study, pair, settings=settings) for _, pair in pending]
         tell_user()
-        new = [_finish(study, asked, future.result()) for asked, future in under_way]
+        new = [_finish(study, *one) for one in zip(asked, map(Future.result, under_way), strict=True)]
         unheard.append(Progress(trials=[*done, *new], new=new))
     tell_user()
     return reason
