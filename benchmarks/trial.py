@@ -121,9 +121,8 @@ def profile(bench: Workbench) -> None:
             tolerance=settings.tolerance,
         ),
         "model from centres": lambda: lloyd.kmeans_model(fitted.centres, spark=spark),
-        "training cost, one pass": lambda: quality.cost(training.rows, clustering=fitted),
-        "validation sizes and silhouette, two passes": lambda: quality.measure(
-            bench.validation, clustering=fitted
+        "assigning rows, training cost, validation sizes and silhouette": lambda: quality.evaluate(
+            bench.evaluation, clustering=fitted
         ),
     }
     seconds = take_turns(parts, times=7)

@@ -87,8 +87,14 @@ def test_measures_of_one_partition_are_those_of_workers_to_the_last_bit(spark, m
     rows = weighted(spark, points).cache()
     clustering = clustering_of(spark, [[0.0, 0.0], [1.0, 1.0], [-1.0, 0.5]])
     here = quality.measure(rows, clustering=clustering)
+    others = weighted(spark, points[:90]).cache()
+    small = quality.evaluate(quality.evaluation_rows(validation=rows, train=others), clustering=clustering)
     monkeypatch.setattr(quality, "_is_small", lambda _: False)
     assert quality.measure(rows, clustering=clustering) == here
+    apart = quality.evaluation_rows(validation=rows, train=others)
+    assert quality.evaluate(apart, clustering=clustering) == small
+    assert small == (here, quality.cost(others, clustering=clustering))
+    others.unpersist()
     rows.unpersist()
 
 

@@ -24,7 +24,11 @@ _SERDE: Final = "org.apache.spark.mllib.api.python.SerDe"
 
 
 def weighted_points(rows: DataFrame) -> JavaObject:
-    """Give `features` and `weight` as a cached JVM RDD[(mllib.Vector, Double)], partitions as they are."""
+    """Give `features` and `weight` as a cached JVM RDD[(mllib.Vector, Double)], partitions as they are.
+
+    A local checkpoint cuts it off from the query that made it, which Spark would send along with every
+    task of every iteration.
+    """
     spark = rows.sparkSession
     pairs = rows.selectExpr(schema.FEATURES, f"cast({schema.WEIGHT} as double)")
     no_columns = _gateway(spark).new_array(_java("java.lang.String", spark), 0)
@@ -34,7 +38,9 @@ def weighted_points(rows: DataFrame) -> JavaObject:
     udt_encoder = _java("org.apache.spark.sql.catalyst.encoders.AgnosticEncoders$UDTEncoder", spark)
     encoders = _java("org.apache.spark.sql.Encoders", spark)
     pair = encoders.tuple(udt_encoder(vector_type, vector_type.getClass()), encoders.scalaDouble())
-    return getattr(vectors, "as")(pair).rdd().cache()
+    points = getattr(vectors, "as")(pair).rdd().localCheckpoint()
+    points.count()
+    return points
 
 
 def iterate(

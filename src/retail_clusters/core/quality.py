@@ -7,8 +7,10 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.core.clustering import Clustering
@@ -17,6 +19,9 @@ from retail_clusters.core.seeding import Floats
 
 #: Rows that one step of a pass holds as a matrix of rows x clusters.
 _CHUNK: Final = 16_384
+
+_ASSIGNED: Final = (VALUES, schema.WEIGHT, schema.PREDICTION)
+_IS_TRAIN: Final = "is_train"
 
 _Chunk = tuple[Floats, Floats, NDArray[np.intp]]
 _Assigned: TypeAlias = DataFrame | pa.Table
@@ -53,12 +58,44 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class EvaluationRows:
+    """Cached weighted feature rows that every fit is measured on.
+
+    `together` holds both where each is one partition: one Spark job then assigns them, not two.
+    """
+
+    validation: DataFrame
+    train: DataFrame
+    together: DataFrame | None
+
+
+@dataclass(frozen=True)
 class _Moments:
     """Per cluster: lines, sum of offsets from the centre (K x d), sum of squared distances to it."""
 
     lines: Floats
     offsets: Floats
     squares: Floats
+
+
+def evaluation_rows(*, validation: DataFrame, train: DataFrame) -> EvaluationRows:
+    """Hold the rows ready that `evaluate` measures on."""
+    columns = (schema.FEATURES, VALUES, schema.WEIGHT)
+    marked = [rows.select(*columns, F.lit(rows is train).alias(_IS_TRAIN)) for rows in (validation, train)]
+    small = _is_small(validation) and _is_small(train)
+    together = marked[0].union(marked[1]) if small else None
+    return EvaluationRows(validation=validation, train=train, together=together)
+
+
+def evaluate(rows: EvaluationRows, *, clustering: Clustering) -> tuple[Quality, float]:
+    """Measure a clustering on validation rows, and give its cost (WSSSE) on training rows."""
+    if rows.together is None:
+        return measure(rows.validation, clustering=clustering), cost(rows.train, clustering=clustering)
+    assigned = clustering.assign(rows.together).select(*_ASSIGNED, _IS_TRAIN).toArrow()
+    validation, train = (
+        assigned.filter(pc.equal(assigned[_IS_TRAIN], is_train)) for is_train in (False, True)
+    )
+    return _measure(validation, clustering), _cost(train, clustering)
 
 
 def measure(rows: DataFrame, *, clustering: Clustering) -> Quality:
@@ -78,7 +115,15 @@ def measure(rows: DataFrame, *, clustering: Clustering) -> Quality:
 
     Source: Rousseeuw 1987, in the form of org.apache.spark.ml.evaluation.SquaredEuclideanSilhouette.
     """
-    assigned = _assign(rows, clustering)
+    return _measure(_assign(rows, clustering), clustering)
+
+
+def cost(rows: DataFrame, *, clustering: Clustering) -> float:
+    """Sum the squared distances of all lines to their centres (WSSSE), in one pass."""
+    return _cost(_assign(rows, clustering), clustering)
+
+
+def _measure(assigned: _Assigned, clustering: Clustering) -> Quality:
     moments = _moments(assigned, centres=clustering.centres)
     return Quality(
         silhouette=_silhouette(assigned, centres=clustering.centres, moments=moments),
@@ -87,9 +132,8 @@ def measure(rows: DataFrame, *, clustering: Clustering) -> Quality:
     )
 
 
-def cost(rows: DataFrame, *, clustering: Clustering) -> float:
-    """Sum the squared distances of all lines to their centres (WSSSE), in one pass."""
-    return float(_moments(_assign(rows, clustering), centres=clustering.centres).squares.sum())
+def _cost(assigned: _Assigned, clustering: Clustering) -> float:
+    return float(_moments(assigned, centres=clustering.centres).squares.sum())
 
 
 def _assign(rows: DataFrame, clustering: Clustering) -> _Assigned:
@@ -98,7 +142,7 @@ def _assign(rows: DataFrame, clustering: Clustering) -> _Assigned:
     Sending a partition to a Python worker for each pass costs more than the pass does. The bits are the
     same: both ways run the same sums over the same pieces.
     """
-    assigned = clustering.assign(rows).select(VALUES, schema.WEIGHT, schema.PREDICTION)
+    assigned = clustering.assign(rows).select(*_ASSIGNED)
     return assigned.toArrow() if _is_small(rows) else assigned
 
 

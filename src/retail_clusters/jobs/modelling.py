@@ -12,7 +12,7 @@ from retail_clusters import schema
 from retail_clusters.core import clustering, drift, features, gates, profile, quality
 from retail_clusters.core.clustering import Clustering, TrainingSet
 from retail_clusters.core.drift import DRIFT_BASELINE
-from retail_clusters.core.quality import Quality
+from retail_clusters.core.quality import EvaluationRows, Quality
 from retail_clusters.io import registry, tracking
 from retail_clusters.jobs.prepare import Prepared
 from retail_clusters.settings import Experiment
@@ -26,7 +26,7 @@ class Workbench:
     prepared: Prepared
     pipeline: PipelineModel
     training: TrainingSet
-    validation: DataFrame
+    evaluation: EvaluationRows
 
     def rows(self, *splits: str) -> DataFrame:
         """Give the weighted feature rows of some splits."""
@@ -35,7 +35,7 @@ class Workbench:
     def release(self) -> None:
         """Let go of the cached rows."""
         self.training.release()
-        self.validation.unpersist()
+        self.evaluation.validation.unpersist()
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,22 @@ def workbench(prepared: Prepared, *, experiment: Experiment) -> Workbench:
     """Fit the feature pipeline and hold training and validation rows ready."""
     train = prepared.rows(schema.TRAIN)
     pipeline = features.fit_features(train, features=experiment.features)
+    training = clustering.training_set(features.with_features(train, pipeline))
+    validation = features.with_features(prepared.rows(schema.VALIDATION), pipeline).cache()
     return Workbench(
         experiment=experiment,
         prepared=prepared,
         pipeline=pipeline,
-        training=clustering.training_set(features.with_features(train, pipeline)),
-        validation=features.with_features(prepared.rows(schema.VALIDATION), pipeline).cache(),
+        training=training,
+        evaluation=quality.evaluation_rows(validation=validation, train=training.rows),
     )
 
 
 def fit(bench: Workbench, *, k: int, seed: int) -> Fitted:
     """Fit KMeans on the training lines and measure it on the validation lines."""
     fitted = clustering.fit(bench.training, k=k, seed=seed, settings=bench.experiment.lloyd)
-    return Fitted(
-        clustering=fitted,
-        validation=quality.measure(bench.validation, clustering=fitted),
-        train_cost=quality.cost(bench.training.rows, clustering=fitted),
-    )
+    validation, train_cost = quality.evaluate(bench.evaluation, clustering=fitted)
+    return Fitted(clustering=fitted, validation=validation, train_cost=train_cost)
 
 
 def publish(bench: Workbench, fitted: Fitted) -> Published:

@@ -58,7 +58,7 @@ def log_report(bench: Workbench, study: optuna.Study, trials: Sequence[Trial]) -
         }
     )
     table = trials_table(trials)
-    seeds = stability(trials, bench.validation)
+    seeds = stability(trials, bench.evaluation.validation)
     tracking.log_table(table, "trials")
     tracking.log_table(seeds, "stability")
     silhouette = charts.sweep_chart(table, column="silhouette", title="Validation silhouette against K")
