@@ -95,7 +95,7 @@ class Promotion(_Settings):
 class Scoring(_Settings):
     """How the stream scorer reads and what it watches."""
 
-    max_files_per_trigger: Count = 20
+    max_files_per_trigger: Count = 100
     drift_warning: Annotated[float, Field(gt=0)] = 0.25
     shadow: bool = False
 
