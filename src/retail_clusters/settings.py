@@ -95,7 +95,7 @@ class Promotion(_Settings):
 class Scoring(_Settings):
     """How the stream scorer reads and what it watches."""
 
-    max_files_per_trigger: Count = 100
+    max_files_per_trigger: Count = 400
     drift_warning: Annotated[float, Field(gt=0)] = 0.25
     shadow: bool = False
 
