@@ -17,7 +17,7 @@ if not hasattr(sys.modules["__main__"], "__file__"):
     # In a worker of pytest-xdist. Without a main file PySpark believes that its doctests run, and exits.
     sys.modules["__main__"].__file__ = pytest.__file__
 
-# Tests run new code a few times: with the JVM's second compiler they take twice the processor time.
+# Tests run new code a few times: the JVM's second compiler costs them more than it gives.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")

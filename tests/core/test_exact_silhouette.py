@@ -31,7 +31,7 @@ def silhouette_of_lines(rows: DataFrame, found: Clustering) -> float:
 
 
 @pytest.mark.parametrize("scaling", ["none", "standard", "log"])
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=ROWS, picks=st.lists(st.integers(0, 2), min_size=2, max_size=3, unique=True), nudge=st.floats(0, 0.5)
 )

@@ -237,7 +237,7 @@ def test_killed_at_random_moments_it_scores_every_line_once_and_ctrl_c_ends_it(p
     for file in files:
         scorers.put(place / "in", file.name, file.read_bytes())
     chance = random.Random(7)
-    for _ in range(2):
+    for _ in range(3):
         process = scorers.start(place / "in", files=1)
         known = len(list((place / "checkpoint").glob("batches/*.json")))
         goal, writes = known + chance.randint(0, 1), chance.random() < 0.5
