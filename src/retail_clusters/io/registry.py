@@ -148,8 +148,7 @@ def read_version(version: str) -> ModelVersion:
 def _log(model: PipelineModel, *, metadata: Mapping[str, Any] | None, **options: str) -> Any:
     """Log a model; with the requirements pinned and the signature given, MLflow starts no second Spark.
 
-    It would load the model once more to try the example, only to warn; `promote` and the scorer refuse a
-    version that does not load or score.
+    It does load the model once more, in this one, and warns when the example cannot be scored.
     """
     example = _EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE]))
     return mlflow.spark.log_model(
@@ -159,7 +158,6 @@ def _log(model: PipelineModel, *, metadata: Mapping[str, Any] | None, **options:
         input_example=example.astype({schema.QUANTITY: "int32"}),
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _CLIENT_PACKAGES],
         metadata=dict(metadata or {}),
-        validate_serving_input=False,
         **options,
     )
 
