@@ -1,15 +1,21 @@
 """The search space of a sweep: which (K, seed) to try next, given what was tried."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Final
 
 import numpy as np
 import optuna
+from optuna.distributions import IntDistribution
 from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial
 
 from retail_clusters.settings import Sweep
 
 Candidate = tuple[int, int]
+
+_TRIAL: Final = "trial"
 
 
 @dataclass(frozen=True)
@@ -68,27 +74,32 @@ def space_size(settings: Sweep) -> int:
     return (settings.k_max - settings.k_min + 1) * settings.seeds
 
 
-def ask_for(study: optuna.Study, candidate: Candidate, *, settings: Sweep) -> optuna.Trial:
-    """Open a trial of exactly this candidate."""
-    k, seed = candidate
-    study.enqueue_trial({"k": k, "seed": seed})
-    asked = study.ask()
-    _suggest(asked, settings)
-    return asked
+def record(trial: Trial, *, settings: Sweep) -> FrozenTrial:
+    """Give a trial as a study keeps it: finished, with its guardrails as constraints.
+
+    Added to a study it is one transaction, so a study holds a trial whole or not at all.
+    """
+    return optuna.trial.create_trial(
+        value=trial.silhouette,
+        params={"k": trial.k, "seed": trial.seed},
+        distributions={
+            "k": IntDistribution(settings.k_min, settings.k_max),
+            "seed": IntDistribution(0, settings.seeds - 1),
+        },
+        user_attrs={_TRIAL: json.dumps(asdict(trial))},
+        constraints=dict(trial.violations),
+    )
 
 
-def tell(study: optuna.Study, asked: optuna.Trial, trial: Trial) -> None:
-    """Close a trial with what was measured; guardrails are its constraints."""
-    for name, excess in trial.violations.items():
-        asked.set_constraint(name, excess)
-    study.tell(asked, trial.silhouette)
+def recorded(frozen: FrozenTrial) -> Trial:
+    """Read a trial back from its record, to the last bit."""
+    return Trial(**json.loads(frozen.user_attrs[_TRIAL]))
 
 
 def _study_of(history: Sequence[Trial], *, settings: Sweep) -> optuna.Study:
     seed = int(np.random.SeedSequence([settings.sampler_seed, len(history)]).generate_state(1)[0])
     study = optuna.create_study(direction="maximize", sampler=TPESampler(seed=seed, constant_liar=True))
-    for trial in history:
-        tell(study, ask_for(study, (trial.k, trial.seed), settings=settings), trial)
+    study.add_trials([record(trial, settings=settings) for trial in history])
     return study
 
 

@@ -4,11 +4,11 @@ It takes `evaluate(k, seed)` and knows nothing of Spark or MLflow. Which trials 
 values, depend on the settings and on `evaluate` alone, not on threads, cores or interruptions.
 """
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import optuna
@@ -21,7 +21,6 @@ from retail_clusters.settings import Sweep
 
 Evaluate = Callable[[int, Candidate], Trial]
 
-_TRIAL: Final = "trial"
 _IDENTITY: Final = "identity"
 
 
@@ -34,7 +33,9 @@ class Progress:
 
 
 def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> optuna.Study:
-    """Open a study, new or to be resumed, and retire the trials that a killed process left running.
+    """Open a study, new or to be resumed, and retire trials that someone has left waiting or running.
+
+    A sweep itself leaves none: a trial enters its study when it is evaluated, in one transaction.
 
     Raises:
         InputError: the storage cannot be used, or the study was started with another identity (settings
@@ -58,8 +59,7 @@ def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> optun
 def finished(study: optuna.Study) -> list[Trial]:
     """Give the evaluated trials of a study, in the order in which they were asked."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    trials = [Trial(**json.loads(frozen.user_attrs[_TRIAL])) for frozen in complete]
-    return sorted(trials, key=lambda trial: trial.number)
+    return sorted(map(search.recorded, complete), key=lambda trial: trial.number)
 
 
 def run(
@@ -73,8 +73,9 @@ def run(
 ) -> str:
     """Evaluate batch after batch until `settings.trials` are done; say why it ended.
 
-    A batch is asked as a whole, evaluated in parallel, and told in the order in which it was asked. A
-    batch that was cut short is asked again from the history before it, which gives the same candidates.
+    A batch is asked as a whole, evaluated in parallel, and recorded in the order in which it was asked.
+    What was under way in a killed process is asked again from the history before its batch, which gives
+    the same candidates.
     `on_batch` hears of a batch while the next one is under way, and of the last one before this returns.
     """
     unheard: list[Progress] = []
@@ -95,10 +96,10 @@ def run(
         if not pending:
             reason = f"the space is exhausted: all {len(done)} pairs of K and seed are tried"
             break
+        started = datetime.now()
         under_way = [executor.submit(evaluate, number, pair) for number, pair in pending]
-        asked = [search.ask_for(study, pair, settings=settings) for _, pair in pending]
         tell_user()
-        new = [_finish(study, *one) for one in zip(asked, map(Future.result, under_way), strict=True)]
+        new = [_record(study, one, settings, started) for one in map(Future.result, under_way)]
         unheard.append(Progress(trials=[*done, *new], new=new))
     tell_user()
     return reason
@@ -122,9 +123,10 @@ def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
     return max(usable, key=lambda t: (t.silhouette, -t.k, -t.seed))
 
 
-def _finish(study: optuna.Study, asked: optuna.Trial, trial: Trial) -> Trial:
-    asked.set_user_attr(_TRIAL, json.dumps(asdict(trial)))
-    search.tell(study, asked, trial)
+def _record(study: optuna.Study, trial: Trial, settings: Sweep, started: datetime) -> Trial:
+    record = search.record(trial, settings=settings)
+    record.datetime_start = started
+    study.add_trial(record)
     return trial
 
 
