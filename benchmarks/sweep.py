@@ -22,7 +22,7 @@ def main() -> None:
     with session() as spark:
         bench = workbench(spark)
         with chatter_aside():
-            turns = [one_turn(bench, f"turn-{turn}") for turn in range(3)]
+            turns = [one_turn(bench, f"turn-{turn}") for turn in range(6)]
     count = len(turns[0].trials)
     whole = statistics.median(turn.whole for turn in turns[1:])
     alone = statistics.median(turn.alone for turn in turns[1:])
