@@ -24,7 +24,7 @@ test: $(VENV)/tools  ## every test; those on the real data where it is present
 	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 ui: $(VENV)/runtime  ## the MLflow UI on the project's store, at http://127.0.0.1:5000
-	mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri $(MLFLOW_TRACKING_URI) --host 127.0.0.1
 
 bench: $(VENV)/tools  ## measure side by side, write docs/benchmarks.md
 	python -m benchmarks

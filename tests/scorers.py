@@ -193,6 +193,7 @@ class Server:
             "1",
         ]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # eight processes that nobody needs here
         with (self._place / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mlflow", "server", *options],
