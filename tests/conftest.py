@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.io.session import spark_session
+from tests import class_archive
 
 if not hasattr(sys.modules["__main__"], "__file__"):
     # In a worker of pytest-xdist. Without a main file PySpark believes that its doctests run, and exits.
@@ -19,6 +20,8 @@ if not hasattr(sys.modules["__main__"], "__file__"):
 
 # Tests run new code a few times: the JVM's second compiler costs them more than it gives.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
+if class_archive.ARCHIVE.is_file():
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", class_archive.OPTIONS)
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")
 
