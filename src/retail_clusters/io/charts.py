@@ -56,13 +56,14 @@ def stability_chart(stability: pd.DataFrame) -> Figure:
 def bar_chart(names: Sequence[str], values: Sequence[float], *, title: str, unit: str) -> Figure:
     """Draw one horizontal bar for each name, the first on top."""
     figure, axes = _axes(title, unit)
+    figure.set_layout_engine("constrained")  # the names may be long
     axes.barh(list(names)[::-1], list(values)[::-1], color=_BLUE)
     return figure
 
 
 def _axes(title: str, x_label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(9, 5))
+    axes = figure.subplots(gridspec_kw={"left": 0.09, "right": 0.98, "top": 0.92, "bottom": 0.11})
     axes.set_title(title, loc="left")
     axes.set_xlabel(x_label)
     axes.spines[["top", "right"]].set_visible(False)
