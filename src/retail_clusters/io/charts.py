@@ -1,6 +1,5 @@
 """Records as matplotlib figures."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
@@ -50,14 +49,6 @@ def stability_chart(stability: pd.DataFrame) -> Figure:
     axes.plot(agreement["k"], agreement["agreement"], "D", color="#c46210", label="agreement of seeds (ARI)")
     axes.set_ylim(top=1.02)
     axes.legend(frameon=False)
-    return figure
-
-
-def bar_chart(names: Sequence[str], values: Sequence[float], *, title: str, unit: str) -> Figure:
-    """Draw one horizontal bar for each name, the first on top."""
-    figure, axes = _axes(title, unit)
-    figure.set_layout_engine("constrained")  # the names may be long
-    axes.barh(list(names)[::-1], list(values)[::-1], color=_BLUE)
     return figure
 
 
