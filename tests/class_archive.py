@@ -20,17 +20,21 @@ with spark_session("classes") as spark:
 
 
 def main() -> None:
-    """Start a session, let its JVM write the archive when it ends, and put it in place."""
+    """Let a JVM write the archive when it ends; put it in place when another starts from it."""
     draft = ARCHIVE.with_suffix(".making")
-    options = {"SPARK_SUBMIT_OPTS": f"-XX:ArchiveClassesAtExit={draft} -Xlog:disable"}
-    # The JVM outlives the script, but holds its output open: this returns when both have ended.
-    subprocess.run(
-        [sys.executable, "-c", _SCRIPT], env=os.environ | options, capture_output=True, check=False
-    )
-    if draft.is_file():
+    _start(f"-XX:ArchiveClassesAtExit={draft} -Xlog:disable")
+    if draft.is_file() and _start(f"-XX:SharedArchiveFile={draft} -Xlog:disable"):
         draft.replace(ARCHIVE)
     else:
-        print("this Java writes no archive of classes: the tests run without one, and take longer")
+        draft.unlink(missing_ok=True)
+        print("this Java makes no archive of classes: the tests run without one, and take longer")
+
+
+def _start(options: str) -> bool:
+    """Run the script to its end; its JVM outlives it, but holds its output open, so that has ended, too."""
+    environment = os.environ | {"SPARK_SUBMIT_OPTS": options}
+    done = subprocess.run([sys.executable, "-c", _SCRIPT], env=environment, capture_output=True, check=False)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":
