@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import hypothesis
@@ -44,9 +45,13 @@ def spark() -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tracking store with its tables made: making them takes seconds, copying a moment."""
+    """A tracking store with its tables made: making them takes seconds, copying a moment.
+
+    Its default experiment keeps artifacts beside it, where MLflow is when it makes the store.
+    """
     store = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(tracking_uri=f"sqlite:///{store}").search_experiments()
+    with chdir(store.parent):
+        mlflow.MlflowClient(tracking_uri=f"sqlite:///{store}").search_experiments()
     return store
 
 

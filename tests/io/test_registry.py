@@ -33,6 +33,22 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     assert [row.prediction for row in remade] == expected
     run = MlflowClient().get_run(trained.info.run_id)
     assert run.info.status == "FINISHED"
+    (logged,) = run.outputs.model_outputs
+    assert mlflow.get_logged_model(logged.model_id).status == "READY"
+
+
+def test_input_example_of_a_registered_model_can_be_scored_by_any_client(
+    spark: SparkSession, workplace: Path
+):
+    model = shop.model(spark, shop.prepare(spark), shop.BETTER, how=Features())
+    with mlflow.start_run():
+        version = registry.register(model, tags={})
+
+    served = mlflow.pyfunc.load_model(f"models:/{registry.MODEL_NAME}/{version}")
+    predictions = served.predict(served.input_example)
+
+    assert len(predictions) == len(served.input_example)
+    assert set(predictions) <= {0, 1, 2, 3}
 
 
 def test_alias_names_a_version_until_it_is_taken_off(workplace: Path):

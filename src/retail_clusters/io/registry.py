@@ -146,18 +146,22 @@ def read_version(version: str) -> ModelVersion:
 
 
 def _log(model: PipelineModel, *, metadata: Mapping[str, Any] | None, **options: str) -> Any:
-    """Log a model; with the requirements pinned and the signature given, MLflow starts no second Spark.
+    """Log a model as `mlflow.spark.log_model` does, but without loading it once more to try the example.
 
-    It does load the model once more, in this one, and warns when the example cannot be scored.
+    That takes as long as saving it, and ends in a warning at most; promotion and the scorer try what they
+    use. With the requirements pinned and the signature given, MLflow starts no second Spark.
     """
     example = _EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE]))
-    return mlflow.spark.log_model(
-        model,
-        artifact_path="model",
+    return Model.log(
+        name="model",
+        artifact_path=None,
+        flavor=mlflow.spark,
+        spark_model=model,
         signature=SIGNATURE,
         input_example=example.astype({schema.QUANTITY: "int32"}),
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _CLIENT_PACKAGES],
         metadata=dict(metadata or {}),
+        validate_serving_input=False,
         **options,
     )
 
