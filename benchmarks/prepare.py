@@ -19,10 +19,10 @@ def main() -> None:
         def prepare() -> None:
             parsed = invoices.parse(datasets.read_lines(spark, files))
             reduced = preparation.reduce_lines(parsed, split=Split()).cache()
-            preparation.content_digest(reduced)
+            preparation.summarize(reduced)
             reduced.unpersist(blocking=True)
 
-        for _ in range(3):  # until the JVM has compiled what both run
+        for _ in range(15):  # until the JVM has compiled what both run
             bare()
             prepare()
         print_table(

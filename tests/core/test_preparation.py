@@ -26,7 +26,11 @@ def reduced(spark: SparkSession, lines: list[str], *, partitions: int = 1) -> Da
 
 
 def test_lines_are_split_by_date_and_weighted(spark):
-    rows = reduced(spark, LINES).select(schema.SPLIT, *schema.WEIGHTED_ROW.names).collect()
+    made = reduced(spark, LINES)
+    contents = preparation.summarize(made)
+    assert contents.lines == {"train": 3, "validation": 1, "test": 1, "quarantine": 1}
+    assert contents.rows == {"train": 2, "validation": 1, "test": 1, "quarantine": 1}
+    rows = made.select(schema.SPLIT, *schema.WEIGHTED_ROW.names).collect()
     assert sorted(map(tuple, rows), key=str) == sorted(
         [
             ("train", 2.55, 6, "Thursday", 2, 0),
@@ -43,8 +47,8 @@ def test_lines_are_split_by_date_and_weighted(spark):
 @given(order=st.randoms(use_true_random=False), partitions=st.integers(1, 4))
 def test_digest_does_not_depend_on_order_or_partitions(spark, order: random.Random, partitions):
     shuffled = order.sample(LINES, len(LINES))
-    digest = preparation.content_digest(reduced(spark, shuffled, partitions=partitions))
-    assert digest == preparation.content_digest(reduced(spark, LINES))
+    digest = preparation.summarize(reduced(spark, shuffled, partitions=partitions)).digest
+    assert digest == preparation.summarize(reduced(spark, LINES)).digest
 
 
 @pytest.mark.parametrize(
@@ -58,14 +62,15 @@ def test_digest_does_not_depend_on_order_or_partitions(spark, order: random.Rand
     ids=["a byte of a quarantined line", "a line twice", "a line less", "a blank more"],
 )
 def test_digest_changes_with_any_content(spark, changed):
-    assert preparation.content_digest(reduced(spark, changed)) != preparation.content_digest(
-        reduced(spark, LINES)
+    assert (
+        preparation.summarize(reduced(spark, changed)).digest
+        != preparation.summarize(reduced(spark, LINES)).digest
     )
 
 
 def test_digest_sees_a_pair_of_lines_that_both_came_twice(spark):
-    twice = preparation.content_digest(reduced(spark, [*LINES, LINES[0], LINES[1]]))
-    assert twice != preparation.content_digest(reduced(spark, [*LINES, LINES[0], LINES[0]]))
+    twice = preparation.summarize(reduced(spark, [*LINES, LINES[0], LINES[1]])).digest
+    assert twice != preparation.summarize(reduced(spark, [*LINES, LINES[0], LINES[0]])).digest
 
 
 def test_rows_of_several_splits_are_merged(spark):

@@ -43,8 +43,7 @@ _AS_READ: Final = StructType(
     ]
 )
 _DATE_TEXT: Final = "_date_text"
-_DATE_LENGTH: Final = len("2010-12-01 08:26:00")
-_DATE_SEPARATORS: Final = {5: "-", 8: "-", 11: " ", 14: ":", 17: ":"}
+_DATE_SHAPE: Final = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\z"
 # Possessive, as Java's other loops over groups recurse: a line of quotes would overflow the JVM's stack.
 _TEXT: Final = '[^"]*+(?:""[^"]*+)*+'
 _QUOTED: Final = f'"{_TEXT}(?:"|$)'
@@ -91,14 +90,7 @@ def _from_csv(line: Column, fields: StructType) -> Column:
 
 def _date(text: Column) -> Column:
     """Cast yyyy-MM-dd HH:mm:ss. A cast alone takes other shapes too, such as a date without a time."""
-    shape = (F.octet_length(text) == _DATE_LENGTH) & _char(text, _DATE_LENGTH).between("0", "9")
-    for position, separator in _DATE_SEPARATORS.items():
-        shape &= _char(text, position) == separator
-    return F.when(shape, text.try_cast("timestamp"))
-
-
-def _char(text: Column, position: int) -> Column:
-    return F.substr(text, F.lit(position), F.lit(1))
+    return F.when(text.rlike(_DATE_SHAPE), text.try_cast("timestamp"))
 
 
 def _reason() -> Column:

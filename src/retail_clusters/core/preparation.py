@@ -1,7 +1,8 @@
 """From invoice lines to weighted rows, and the digest of what was read, in one pass."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -20,10 +21,19 @@ _CANCELS: Final = "_cancels"
 _LOW_BITS: Final = 0xFFFFFFFF
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What reduced rows hold: the digest of the lines (32 hex digits), rows and lines by split."""
+
+    digest: str
+    rows: Mapping[str, int]
+    lines: Mapping[str, int]
+
+
 def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
     """Reduce parsed lines to one row for each split and distinct (price, quantity, weekday).
 
-    Gives `split`, the columns of a weighted row, and four partial sums for `content_digest`. Quarantined
+    Gives `split`, the columns of a weighted row, and four partial sums for `summarize`. Quarantined
     lines are a split of their own, with nulls. One pass over the lines, at most one shuffle of the rows.
     """
     once = parsed.select(F.inline(F.array(F.struct(*_facts()))))
@@ -40,14 +50,20 @@ def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
     )
 
 
-def content_digest(reduced: DataFrame) -> str:
-    """Hash the lines behind reduced rows as a multiset of texts: 32 hex digits.
+def summarize(reduced: DataFrame) -> Contents:
+    """Count reduced rows and the lines behind them, and hash those lines as a multiset of texts.
 
-    Neither the order of lines nor their distribution over files changes it, any other byte does. Two
-    64-bit hashes of each line are added up in halves, which cannot overflow below two billion lines.
+    Neither the order of lines nor their distribution over files changes the digest, any other byte does.
+    Two 64-bit hashes of each line are added up in halves, which cannot overflow below two billion lines.
     """
-    sums = reduced.agg(F.sum(schema.WEIGHT), *(F.sum(name) for name in _HASHES)).first()
-    return hashlib.sha256(repr(tuple(sums or ())).encode()).hexdigest()[:32]
+    sums = (F.sum(name) for name in (schema.WEIGHT, *_HASHES))
+    splits = reduced.groupBy(schema.SPLIT).agg(F.count(F.lit(1)), *sums).collect()
+    totals = tuple(sum(values) for values in zip(*(row[2:] for row in splits), strict=True))
+    return Contents(
+        digest=hashlib.sha256(repr(totals).encode()).hexdigest()[:32],
+        rows={split: rows for split, rows, *_ in splits},
+        lines={split: lines for split, _, lines, *_ in splits},
+    )
 
 
 def weighted_rows(reduced: DataFrame, splits: Sequence[str]) -> DataFrame:

@@ -18,12 +18,14 @@ from retail_clusters.errors import InputError, RetailClustersError
 
 JAVA_NEEDED: Final = 17
 
-#: What holds unless Spark's own configuration says otherwise.
+#: What holds unless Spark's own configuration says otherwise. "Debugging" notes the Python line that made
+#: each column, at five calls into the JVM a column: as much as the rest of building a query.
 _DEFAULTS: Final = {
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.scheduler.mode": "FAIR",
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
     "spark.sql.execution.arrow.pyspark.enabled": "true",

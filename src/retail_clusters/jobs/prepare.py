@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.core import invoices, layout, preparation
@@ -74,18 +73,13 @@ def _make(spark: SparkSession, files: list[Path], empty: PreparedTable, *, split
     started = time.perf_counter()
     parsed = invoices.parse(datasets.read_lines(spark, files))
     reduced = preparation.reduce_lines(parsed, split=split).cache()
-    counts = {
-        name: (lines, rows)
-        for name, lines, rows in reduced.groupBy(schema.SPLIT)
-        .agg(F.sum(schema.WEIGHT), F.count(F.lit(1)))
-        .collect()
-    }
+    contents = preparation.summarize(reduced)
     table = replace(
         empty,
-        data_digest=preparation.content_digest(reduced),
-        lines={name: counts.get(name, (0, 0))[0] for name in schema.SPLITS},
-        rows={name: counts.get(name, (0, 0))[1] for name in schema.SPLITS},
-        quarantined=counts.get(schema.QUARANTINE, (0, 0))[0],
+        data_digest=contents.digest,
+        lines={name: contents.lines.get(name, 0) for name in schema.SPLITS},
+        rows={name: contents.rows.get(name, 0) for name in schema.SPLITS},
+        quarantined=contents.lines.get(schema.QUARANTINE, 0),
     )
     _check_splits(table, split)
     prepared.store(table, reduced=reduced, quarantine=invoices.quarantined(parsed))
