@@ -63,4 +63,4 @@ $(VENV)/tools: $(VENV)/runtime requirements-dev.txt
 	touch $@
 
 $(VENV)/spark-classes.jsa: $(VENV)/tools
-	python -m tests.class_archive
+	python -m tests.jvm

@@ -13,16 +13,13 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.io.session import spark_session
-from tests import class_archive
+from tests import jvm
 
 if not hasattr(sys.modules["__main__"], "__file__"):
     # In a worker of pytest-xdist. Without a main file PySpark believes that its doctests run, and exits.
     sys.modules["__main__"].__file__ = pytest.__file__
 
-# Tests run new code a few times: the JVM's second compiler costs them more than it gives.
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
-if class_archive.ARCHIVE.is_file():
-    os.environ.setdefault("SPARK_SUBMIT_OPTS", class_archive.OPTIONS)
+os.environ.setdefault("SPARK_SUBMIT_OPTS", jvm.options())
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")
 
