@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_TRACKING_URI ?= sqlite:///mlflow.db
-# Where it is set, each process compiles MLflow anew: 3 s before its first line.
+# Where it is set, each process compiles MLflow anew before its first line.
 export PYTHONDONTWRITEBYTECODE :=
 
 DATA ?= data/sample/by-day
