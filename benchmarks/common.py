@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
-from retail_clusters.io import tracking
-from retail_clusters.io.session import spark_session
-from retail_clusters.jobs import modelling
-from retail_clusters.jobs.modelling import Workbench
-from retail_clusters.jobs.prepare import ensure_prepared
+from retail_clusters.data.prepare import ensure_prepared
+from retail_clusters.infra import tracking
+from retail_clusters.infra.spark import spark_session
 from retail_clusters.settings import Experiment
+from retail_clusters.training import context
+from retail_clusters.training.context import TrainingContext
 
 _PROJECT: Final = Path(__file__).parents[1]
 REAL: Final = _PROJECT.parent / "shared" / "retail-data" / "by-day"
@@ -35,12 +35,12 @@ def session() -> Iterator[SparkSession]:
             yield spark
 
 
-def workbench(spark: SparkSession) -> Workbench:
+def training_context(spark: SparkSession) -> TrainingContext:
     """Prepare the data and hold its rows ready."""
     experiment = Experiment()
     with chatter_aside():
         prepared = ensure_prepared(spark, data=DATA, experiment=experiment)
-    return modelling.workbench(prepared, experiment=experiment)
+    return context.training_context(prepared, experiment=experiment)
 
 
 def chatter_aside() -> AbstractContextManager[Any]:

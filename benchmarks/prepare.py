@@ -2,24 +2,23 @@
 
 from benchmarks.common import DATA, print_table, session, take_turns
 from retail_clusters import schema
-from retail_clusters.core import invoices, preparation
-from retail_clusters.io import datasets
+from retail_clusters.data import csv_files, invoices, weighted_rows
 from retail_clusters.settings import Split
 
 
 def main() -> None:
     """Let the two passes take turns in one session."""
     with session() as spark:
-        files = datasets.find_files(DATA)
+        files = csv_files.find_files(DATA)
 
         def bare() -> None:
             reader = spark.read.option("header", True).option("escape", '"').schema(schema.INVOICE_LINE)
             reader.csv(DATA).write.format("noop").mode("overwrite").save()
 
         def prepare() -> None:
-            parsed = invoices.parse(datasets.read_lines(spark, files))
-            reduced = preparation.reduce_lines(parsed, split=Split()).cache()
-            preparation.summarize(reduced)
+            parsed = invoices.parse(csv_files.read_lines(spark, files))
+            reduced = weighted_rows.reduce_lines(parsed, split=Split()).cache()
+            weighted_rows.summarize(reduced)
             reduced.unpersist(blocking=True)
 
         for _ in range(15):  # until the JVM has compiled what both run

@@ -51,9 +51,9 @@ def notebook(data: str) -> dict[str, float]:
 
 def project(data: str, *, files: int = 1) -> dict[str, float]:
     """Drain the same files as `purchases -P mode=stream` does: text parsed by given types, exact decimals."""
-    from retail_clusters.io.line_stream import small_session
-    from retail_clusters.io.session import spark_session
-    from retail_clusters.jobs.purchases_live import QUERY_NAME, start_live
+    from retail_clusters.data.line_stream import small_session
+    from retail_clusters.infra.spark import spark_session
+    from retail_clusters.purchases.live import QUERY_NAME, start_live
     from retail_clusters.settings import Purchases
 
     with spark_session("bench") as spark, tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from benchmarks.common import session, workbench
 from retail_clusters import schema
-from retail_clusters.core import clustering, quality
+from retail_clusters.training import clustering, quality
 
 
 def main() -> None:

@@ -18,13 +18,13 @@ from typing import Final
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
-from retail_clusters.io import registry, tracking
-from retail_clusters.io.session import spark_session
-from retail_clusters.jobs.modelling import fit, publish, workbench
-from retail_clusters.jobs.prepare import prepare
-from retail_clusters.jobs.score import score
-from retail_clusters.jobs.score_batch import serve
+from retail_clusters.data.prepare import prepare
+from retail_clusters.infra import registry, tracking
+from retail_clusters.infra.spark import spark_session
+from retail_clusters.serving.batch import serve
+from retail_clusters.serving.score import score
 from retail_clusters.settings import Experiment, Scoring
+from retail_clusters.training.context import fit, publish, workbench
 
 REAL: Final = Path(__file__).parents[2] / "shared" / "retail-data" / "by-day"
 SAMPLE: Final = Path(__file__).parents[1] / "data" / "sample" / "by-day"
@@ -58,7 +58,7 @@ def stream(spark: SparkSession, source: Path, files: int) -> int:
 
 
 def timed(action: Callable[[], int]) -> tuple[float, int]:
-    """Give the seconds that an action took, and the lines it wrote."""
+    """Return the seconds that an action took, and the lines it wrote."""
     started = time.perf_counter()
     lines = action()
     return time.perf_counter() - started, lines

@@ -10,11 +10,11 @@ from pathlib import Path
 from pyspark import inheritable_thread_target
 
 from benchmarks.common import DATA, chatter_aside, session, workbench
-from retail_clusters.core import sweep as study_of
-from retail_clusters.core.search import Trial
-from retail_clusters.io import tracking
-from retail_clusters.jobs import modelling, sweep, sweep_report
-from retail_clusters.jobs.modelling import Workbench
+from retail_clusters.infra import tracking
+from retail_clusters.training import context, sweep, sweep_report
+from retail_clusters.training.candidates import Trial
+from retail_clusters.training.context import TrainingContext
+from retail_clusters.training.study import finished
 
 
 def main() -> None:
@@ -50,14 +50,14 @@ class Turn:
     best: Trial
 
 
-def one_turn(bench: Workbench, name: str) -> Turn:
+def one_turn(bench: TrainingContext, name: str) -> Turn:
     """Sweep under a new study, and evaluate its candidates once more without it."""
     study = sweep.open_study(bench, sweep.StudyName.of(name, f"sqlite:///{Path.cwd() / 'optuna.db'}"))
     started = time.perf_counter()
     with tracking.run("sweep") as parent:
         best = sweep.search(bench, study, parent=parent)
     whole = time.perf_counter() - started
-    trials = study_of.finished(study)
+    trials = finished(study)
     started = time.perf_counter()
     with tracking.run("report"):
         sweep_report.log_report(bench, study, trials)
@@ -65,11 +65,11 @@ def one_turn(bench: Workbench, name: str) -> Turn:
     return Turn(whole, alone=evaluate_alone(bench, trials), report=report, trials=trials, best=best)
 
 
-def evaluate_alone(bench: Workbench, trials: Sequence[Trial]) -> float:
+def evaluate_alone(bench: TrainingContext, trials: Sequence[Trial]) -> float:
     """Fit and measure the same candidates in the same batches and threads: seconds."""
     settings = bench.experiment.sweep
     evaluate = inheritable_thread_target(bench.training.rows.sparkSession)(
-        lambda trial: modelling.fit(bench, k=trial.k, seed=trial.seed)
+        lambda trial: context.fit(bench, k=trial.k, seed=trial.seed)
     )
     started = time.perf_counter()
     with ThreadPoolExecutor(settings.threads) as executor:

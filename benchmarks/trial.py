@@ -16,10 +16,9 @@ from sklearn.cluster import KMeans as ScikitKMeans
 from sklearn.metrics import silhouette_score
 
 from benchmarks.common import DATA, print_table, session, take_turns, workbench
-from retail_clusters.core import clustering, lloyd, quality
-from retail_clusters.core.seeding import weighted_kmeans_plus_plus
-from retail_clusters.jobs import modelling
-from retail_clusters.jobs.modelling import Workbench
+from retail_clusters.training import clustering, context, lloyd, quality
+from retail_clusters.training.context import TrainingContext
+from retail_clusters.training.seeding import weighted_kmeans_plus_plus
 
 K, SEED, PARALLEL = 20, 1, 16
 
@@ -66,7 +65,7 @@ def main() -> None:
             ScikitKMeans(K, n_init=1, random_state=SEED).fit(rows, sample_weight=weights)
 
         quick = {
-            "this project, one trial": lambda: modelling.fit(bench, k=K, seed=SEED),
+            "this project, one trial": lambda: context.fit(bench, k=K, seed=SEED),
             "scikit-learn KMeans on all lines, silhouette_score on 10,000": scikit,
             "scikit-learn weighted KMeans on the distinct rows, no silhouette (the floor)": floor,
         }
@@ -81,10 +80,10 @@ def main() -> None:
         profile(bench)
 
 
-def parallel(bench: Workbench) -> list[float]:
+def parallel(bench: TrainingContext) -> list[float]:
     """Fit and measure 16 candidates in 4 threads, three times: seconds a trial."""
     run = inheritable_thread_target(bench.training.rows.sparkSession)(
-        lambda seed: modelling.fit(bench, k=K, seed=seed)
+        lambda seed: context.fit(bench, k=K, seed=seed)
     )
     taken = []
     for _ in range(3):
@@ -103,7 +102,7 @@ def ratios(seconds: dict[str, list[float]]) -> None:
         print(f"| {name} | {statistics.median(seconds[name]) / ours:.1f} | {aim} |")
 
 
-def profile(bench: Workbench) -> None:
+def profile(bench: TrainingContext) -> None:
     """Print where the time of one trial goes."""
     spark, training = bench.training.rows.sparkSession, bench.training
     settings = bench.experiment.lloyd

@@ -12,7 +12,7 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.io.session import spark_session
+from retail_clusters.infra.spark import spark_session
 from tests import jvm
 
 if not hasattr(sys.modules["__main__"], "__file__"):
@@ -29,8 +29,8 @@ REAL = PROJECT.parent / "shared" / "retail-data" / "by-day"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the long files, so that both workers of `make test` end at about the same time."""
-    items.sort(key=lambda item: "jobs" not in item.path.parts)
+    """Start with the rooms whose tests are long, so that both workers end at about the same time."""
+    items.sort(key=lambda item: not {"promotion", "serving", "purchases"} & {*item.path.parts})
 
 
 @pytest.fixture(scope="session")

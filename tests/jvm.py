@@ -20,14 +20,14 @@ SHORT_LIVED = (
 )
 
 _SCRIPT = """
-from retail_clusters.io.session import spark_session
+from retail_clusters.infra.spark import spark_session
 with spark_session("classes") as spark:
     spark.range(10).selectExpr("sum(id)").collect()
 """
 
 
 def options() -> str:
-    """Give the options of a test's JVM, for SPARK_SUBMIT_OPTS."""
+    """Return the options of a test's JVM, for SPARK_SUBMIT_OPTS."""
     return f"{SHORT_LIVED} -XX:SharedArchiveFile={ARCHIVE}" if ARCHIVE.is_file() else SHORT_LIVED
 
 

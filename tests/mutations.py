@@ -120,7 +120,7 @@ MUTATIONS: tuple[_Mutate, ...] = (
 
 
 def mutated(content: bytes, *, number: int) -> tuple[str, bytes]:
-    """Give the `number`th spoilt file: its name and content, always the same."""
+    """Return the `number`th spoilt file: its name and content, always the same."""
     chance = random.Random(number)
     mutate = MUTATIONS[number % len(MUTATIONS)]
     suffix = "csv.gz" if mutate is _packed_badly else "csv"

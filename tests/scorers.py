@@ -19,20 +19,21 @@ import pyarrow.dataset as ds
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
-from retail_clusters.core import clustering, drift, features, invoices, layout, preparation
-from retail_clusters.io import datasets, registry
-from retail_clusters.jobs.score import ScoreSummary, score
-from retail_clusters.jobs.score_batch import DRIFT_BASELINE
+from retail_clusters.data import csv_files, invoices, weighted_rows
+from retail_clusters.infra import registry
+from retail_clusters.serving.score import ScoreSummary, score
 from retail_clusters.settings import Features, Lloyd, Scoring, Split
+from retail_clusters.training import clustering, features
+from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 
 HEADER = ",".join(schema.COLUMNS)
 LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 SCRIPT = """
 import sys
 from pathlib import Path
-from retail_clusters.io import tracking
-from retail_clusters.io.session import spark_session
-from retail_clusters.jobs.score import score
+from retail_clusters.infra import tracking
+from retail_clusters.infra.spark import spark_session
+from retail_clusters.serving.score import score
 from retail_clusters.settings import Scoring
 source, output, checkpoint, files, once = sys.argv[1:]
 tracking.connect(experiment="tests")
@@ -44,9 +45,9 @@ with spark_session("score") as spark:
 
 def register_models(spark: SparkSession, data: Path, *chosen: tuple[int, str]) -> list[str]:
     """Train and register a model for each (K, unseen days), as the jobs do but in one iteration."""
-    parsed = invoices.parse(datasets.read_lines(spark, datasets.find_files(str(data))))
-    reduced = preparation.reduce_lines(parsed, split=Split())
-    rows = layout.canonical(preparation.weighted_rows(reduced, [schema.TRAIN]), count=1).cache()
+    parsed = invoices.parse(csv_files.read_lines(spark, csv_files.find_files(str(data))))
+    reduced = weighted_rows.reduce_lines(parsed, split=Split())
+    rows = weighted_rows.canonical(weighted_rows.weighted_rows(reduced, [schema.TRAIN]), count=1).cache()
     versions = [_register_model(rows, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
     rows.unpersist()
     return versions
@@ -56,7 +57,7 @@ def _register_model(rows: DataFrame, *, k: int, unseen_days: str) -> str:
     pipeline = features.fit_features(rows, features=Features(unseen_days=unseen_days))  # type: ignore[arg-type]
     training = clustering.training_set(features.with_features(rows, pipeline))
     fitted = clustering.fit(training, k=k, seed=1, settings=Lloyd(max_iterations=1))
-    baseline = drift.baseline(fitted.assign(training.rows))
+    baseline = measure_baseline(fitted.assign(training.rows))
     training.release()
     with mlflow.start_run(run_name="train"):
         return registry.register(
@@ -163,7 +164,7 @@ def count_lines(file: Path) -> int:
 
 
 def points(run_id: str, name: str) -> dict[int, float]:
-    """Give the points of a metric by step; more than one a step is a failure."""
+    """Return the points of a metric by step; more than one a step is a failure."""
     history = mlflow.MlflowClient().get_metric_history(run_id, name)
     assert len({point.step for point in history}) == len(history)
     return {point.step: point.value for point in history}

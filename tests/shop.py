@@ -13,10 +13,11 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
-from retail_clusters.core import clustering, features, lloyd
-from retail_clusters.io import prepared, registry
-from retail_clusters.io.prepared import PreparedTable
+from retail_clusters.data import prepared
+from retail_clusters.data.prepared import PreparedTable
+from retail_clusters.infra import registry
 from retail_clusters.settings import Features
+from retail_clusters.training import clustering, features, lloyd
 
 #: Price and quantity of four groups of lines, far apart, of 40 rows in each split.
 GROUPS = ((2.0, 2), (2.0, 60), (70.0, 2), (70.0, 60))
@@ -120,7 +121,7 @@ def versions(count: int) -> None:
 
 
 def raw_lines(spark: SparkSession) -> DataFrame:
-    """Give raw invoice lines, a few for each group."""
+    """Return raw invoice lines, a few for each group."""
     return spark.createDataFrame(
         [
             (str(number), "A", None, quantity, price + number, None, None)
@@ -133,12 +134,12 @@ def raw_lines(spark: SparkSession) -> DataFrame:
 
 
 def aliases() -> dict[str, str | None]:
-    """Give what each alias names."""
+    """Return what each alias names."""
     return {name: registry.version_named(name) for name in ("champion", "challenger", "previous")}
 
 
 def contents(store: Path) -> str:
-    """Give everything in an sqlite file as one text."""
+    """Return everything in an sqlite file as one text."""
     import sqlite3
 
     with sqlite3.connect(store) as connection:

@@ -9,7 +9,8 @@ import pytest
 
 from retail_clusters import __main__
 from retail_clusters.errors import InputError
-from retail_clusters.io import session
+from retail_clusters.infra import spark as session
+from retail_clusters.infra.spark import check_java
 from tests.conftest import PROJECT, SAMPLE
 
 DEFAULT = PROJECT / "experiments" / "default.yaml"
@@ -115,7 +116,7 @@ def test_no_java_or_one_that_is_too_old(workplace, monkeypatch, banner, found):
         java.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(workplace))
     with pytest.raises(InputError, match=found) as refused:
-        session.check_java()
+        check_java()
     assert "apt-get install openjdk" in str(refused.value)
 
 

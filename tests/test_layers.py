@@ -17,7 +17,7 @@ def test_only_the_session_module_builds_a_session():
         for file in (PROJECT / "src").rglob("*.py")
         if "SparkSession.builder" in file.read_text(encoding="utf-8")
     ]
-    assert builders == ["session.py"]
+    assert builders == ["spark.py"]
 
 
 def test_no_module_outgrows_250_lines():

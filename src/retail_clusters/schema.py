@@ -41,6 +41,11 @@ TEST: Final = "test"
 SPLITS: Final = (TRAIN, VALIDATION, TEST)
 QUARANTINE: Final = "quarantine"
 
+#: What makes two lines one weighted row.
+ROW_KEY: Final = (UNIT_PRICE, QUANTITY, DAY_OF_WEEK)
+
+WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
 
 def _struct(**columns: DataType) -> StructType:
     return StructType([StructField(name, of) for name, of in columns.items()])

@@ -122,7 +122,7 @@ class Experiment(_Settings):
     purchases: Purchases = Purchases()
 
     def flat(self) -> dict[str, str]:
-        """Give every setting under its dotted name, as text."""
+        """Return every setting under its dotted name, as text."""
         return _flatten(self.model_dump())
 
     @classmethod

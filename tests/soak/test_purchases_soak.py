@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.io import datasets, line_stream, purchases_sink
-from retail_clusters.jobs.purchases import run
-from retail_clusters.jobs.purchases_report import Request
+from retail_clusters.data import csv_files, line_stream
+from retail_clusters.purchases.job import run
+from retail_clusters.purchases.report import Request
+from retail_clusters.purchases.sink import read_records
 from retail_clusters.settings import Purchases
 
 pytestmark = pytest.mark.soak
@@ -22,7 +23,7 @@ FILES_A_BATCH = 5
 SCRIPT = f"""
 import sys
 from pathlib import Path
-from retail_clusters.jobs.purchases import purchases
+from retail_clusters.purchases.job import purchases
 from retail_clusters.settings import Purchases
 settings = Purchases(max_files_per_trigger={FILES_A_BATCH})
 purchases(data="data", mode="stream", top=3, output=Path("output"), sink="parquet", checkpoint=None,
@@ -59,7 +60,7 @@ def finish(spark: SparkSession) -> dict[str, int]:
     settings = Purchases(max_files_per_trigger=FILES_A_BATCH)
     run(spark, Request("data", "stream", 3, Path("output"), "parquet", None, True, settings))
     checkpoint = Path("output/checkpoint")
-    records = purchases_sink.read_records(Path("output"), last=line_stream.last_batch(checkpoint))
+    records = read_records(Path("output"), last=line_stream.last_batch(checkpoint))
     names = ("files", "lines", "late", "quarantined")
     return {name: sum(getattr(record, name) for record in records) for name in names}
 
@@ -68,7 +69,7 @@ def finish(spark: SparkSession) -> dict[str, int]:
 def test_a_year_in_order_killed_four_times_equals_the_batch(
     spark: SparkSession, workplace: Path, real_data: Path
 ):
-    copy_year(real_data, order=datasets.find_files(str(real_data)))
+    copy_year(real_data, order=csv_files.find_files(str(real_data)))
     for batch in (3, 14, 30, 47):
         kill_once_committed(batch)
 
@@ -79,7 +80,7 @@ def test_a_year_in_order_killed_four_times_equals_the_batch(
 def test_a_year_out_of_order_killed_twice_accounts_for_every_late_line(
     spark: SparkSession, workplace: Path, real_data: Path
 ):
-    order = datasets.find_files(str(real_data))
+    order = csv_files.find_files(str(real_data))
     random.Random(5).shuffle(order)
     copy_year(real_data, order=order)
     for batch in (7, 25):
@@ -94,7 +95,7 @@ def test_a_year_out_of_order_killed_twice_accounts_for_every_late_line(
 def test_an_endless_stream_takes_files_as_they_come_and_ends_well_on_ctrl_c(
     spark: SparkSession, workplace: Path
 ):
-    sample = datasets.find_files(str(Path(__file__).parents[2] / "data" / "sample" / "by-day"))
+    sample = csv_files.find_files(str(Path(__file__).parents[2] / "data" / "sample" / "by-day"))
     Path("data").mkdir()
     endless = [sys.executable, "-c", SCRIPT, "endless"]
     process = subprocess.Popen(endless, start_new_session=True, stdout=subprocess.PIPE, text=True)

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.io import registry
+from retail_clusters.infra import registry
 from tests import scorers
 from tests.conftest import SAMPLE
 from tests.mutations import mutated

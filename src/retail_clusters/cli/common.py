@@ -55,8 +55,9 @@ def cli(debug: bool) -> None:
 
 def open_session(job: str, experiment: Path, experiment_name: str | None) -> Any:
     """Check for Java, choose the tracking store, and open the Spark session."""
-    from retail_clusters.io import session, tracking
+    from retail_clusters.infra import tracking
+    from retail_clusters.infra.spark import check_java, spark_session
 
-    session.check_java()
+    check_java()
     tracking.connect(experiment=experiment_name or experiment.stem)
-    return session.spark_session(job)
+    return spark_session(job)

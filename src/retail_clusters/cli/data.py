@@ -37,8 +37,8 @@ def purchases_command(
     allowed_lateness: int | None,
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
-    from retail_clusters.io import tracking
-    from retail_clusters.jobs.purchases import purchases
+    from retail_clusters.infra import tracking
+    from retail_clusters.purchases.job import purchases
 
     settings = load_experiment(experiment, {"purchases.allowed_lateness_days": allowed_lateness})
     tracking.connect(experiment=experiment.stem)
@@ -61,7 +61,7 @@ def purchases_command(
 @click.option("--seed", type=int, default=7, show_default=True)
 def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> None:
     """Make synthetic retail data."""
-    from retail_clusters.jobs.generate import generate
+    from retail_clusters.data.generate import generate
 
     generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed)
 
@@ -78,6 +78,6 @@ def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> 
 @optional("--sha256", click.STRING, "its checksum")
 def fetch_command(output: Path, url: str | None, sha256: str | None) -> None:
     """Download the public data set, checked by its SHA-256."""
-    from retail_clusters.jobs.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
+    from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
 
     fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256)

@@ -30,7 +30,7 @@ def promote_command(
     accept_new_space: bool | None,
 ) -> None:
     """Hold a model version against the gates, and make it champion."""
-    from retail_clusters.jobs.promote import promote
+    from retail_clusters.promotion.promote import promote
 
     settings = load_experiment(experiment, {"promotion.accept_new_space": accept_new_space})
     with open_session("promote", experiment, None) as spark:
@@ -41,8 +41,8 @@ def promote_command(
 @optional("--reason", click.STRING, "for the ledger")
 def rollback_command(reason: str | None) -> None:
     """Make the champion before this one champion again."""
-    from retail_clusters.io import tracking
-    from retail_clusters.jobs.rollback import rollback
+    from retail_clusters.infra import tracking
+    from retail_clusters.promotion.rollback import rollback
 
     tracking.connect(experiment=EXPERIMENT.stem)
     rollback(reason=reason or "")
@@ -51,8 +51,8 @@ def rollback_command(reason: str | None) -> None:
 @cli.command("history")
 def history_command() -> None:
     """Print the ledger of promotions."""
-    from retail_clusters.io import tracking
-    from retail_clusters.jobs.history import history
+    from retail_clusters.infra import tracking
+    from retail_clusters.promotion.history import history
 
     tracking.connect(experiment=EXPERIMENT.stem)
     history()
@@ -78,15 +78,16 @@ def score_command(
     shadow: bool | None,
 ) -> None:
     """Score files as they arrive, with a model that follows its alias."""
-    from retail_clusters.io import session, tracking
-    from retail_clusters.jobs.score import check_score_arguments, score
+    from retail_clusters.infra import tracking
+    from retail_clusters.infra.spark import spark_session
+    from retail_clusters.serving.score import check_score_arguments, score
 
     overrides = {"scoring.max_files_per_trigger": max_files_per_trigger, "scoring.shadow": shadow}
     settings = load_experiment(experiment, overrides).scoring
     state = checkpoint or output / "checkpoint"
     tracking.connect(experiment=experiment.stem)
     check_score_arguments(source=source, output=output, checkpoint=state, alias=alias)
-    with session.spark_session("score") as spark:
+    with spark_session("score") as spark:
         score(
             spark,
             source=source,

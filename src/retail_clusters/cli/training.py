@@ -25,9 +25,9 @@ from retail_clusters.settings import load_experiment
 @trials_option
 def main_command(data: str, experiment: Path, experiment_name: str | None, trials: int | None) -> None:
     """Prepare, sweep, register, promote, score."""
-    from retail_clusters.jobs.main import check_folder
-    from retail_clusters.jobs.main import main as run_all
-    from retail_clusters.jobs.prepare import check_data
+    from retail_clusters.data.prepare import check_data
+    from retail_clusters.pipeline import check_folder
+    from retail_clusters.pipeline import main as run_all
 
     settings = load_experiment(experiment, {"sweep.trials": trials})
     check_data(data)
@@ -42,7 +42,7 @@ def main_command(data: str, experiment: Path, experiment_name: str | None, trial
 @experiment_name_option
 def prepare_command(data: str, experiment: Path, experiment_name: str | None) -> None:
     """CSV files to checked, split, weighted rows."""
-    from retail_clusters.jobs.prepare import check_data, prepare
+    from retail_clusters.data.prepare import check_data, prepare
 
     settings = load_experiment(experiment)
     check_data(data)
@@ -60,8 +60,8 @@ def train_command(
     data: str, experiment: Path, experiment_name: str | None, k: int | None, seed: int | None
 ) -> None:
     """One KMeans at a given K and seed, logged and registered."""
-    from retail_clusters.jobs.prepare import check_data
-    from retail_clusters.jobs.train import train
+    from retail_clusters.data.prepare import check_data
+    from retail_clusters.training.train import train
 
     settings = load_experiment(experiment, {"k": k, "seed": seed})
     check_data(data)
@@ -89,8 +89,8 @@ def sweep_command(
     storage: str | None,
 ) -> None:
     """Search K and seed; the best is logged and registered."""
-    from retail_clusters.jobs.prepare import check_data
-    from retail_clusters.jobs.sweep import sweep
+    from retail_clusters.data.prepare import check_data
+    from retail_clusters.training.sweep import sweep
 
     overrides = {"sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max}
     settings = load_experiment(experiment, overrides)
@@ -103,7 +103,7 @@ def sweep_command(
 @click.option("--run-id", required=True, help="a train, sweep or register run")
 def verify_command(run_id: str) -> None:
     """Retrain a run and compare, bit for bit."""
-    from retail_clusters.jobs.verify import verify
+    from retail_clusters.training.verify import verify
 
     with open_session("verify", Path("verify"), None) as spark:
         verify(spark, run_id=run_id)

@@ -1,0 +1,1 @@
+"""The world outside: Spark, MLflow, files, the terminal; nothing of retail."""

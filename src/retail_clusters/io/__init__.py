@@ -1,1 +1,0 @@
-"""The edges: the Spark session, files, MLflow, charts. They do not import one another."""

@@ -1,1 +1,0 @@
-"""One module an entry point: read, compute, write, in that order."""

@@ -1,0 +1,130 @@
+"""What a version must show before `champion` names it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from retail_clusters.settings import Guardrails, Promotion
+from retail_clusters.training.guardrails import Gate, guardrails, share_and_clusters
+from retail_clusters.training.quality import Quality
+
+#: Column name to MLflow type, such as "integer" or "integer (optional)".
+Signature = Mapping[str, str]
+
+_OPTIONAL = " (optional)"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Every gate that a challenger stood before."""
+
+    gates: tuple[Gate, ...]
+
+    @property
+    def failing(self) -> tuple[Gate, ...]:
+        """Return the gates that refuse the challenger."""
+        return tuple(gate for gate in self.gates if gate.decided and not gate.passed)
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether no gate refuses the challenger."""
+        return not self.failing
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each gate: gate, value, bound, verdict."""
+        rows = [(gate.name, gate.value, gate.bound, gate.verdict) for gate in self.gates]
+        return pd.DataFrame(rows, columns=["gate", "value", "bound", "verdict"])
+
+    def to_text(self) -> str:
+        """Write the table with aligned columns, a gate a line."""
+        table = self.table()
+        rows = [list(table.columns), *table.to_numpy().tolist()]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        padded = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+        )
+        return "\n".join(f"  {line}".rstrip() for line in padded)
+
+
+def digest_gate(digest: str | None, *, known: bool) -> Gate:
+    """Hold the digest of the training data against the prepared tables that are at hand."""
+    value = digest or "missing"
+    if digest and not known:
+        value += " (no prepared table has it: run prepare again with the same data and split)"
+    return Gate("training_data_digest", value, "that of a prepared table", known)
+
+
+def signature_gate(challenger: Signature | None, *, champion: Signature) -> Gate:
+    """Require that whatever the champion takes, the challenger takes too."""
+    problem = _signature_problem(challenger, champion)
+    return Gate("input_signature", problem or "compatible", "compatible with the champion's", not problem)
+
+
+def weekday_gate(refused: Sequence[str]) -> Gate:
+    """Require a cluster for every line, whatever its weekday."""
+    value = f"without a slot for {', '.join(refused)}" if refused else "complete"
+    return Gate("weekdays", value, "complete for the data's lines", not refused)
+
+
+def absolute_gates(test: Quality, *, settings: Promotion) -> list[Gate]:
+    """Hold a challenger, measured on test lines, against the bounds that need no champion."""
+    silhouette = Gate(
+        name="test_silhouette",
+        value=f"{test.silhouette:.4f}",
+        bound=f"at least {settings.min_test_silhouette}",
+        passed=test.silhouette >= settings.min_test_silhouette,
+    )
+    return [
+        silhouette,
+        *share_and_clusters(test, max_share=settings.max_cluster_share, min_clusters=settings.min_clusters),
+    ]
+
+
+def usable_gates(validation: Quality, *, settings: Guardrails) -> list[Gate]:
+    """Hold a challenger against the guardrails of a sweep, so that none is promoted that none would take."""
+    gates = guardrails(validation, settings=settings)
+    return [Gate(f"validation_{each.name}", each.value, each.bound, each.passed) for each in gates]
+
+
+def comparing_gates(
+    test: Quality, *, champion: Quality | None, same_space: bool, settings: Promotion
+) -> list[Gate]:
+    """Hold a challenger against the champion on the same test lines; None when that cannot score them.
+
+    A silhouette belongs to its feature space: in another one the comparison is not decided, and a person
+    has to accept the new space.
+    """
+    space = Gate(
+        name="feature_space",
+        value="the champion's" if same_space else "new",
+        bound="the champion's, or accepted with promotion.accept_new_space: true",
+        passed=same_space or settings.accept_new_space,
+    )
+    if champion is None:
+        return [Gate("not_worse", f"{test.silhouette:.4f}", "comparable", False, decided=False), space]
+    floor = champion.silhouette - settings.margin
+    not_worse = Gate(
+        name="not_worse",
+        value=f"{test.silhouette:.4f}",
+        bound=f"at least {floor:.4f}, the champion's {champion.silhouette:.4f} less {settings.margin}",
+        passed=test.silhouette >= floor,
+        decided=same_space,
+    )
+    return [not_worse, space]
+
+
+def _signature_problem(challenger: Signature | None, champion: Signature) -> str | None:
+    if challenger is None:
+        return "missing"
+    for name, kind in challenger.items():
+        wanted = champion.get(name)
+        optional = kind.endswith(_OPTIONAL)
+        if wanted is None:
+            if not optional:
+                return f"in need of a column {name}"
+        elif kind.removesuffix(_OPTIONAL) != wanted.removesuffix(_OPTIONAL):
+            return f"for {name} of type {kind.removesuffix(_OPTIONAL)}"
+        elif wanted.endswith(_OPTIONAL) and not optional:
+            return f"in need of a column {name}"
+    return None

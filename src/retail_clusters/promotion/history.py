@@ -1,0 +1,47 @@
+"""The promotion ledger, printed."""
+
+from typing import Final
+
+import click
+
+from retail_clusters.infra import registry
+from retail_clusters.promotion import ledger
+from retail_clusters.promotion.champion import recover_interrupted
+from retail_clusters.promotion.ledger import Move
+
+_STATES: Final = {ledger.DONE: "", ledger.WITHDRAWN: "withdrawn", ledger.UNDER_WAY: "under way"}
+
+
+def history() -> list[Move]:
+    """Run as `history`: print every move of `champion`, oldest first, and whether the alias agrees."""
+    with ledger.exclusive():
+        recover_interrupted()
+        entries = ledger.moves()
+        champion = registry.version_named(registry.CHAMPION)
+    for line in to_lines(entries):
+        click.echo(line)
+    click.echo(f"champion: {f'version {champion}' if champion else 'none'}")
+    last = ledger.champions(entries)[-1:]
+    if last != [champion][: len(last)]:
+        click.secho(
+            f"the ledger's last move went to version {last[0]}: the alias was set by other means since, "
+            "and rollback goes back there",
+            fg="yellow",
+        )
+    return entries
+
+
+def to_lines(entries: list[Move]) -> list[str]:
+    """Write a line for each move."""
+    if not entries:
+        return ["no move of champion yet: promote a version"]
+    return [
+        f"{move.number:>3}  {move.when:%Y-%m-%d %H:%M:%S} UTC  {move.action:<8}  "
+        f"{move.before or 'none':>4} -> {move.after:<4}  {move.who}{_remarks(move)}"
+        for move in entries
+    ]
+
+
+def _remarks(move: Move) -> str:
+    remarks = (move.reason, _STATES.get(move.state, move.state), move.note)
+    return "".join(f"  {remark}" for remark in remarks if remark)

@@ -1,0 +1,139 @@
+"""The version that a promotion makes champion: the challenger with the champion's numbers, and its card."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import click
+from pyspark.sql import DataFrame, SparkSession
+
+from retail_clusters import schema
+from retail_clusters.infra import registry, tracking
+from retail_clusters.promotion import evaluate, matching
+from retail_clusters.promotion.card import Card
+from retail_clusters.promotion.evaluate import Contender, Measured
+from retail_clusters.promotion.matching import Matching, Migration
+from retail_clusters.training import clustering, profile
+from retail_clusters.training import model as anatomy
+from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.training.guardrails import Gate
+
+#: Tags of a version that are its own, and not those of the training it shares with others.
+_OWN_TAGS: Final = ("verdict", "held_against", "gate.")
+
+
+@dataclass(frozen=True, eq=False)
+class Successor:
+    """A version ready to be champion, and how its clusters relate to those of the champion before."""
+
+    version: str
+    numbers: tuple[int, ...]
+    migration: Migration | None
+    matching: Matching | None
+
+
+def successor(spark: SparkSession, held: Measured) -> Successor:
+    """Number the challenger's clusters after the champion's; a version is immutable, so as a new version.
+
+    Without a champion, or in another feature space than its own, the challenger itself is the successor.
+    """
+    challenger = held.challenger
+    moved = evaluate.migration(held)
+    numbers = challenger.anatomy.numbers
+    if held.champion is None or moved is None or not held.same_space:
+        return Successor(challenger.name, numbers, moved and moved.renumbered(numbers), None)
+    matched = _match(held.challenger, held.champion, moved)
+    click.echo(
+        f"promote: {len(matched.matched)} of {len(matched.numbers)} clusters keep a number of the "
+        f"champion's, with {moved.renumbered(matched.numbers).kept:,} of {moved.total:,} test lines"
+    )
+    version = challenger.name
+    if matched.numbers != numbers:
+        version = _register(spark, held, matched.numbers)
+    return Successor(version, matched.numbers, moved.renumbered(matched.numbers), matched)
+
+
+def describe(held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Card:
+    """Make the model card of a successor, and set what else its version must say."""
+    assigned = _assigned(held, chosen.numbers)
+    version = registry.read_version(chosen.version)
+    params, metrics = _training(str(version.run_id))
+    card = Card(
+        model=registry.MODEL_NAME,
+        version=chosen.version,
+        renumbered_from=version.tags.get("renumbered_from"),
+        run_id=str(version.run_id),
+        data=held.prepared.table.data,
+        data_digest=held.prepared.table.data_digest,
+        model_digest=version.tags.get("model_digest", ""),
+        lines=held.prepared.table.lines,
+        settings=params,
+        metrics=metrics,
+        clusters=profile.profile(assigned),
+        gates=gates,
+    )
+    registry.tag_version(
+        chosen.version,
+        {"cluster_numbers": _text(chosen.numbers), "labels_digest": clustering.labels_digest(assigned)},
+    )
+    registry.describe_version(chosen.version, card.to_description())
+    return card
+
+
+def _match(challenger: Contender, champion: Contender, moved: Migration) -> Matching:
+    old = champion.anatomy
+    used = [int(number) for text in registry.tag_values("cluster_numbers") for number in text.split(",")]
+    return matching.match(
+        challenger.anatomy.centres_in(old.space),
+        old.clustering.centres,
+        numbers=old.numbers,
+        moved=moved,
+        unused_from=1 + max([*used, *old.numbers]),
+    )
+
+
+def _register(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> str:
+    """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
+    challenger = held.challenger
+    made_from = {"renumbered_from": challenger.name, "cluster_numbers": _text(numbers)}
+    made = registry.find_version(made_from)
+    if made:
+        return made
+    model = challenger.anatomy.renumbered(numbers, spark=spark)
+    parts = anatomy.parse(model, version=challenger.name)
+    inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
+    version = registry.register_again(
+        model,
+        of=challenger.name,
+        tags=inherited | made_from | {"model_digest": parts.clustering.digest},
+        metadata=_metadata(challenger, numbers),
+    )
+    click.echo(f"promote: registered as version {version}, numbered after the champion")
+    return version
+
+
+def _metadata(challenger: Contender, numbers: Sequence[int]) -> Mapping[str, Any]:
+    """Return the metadata of the challenger, with the shares of its clusters under their new numbers."""
+    text = challenger.metadata.get(DRIFT_BASELINE)
+    if text is None:
+        return challenger.metadata
+    to = dict(zip(challenger.anatomy.numbers, numbers, strict=True))
+    return {**challenger.metadata, DRIFT_BASELINE: Baseline.from_json(text).renumbered(to).to_json()}
+
+
+def _assigned(held: Measured, numbers: Sequence[int]) -> DataFrame:
+    """Return the training rows with the numbers of the successor."""
+    parts = replace(held.challenger.anatomy, numbers=tuple(numbers))
+    return parts.assign(held.prepared.rows(schema.TRAIN))
+
+
+def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
+    """Return params and metrics of a training run; nothing when the store no longer holds it."""
+    if not tracking.exists(run_id):
+        return {}, {}
+    data = tracking.read_run(run_id).data
+    return data.params, data.metrics
+
+
+def _text(numbers: Sequence[int]) -> str:
+    return ",".join(str(number) for number in numbers)

@@ -1,0 +1,1 @@
+"""Spend per customer and day, in batch and as a stream."""

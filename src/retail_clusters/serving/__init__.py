@@ -1,0 +1,1 @@
+"""Files that arrive, scored by a model that follows its alias."""

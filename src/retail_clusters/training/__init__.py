@@ -1,0 +1,1 @@
+"""Weighted rows to a clustering that was chosen for a reason."""

@@ -1,0 +1,114 @@
+import pytest
+
+from retail_clusters.promotion import gates
+from retail_clusters.promotion.gates import Gate, Verdict
+from retail_clusters.settings import Guardrails, Promotion
+from retail_clusters.training.quality import Quality
+
+COLUMNS = {"Quantity": "integer (optional)", "UnitPrice": "double (optional)"}
+
+
+def measured(silhouette: float = 0.5, sizes: tuple[int, ...] = (50, 50)) -> Quality:
+    return Quality(silhouette=silhouette, cost=1.0, sizes=sizes)
+
+
+def failing(found: list[Gate]) -> list[str]:
+    return [gate.name for gate in Verdict(tuple(found)).failing]
+
+
+def test_guardrails_hold_share_and_number_of_clusters_against_their_bounds():
+    settings = Guardrails(max_cluster_share=0.8, min_clusters=2)
+
+    assert failing(gates.guardrails(measured(sizes=(80, 20)), settings=settings)) == []
+    assert failing(gates.guardrails(measured(sizes=(81, 19)), settings=settings)) == ["largest_cluster_share"]
+    assert failing(gates.guardrails(measured(sizes=(100, 0)), settings=settings)) == [
+        "largest_cluster_share",
+        "clusters",
+    ]
+
+
+def test_violation_is_above_zero_exactly_when_the_guardrail_is_broken():
+    settings = Guardrails(max_cluster_share=0.8, min_clusters=2)
+
+    for sizes in ((80, 20), (81, 19), (100, 0)):
+        broken = gates.violations(measured(sizes=sizes), settings=settings)
+        held = {gate.name: gate.passed for gate in gates.guardrails(measured(sizes=sizes), settings=settings)}
+        assert {name: excess <= 0 for name, excess in broken.items()} == held
+
+
+def test_absolute_gates_hold_whatever_the_space():
+    settings = Promotion(min_test_silhouette=0.4, max_cluster_share=0.6, min_clusters=2)
+
+    assert failing(gates.absolute_gates(measured(0.4, (60, 40)), settings=settings)) == []
+    assert failing(gates.absolute_gates(measured(0.39, (100, 0)), settings=settings)) == [
+        "test_silhouette",
+        "largest_cluster_share",
+        "clusters",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("silhouette", "same", "accepted", "verdicts"),
+    [
+        (0.45, True, False, ["passed", "passed"]),
+        (0.44, True, False, ["FAILED", "passed"]),
+        (0.44, True, True, ["FAILED", "passed"]),
+        (0.10, False, False, ["not decided", "FAILED"]),
+        (0.10, False, True, ["not decided", "passed"]),
+    ],
+)
+def test_comparison_decides_in_one_space_and_a_person_in_another(
+    silhouette: float, same: bool, accepted: bool, verdicts: list[str]
+):
+    found = gates.comparing_gates(
+        measured(silhouette),
+        champion=measured(0.5),
+        same_space=same,
+        settings=Promotion(margin=0.05, accept_new_space=accepted),
+    )
+
+    assert [gate.verdict for gate in found] == verdicts
+
+
+def test_champion_that_cannot_score_the_lines_decides_nothing():
+    found = gates.comparing_gates(measured(), champion=None, same_space=True, settings=Promotion())
+
+    assert [gate.verdict for gate in found] == ["not decided", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("challenger", "problem"),
+    [
+        (COLUMNS, None),
+        ({"Quantity": "integer (optional)"}, None),
+        (COLUMNS | {"Extra": "string (optional)"}, None),
+        (COLUMNS | {"Extra": "string"}, "in need of a column Extra"),
+        (COLUMNS | {"Quantity": "integer"}, "in need of a column Quantity"),
+        (COLUMNS | {"Quantity": "string (optional)"}, "for Quantity of type string"),
+        (None, "missing"),
+    ],
+)
+def test_challenger_must_take_whatever_the_champion_takes(challenger, problem):
+    gate = gates.signature_gate(challenger, champion=COLUMNS)
+
+    assert gate.passed == (problem is None)
+    assert gate.value == (problem or "compatible")
+
+
+def test_unknown_digest_names_the_way_out():
+    assert gates.digest_gate("abc", known=True).passed
+    assert "run prepare again" in str(gates.digest_gate("abc", known=False))
+    assert not gates.digest_gate(None, known=False).passed
+
+
+def test_verdict_is_a_table_with_a_line_for_each_gate():
+    verdict = Verdict((Gate("one", "1", "at most 2", True), Gate("another", "30", "at most 2", False)))
+
+    assert verdict.to_text().splitlines() == [
+        "  gate     value  bound      verdict",
+        "  one      1      at most 2  passed",
+        "  another  30     at most 2  FAILED",
+    ]
+    assert verdict.table()["verdict"].tolist() == ["passed", "FAILED"]
+    assert not verdict.passed
+    assert str(verdict.failing[0]) == "another is 30, but must be at most 2"

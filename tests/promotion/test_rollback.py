@@ -1,0 +1,203 @@
+"""Moves of the champion: back, on record, and whole after a kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from retail_clusters.errors import PromotionRefusedError, RegistryError
+from retail_clusters.infra import registry
+from retail_clusters.promotion import ledger
+from retail_clusters.promotion.champion import move_champion
+from retail_clusters.promotion.history import history
+from retail_clusters.promotion.rollback import rollback
+from tests import shop
+
+
+def move(before: str | None, after: str) -> ledger.Move:
+    with ledger.exclusive():
+        return move_champion(action="promote", before=before, after=after, reason="a test", facts={})
+
+
+@pytest.fixture
+def three(workplace: Path) -> Path:
+    """A registry of four versions whose champion went from 1 to 2 to 3."""
+    shop.versions(4)
+    for before, after in ((None, "1"), ("1", "2"), ("2", "3")):
+        move(before, after)
+    return workplace
+
+
+def test_rollback_twice_goes_back_twice_and_each_is_on_the_ledger(three: Path):
+    assert shop.aliases()["previous"] == "2"
+
+    rollback(reason="once")
+    assert shop.aliases() == {"champion": "2", "challenger": None, "previous": "1"}
+    rollback(reason="twice")
+    assert shop.aliases() == {"champion": "1", "challenger": None, "previous": None}
+
+    entries = ledger.moves()
+    assert [(entry.action, entry.before, entry.after) for entry in entries[-2:]] == [
+        ("rollback", "3", "2"),
+        ("rollback", "2", "1"),
+    ]
+    assert [entry.reason for entry in entries[-2:]] == ["once", "twice"]
+    assert MlflowClient().get_run(entries[-1].run_id).data.tags["from_model_digest"] == "digest 2"
+    with pytest.raises(RegistryError, match="no champion before version 1"):
+        rollback(reason="thrice")
+
+
+def test_promotion_after_a_rollback_goes_on_from_there(three: Path):
+    rollback(reason="back to 2")
+    move("2", "4")
+    assert shop.aliases()["previous"] == "2"
+    assert rollback(reason="again").after == "2"
+    assert rollback(reason="and again").after == "1"
+
+
+def test_rollback_goes_back_from_a_champion_that_was_set_by_hand(
+    three: Path, capsys: pytest.CaptureFixture[str]
+):
+    registry.set_alias(registry.CHAMPION, "4")
+    history()
+    assert "set by other means" in capsys.readouterr().out
+
+    assert rollback(reason="who was that").after == "3"
+    assert shop.aliases()["previous"] == "2"
+
+
+def test_rollback_without_a_champion_says_what_to_do(workplace: Path):
+    with pytest.raises(RegistryError, match="there is no champion: promote a version"):
+        rollback(reason="too early")
+
+
+def test_history_prints_every_move_in_order(three: Path, capsys: pytest.CaptureFixture[str]):
+    rollback(reason="a regret")
+    capsys.readouterr()
+
+    entries = history()
+
+    assert [entry.number for entry in entries] == [1, 2, 3, 4]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("UTC")[1].split()[:4] for line in lines[:4]] == [
+        ["promote", "none", "->", "1"],
+        ["promote", "1", "->", "2"],
+        ["promote", "2", "->", "3"],
+        ["rollback", "3", "->", "2"],
+    ]
+    assert lines[3].endswith("a regret")
+    assert lines[4] == "champion: version 2"
+
+
+def test_champion_that_moved_since_the_gates_stays(three: Path):
+    with pytest.raises(
+        PromotionRefusedError, match=r"must still be version 2, .* but it is version 3 by now"
+    ):
+        move("2", "4")
+    assert shop.aliases()["champion"] == "3"
+    assert len(ledger.moves()) == 3
+
+
+def test_move_takes_the_challenger_off_what_it_promoted(three: Path):
+    registry.set_alias(registry.CHALLENGER, "4")
+    move("3", "4")
+    assert shop.aliases()["challenger"] is None
+
+
+#: Kills itself at the n-th change of an alias, or right after it.
+KILLED = """
+import os, signal, sys
+from retail_clusters.promotion import ledger
+from retail_clusters.infra import registry
+from retail_clusters.promotion.champion import move_champion, recover_interrupted
+set_alias, changes = registry.set_alias, []
+
+def set_and_die(alias, version):
+    changes.append(alias)
+    if (str(len(changes)), sys.argv[2]) == (sys.argv[1], "before"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    set_alias(alias, version)
+    if (str(len(changes)), sys.argv[2]) == (sys.argv[1], "after"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+registry.set_alias = set_and_die
+with ledger.exclusive():
+    move_champion(action="promote", before="3", after="4", reason="doomed", facts={})
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "moment", "champion", "previous", "state"),
+    [
+        ("1", "before", "3", "2", ledger.WITHDRAWN),
+        ("1", "after", "4", "3", ledger.DONE),
+        ("2", "after", "4", "3", ledger.DONE),
+    ],
+)
+def test_ledger_and_aliases_agree_after_a_kill_9_at_any_moment(
+    three: Path,
+    change: str,
+    moment: str,
+    champion: str,
+    previous: str,
+    state: str,
+    capsys: pytest.CaptureFixture[str],
+):
+    killed = subprocess.run([sys.executable, "-c", KILLED, change, moment], check=False, env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    assert ledger.moves()[-1].state == ledger.UNDER_WAY
+
+    entries = history()
+
+    assert (entries[-1].reason, entries[-1].state) == ("doomed", state)
+    assert shop.aliases() == {"champion": champion, "challenger": None, "previous": previous}
+    assert ledger.champions(entries)[-1] == champion
+    told = capsys.readouterr()
+    assert "the process died" in told.err
+    assert "the process died" in told.out
+    assert rollback(reason="after the crash").after == previous
+
+
+RACE = """
+import sys
+from retail_clusters.errors import PromotionRefusedError
+from retail_clusters.promotion import ledger
+from retail_clusters.promotion.champion import move_champion, recover_interrupted
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with ledger.exclusive():
+        move_champion(action="promote", before="3", after=sys.argv[1], reason="race", facts={})
+except PromotionRefusedError as refused:
+    sys.exit(refused.exit_code)
+"""
+
+
+def test_of_three_moves_at_once_exactly_one_wins(three: Path):
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, after],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for after in ("1", "2", "4")
+    ]
+    for racer in racers:
+        assert racer.stdout
+        racer.stdout.readline()
+    for racer in racers:
+        assert racer.stdin
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    for racer in racers:
+        racer.communicate()
+
+    assert sorted(racer.returncode for racer in racers) == [0, 3, 3]
+    entries = ledger.moves()
+    assert [entry.before for entry in entries if entry.state == ledger.DONE] == [None, "1", "2", "3"]
+    assert shop.aliases()["champion"] == entries[-1].after

@@ -1,0 +1,98 @@
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from retail_clusters.serving import drift
+from retail_clusters.serving.drift import Counts
+from retail_clusters.training.baseline import Baseline, measure_baseline
+
+BASELINE = Baseline(
+    clusters=(0.75, 0.25),
+    price_edges=(1.0, 2.0),
+    price=(0.5, 0.25, 0.25),
+    quantity_edges=(6.0,),
+    quantity=(0.5, 0.5),
+    weekday=(0.25, 0.25, 0.0, 0.25, 0.25, 0.0, 0.0),
+)
+SHARES = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(any)
+
+
+def scored(*rows: tuple[int, float, int, str]) -> pa.Table:
+    columns = list(zip(*rows, strict=True))
+    dates = pa.array([datetime.fromisoformat(day) for day in columns[3]], pa.timestamp("us"))
+    return pa.table([*columns[:3], dates], names=list(drift.WATCHED))
+
+
+def test_baseline_weighs_rows_by_their_lines(spark: SparkSession) -> None:
+    rows = spark.createDataFrame(
+        [(0, 1.0, 1, "Monday", 6), (0, 2.0, 6, "Sunday", 2), (2, 9.0, 50, "Sunday", 2)],
+        "prediction int, UnitPrice double, Quantity int, day_of_week string, weight long",
+    )
+    made = measure_baseline(rows)
+    assert made.clusters == (0.8, 0.0, 0.2)
+    assert made.price_edges == (1.0, 2.0, 9.0)
+    assert made.price == (0.6, 0.2, 0.2, 0.0)
+    assert made.weekday == (0.6, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4)
+
+
+def test_baseline_survives_json() -> None:
+    assert Baseline.from_json(BASELINE.to_json()) == BASELINE
+
+
+def test_renumbered_baseline_moves_the_shares_of_clusters_only() -> None:
+    moved = BASELINE.renumbered({0: 3, 1: 0})
+    assert moved.clusters == (0.25, 0.0, 0.0, 0.75)
+    assert moved.price == BASELINE.price
+
+
+def test_count_sorts_lines_into_the_bins_of_the_baseline() -> None:
+    table = scored((0, 1.0, 6, "2010-12-02"), (1, 1.5, 7, "2011-01-01 23:59:59"), (9, -3.0, 1, "1969-12-31"))
+    counts = drift.count(table, against=BASELINE)
+    assert counts == Counts(
+        clusters=(1, 1, 1), price=(2, 1, 0), quantity=(2, 1), weekday=(0, 0, 1, 1, 0, 1, 0)
+    )
+    assert counts.lines == 3
+    assert counts.on_unseen_days(BASELINE) == 2
+
+
+def test_lines_distributed_as_in_training_do_not_drift() -> None:
+    counts = Counts(
+        clusters=(75, 25, 0), price=(50, 25, 25), quantity=(50, 50), weekday=(25, 25, 0, 25, 25, 0, 0)
+    )
+    moved = drift.measure(counts, against=BASELINE)
+    assert moved.psi == pytest.approx(0, abs=1e-12)
+
+
+def test_what_moved_most_is_named() -> None:
+    counts = Counts(
+        clusters=(75, 25, 0), price=(50, 25, 25), quantity=(99, 1), weekday=(25, 25, 0, 25, 25, 0, 0)
+    )
+    moved = drift.measure(counts, against=BASELINE)
+    assert moved.most == "quantity"
+    assert moved.psi == pytest.approx((0.99 - 0.5) * np.log(0.99 / 0.5) + (0.01 - 0.5) * np.log(0.01 / 0.5))
+
+
+@given(SHARES)
+def test_psi_of_equal_shares_is_zero(shares: list[int]) -> None:
+    assert drift.psi(shares, [3 * share for share in shares]) == pytest.approx(0, abs=1e-9)
+
+
+@given(SHARES, st.randoms())
+def test_psi_is_symmetric_finite_and_not_negative(shares: list[int], random: "np.random.Generator") -> None:
+    other = list(shares)
+    random.shuffle(other)
+    one, two = drift.psi(shares, other), drift.psi(other, shares)
+    assert one == pytest.approx(two)
+    assert 0 <= one < 100
+
+
+def test_latest_adds_up_batches_until_there_are_enough_lines() -> None:
+    one = Counts(clusters=(1, 0, 0), price=(1, 0, 0), quantity=(1, 0), weekday=(1, 0, 0, 0, 0, 0, 0))
+    assert drift.latest([one] * 5, lines=3) == one + one + one
+    assert drift.latest([one], lines=3) == one
+    assert drift.latest([], lines=3) is None
