@@ -1,0 +1,1 @@
+"""From weighted rows to a clustering that was chosen for a reason."""
