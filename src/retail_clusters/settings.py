@@ -52,8 +52,8 @@ class Features(_Settings):
 class Training(_Settings):
     """How a clustering is fitted.
 
-    `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own KMeans on
-    one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark.
+    `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own
+    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark.
     """
 
     solver: Solver = "exact"

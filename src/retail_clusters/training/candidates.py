@@ -18,7 +18,7 @@ from retail_clusters.training.quality import Quality
 Candidate = tuple[int, int]
 
 _TRIAL: Final = "trial"
-#: Candidates of a grid that are evaluated together: enough to keep a cluster busy, few enough to show progress.
+#: Candidates of a grid evaluated together: enough to keep a cluster busy, few enough to show progress.
 _GRID_BATCH: Final = 64
 
 
@@ -174,10 +174,12 @@ def recorded(frozen: FrozenTrial) -> Trial:
     """Read a trial back from its record, to the last bit."""
     facts: dict[str, Any] = json.loads(frozen.user_attrs[_TRIAL])
     found = facts["evaluation"]
-    measured = found.pop("validation")
-    sequences = {name: tuple(measured.pop(name)) for name in ("cluster_silhouettes", "sizes")}
+    measured: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in found.pop("validation").items()
+    }
     centres = np.array(found.pop("centres"))
-    evaluation = Evaluation(**found, validation=Quality(**measured, **sequences), centres=centres)
+    evaluation = Evaluation(**found, validation=Quality(**measured), centres=centres)
     return Trial(number=facts["number"], evaluation=evaluation, violations=facts["violations"])
 
 

@@ -10,6 +10,7 @@ from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexerModel, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.data.weighted_rows import FILL_STATEMENT
@@ -50,12 +51,10 @@ def fit_features(rows: WeightedRows, *, features: Features, spark: SparkSession)
 def with_values(rows: DataFrame, pipeline: PipelineModel) -> DataFrame:
     """Add `values`, the feature vector as an array of double, to weighted rows."""
     vectors = pipeline.transform(rows).select(*rows.columns, schema.FEATURES)
-    return vectors.withColumn(VALUES, vector_to_array(schema.FEATURES)).drop(schema.FEATURES)
+    return vectors.withColumn(VALUES, vector_to_array(F.col(schema.FEATURES))).drop(schema.FEATURES)
 
 
-def vectors(
-    parts: Sequence[WeightedRows], *, pipeline: PipelineModel, spark: SparkSession
-) -> list[Floats]:
+def vectors(parts: Sequence[WeightedRows], *, pipeline: PipelineModel, spark: SparkSession) -> list[Floats]:
     """Return the feature vectors of weighted rows, n x d for each part, made by the pipeline's own stages.
 
     One Spark job for all parts.

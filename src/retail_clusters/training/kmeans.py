@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from retail_clusters.training.blocks import Block, Floats, Labels, Rows
+from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +116,17 @@ def assign(block: Block, centres: Floats) -> Assigned:
         np.copyto(labels, cluster, where=closer)
         np.minimum(nearest, distances, out=nearest)
     return Assigned(block=block, labels=labels.astype(np.intp), distances=nearest)
+
+
+def assign_as(block: Block, labels: Labels, centres: Floats) -> Assigned:
+    """Take the clusters of n rows as given, whichever centre is nearest."""
+    values = block.values
+    return Assigned(block=block, labels=labels, distances=row_sums(np.square(values - centres[labels])))
+
+
+def labels(rows: InMemory[Block], centres: Floats) -> Labels:
+    """Return which of k x d centres is nearest to each of n rows; a tie goes to the lower number."""
+    return np.concatenate([assign(block, centres).labels for block in rows.blocks])
 
 
 def lines_by_category(found: Assigned, k: int) -> Floats:

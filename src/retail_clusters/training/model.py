@@ -48,7 +48,7 @@ class FeatureSpace:
 
 @dataclass(frozen=True, eq=False)
 class ParsedModel:
-    """A registered model's feature stages, centres (K x d), and the number that `prediction` gives each cluster."""
+    """A registered model: feature stages, centres (K x d), and the number that each cluster is given."""
 
     features: PipelineModel
     centres: Floats
@@ -100,9 +100,7 @@ class ParsedModel:
 def scoring_pipeline(stages: PipelineModel, centres: Floats, *, spark: SparkSession) -> PipelineModel:
     """Join everything from raw invoice lines to `prediction` in one model, with no other column left."""
     tidy = SQLTransformer(statement=f"SELECT * EXCEPT ({', '.join(features.helpers(stages))}) FROM __THIS__")
-    return PipelineModel(
-        [features.fill_stage(), *stages.stages, kmeans_model(centres, spark=spark), tidy]
-    )
+    return PipelineModel([features.fill_stage(), *stages.stages, kmeans_model(centres, spark=spark), tidy])
 
 
 def kmeans_model(centres: Floats, *, spark: SparkSession) -> KMeansModel:
@@ -114,11 +112,10 @@ def kmeans_model(centres: Floats, *, spark: SparkSession) -> KMeansModel:
     jvm: Any = spark.sparkContext._jvm
     vectors = [jvm.org.apache.spark.mllib.linalg.Vectors.parse(str(centre)) for centre in centres.tolist()]
     trained = jvm.org.apache.spark.mllib.clustering.KMeansModel(vectors)
-    model = KMeansModel(jvm.org.apache.spark.ml.clustering.KMeansModel(f"kmeans_{uuid4().hex[:12]}", trained))
-    model._resetUid(model._java_obj.uid())
-    model._set(k=len(centres), featuresCol=schema.FEATURES, predictionCol=schema.PREDICTION)
-    model._transfer_params_to_java()
-    return model
+    java = jvm.org.apache.spark.ml.clustering.KMeansModel(f"kmeans_{uuid4().hex[:12]}", trained)
+    java = java.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
+    model: KMeansModel = KMeansModel(java)._set(k=len(centres))
+    return model.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
 
 
 def parse(model: PipelineModel, *, version: str) -> ParsedModel:

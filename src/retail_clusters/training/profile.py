@@ -51,9 +51,7 @@ def to_markdown(table: pd.DataFrame, *, rows: int = 25) -> str:
 
 
 def _describe(cluster: int, rows: WeightedRows, members: NDArray[np.bool_]) -> dict[str, Any]:
-    prices, quantities, weights = (
-        column[members] for column in (rows.prices, rows.quantities, rows.weights)
-    )
+    prices, quantities, weights = (column[members] for column in (rows.prices, rows.quantities, rows.weights))
     lines = weights.sum()
     days = np.bincount(rows.weekdays[members], weights, len(schema.WEEKDAYS))
     return {

@@ -82,7 +82,11 @@ def measure(rows: Rows[Block], centres: Floats) -> Quality:
 
     Source: Rousseeuw 1987, in the form of org.apache.spark.ml.evaluation.SquaredEuclideanSilhouette.
     """
-    assigned = assign_all(rows, centres)
+    return measure_assigned(assign_all(rows, centres), centres)
+
+
+def measure_assigned(assigned: Rows[Assigned], centres: Floats) -> Quality:
+    """Measure rows that have a cluster, as `measure` does."""
     moments = assigned.sum(partial(_moments, centres=centres))
     lines, squares, offsets = moments[:, 0], moments[:, 1], moments[:, 2:]
     shift = offsets / np.maximum(lines, 1)[:, None]

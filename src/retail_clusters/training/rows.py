@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from retail_clusters import schema
 from retail_clusters.training.blocks import Block, Floats, InMemory, Rows, add_in_order, in_memory
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 S = TypeVar("S")
 
 #: The column of a frame that holds a row's feature vector as an array of double.
@@ -80,7 +80,7 @@ def merge(*parts: WeightedRows) -> WeightedRows:
 
 
 @dataclass(frozen=True, eq=False)
-class Partitions(Generic[T]):
+class Partitions(Rows[T_co]):
     """Rows in the partitions of a Spark frame with the columns `values` and `weight`, in canonical layout.
 
     Partial sums are made where the rows are and added in the order of the partitions: the result follows
@@ -88,13 +88,13 @@ class Partitions(Generic[T]):
     """
 
     frame: DataFrame
-    step: Callable[[Block], T]
+    step: Callable[[Block], T_co]
 
-    def map(self, step: Callable[[T], S]) -> "Partitions[S]":
+    def map(self, step: Callable[[T_co], S]) -> "Partitions[S]":
         """Return what `step` will make of each block; nothing is computed before it is summed."""
         return Partitions(self.frame, _Then(self.step, step))
 
-    def sum(self, partial: Callable[[T], Floats]) -> Floats:
+    def sum(self, partial: Callable[[T_co], Floats]) -> Floats:
         """Add up what `partial` makes of each block: in the order of blocks, then of partitions."""
         run = _PartialSum(self.step, partial)
         parts = self.frame.mapInArrow(run, "shape array<int>, total array<double>").toArrow().to_pylist()
@@ -149,5 +149,3 @@ class _PartialSum:
 
 def _same(block: Block) -> Block:
     return block
-
-

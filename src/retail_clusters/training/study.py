@@ -22,6 +22,7 @@ from retail_clusters.training import candidates
 from retail_clusters.training.candidates import Candidate, Trial
 
 Batch = Sequence[tuple[int, Candidate]]
+Start = Callable[[Batch], "Future[list[Trial]]"]
 
 _IDENTITY: Final = "identity"
 
@@ -78,7 +79,7 @@ def run(
     study: optuna.Study,
     *,
     settings: Sweep,
-    start: Callable[[Batch], "Future[list[Trial]]"],
+    start: Start,
     on_batch: Callable[[Progress], None],
     stop: Callable[[], bool],
 ) -> Outcome:
@@ -182,9 +183,10 @@ def _check_identity(study: optuna.Study, name: str, identity: Mapping[str, str])
 
 def _nearest_miss(trials: Sequence[Trial]) -> str:
     nearest = min(trials, key=lambda t: (max(t.violations.values()), -t.silhouette))
+    share = nearest.evaluation.validation.largest_cluster_share
+    why = nearest.why_unusable or "its K has too few usable seeds"
     return (
         f"a champion needs a usable clustering, but none of {len(trials)} trials is; the nearest miss is "
-        f"K={nearest.k}, seed {nearest.seed}, with {nearest.evaluation.validation.largest_cluster_share:.1%} "
-        f"of the validation lines in one cluster ({nearest.why_unusable or 'its K has too few usable seeds'}): "
-        "raise sweep.k_max or guardrails.max_cluster_share"
+        f"K={nearest.k}, seed {nearest.seed}, with {share:.1%} of the validation lines in one cluster "
+        f"({why}): raise sweep.k_max or guardrails.max_cluster_share"
     )

@@ -10,8 +10,10 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.settings import Guardrails
 from retail_clusters.training import evaluation, guardrails
+from retail_clusters.training.blocks import Floats, InMemory
 from retail_clusters.training.candidates import Candidate, Trial
 from retail_clusters.training.evaluation import Evaluation, Problem
+from retail_clusters.training.seed_agreement import agreement_of
 
 Numbered = tuple[int, Candidate]
 
@@ -48,6 +50,19 @@ class Evaluator:
         executor.shutdown(wait=False)
         return under_way
 
+    def agreements(self, groups: Sequence[Sequence[Trial]]) -> list[float]:
+        """Return how far the seeds of each K agree on the validation lines; NaN for one seed alone."""
+        if self.sent is None:
+            return [float("nan")] * len(groups)
+        sent = self.sent
+
+        def run(centres: Sequence[Floats]) -> float:
+            rows = sent.value.validation
+            return agreement_of(rows, centres) if isinstance(rows, InMemory) else float("nan")
+
+        tasks = [[trial.evaluation.centres for trial in group] for group in groups]
+        return self.spark.sparkContext.parallelize(tasks, len(tasks)).map(run).collect()
+
     def release(self) -> None:
         """Let go of the rows that were sent."""
         if self.sent is not None:
@@ -65,7 +80,9 @@ class Evaluator:
         return Trial(number=number, evaluation=found, violations=broken)
 
 
-def _run_tasks(spark: SparkSession, sent: "Broadcast[Problem]", batch: Sequence[Candidate]) -> list[Evaluation]:
+def _run_tasks(
+    spark: SparkSession, sent: "Broadcast[Problem]", batch: Sequence[Candidate]
+) -> list[Evaluation]:
     def run(pair: Candidate) -> Evaluation:
         k, seed = pair
         return evaluation.evaluate(sent.value, k=k, seed=seed)
