@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class Rows(Protocol[T_co]):
 
 
 @dataclass(frozen=True, eq=False)
-class InMemory(Generic[T_co]):
+class InMemory(Rows[T_co]):
     """Rows in this process. It can be pickled, and so be broadcast to the tasks of a cluster."""
 
     blocks: tuple[T_co, ...]
