@@ -131,10 +131,10 @@ def test_a_lock_file_can_be_used_by_every_user(tmp_path: Path):
     assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o666
 
 
-def test_a_lock_of_another_machine_holds_while_its_lease_does(far: str):
+def test_a_lock_of_another_machine_holds_while_its_lease_does(far: str, tmp_path: Path):
     storage.create_exclusive(far, elsewhere().text)
     assert "held by process 7 of ann on far" in refused(far)
-    os.utime(Path(mounted(far)), (0, 0))
+    os.utime(tmp_path / "lock", (0, 0))
     with lock(far, purpose=PURPOSE):
         assert "on far" not in refused(far)
     assert not storage.exists(far)
@@ -166,21 +166,26 @@ def test_a_holder_renews_its_lock_for_longer_than_a_lease(far: str):
 
 def test_a_holder_that_was_taken_over_is_told_and_leaves_the_lock_alone(far: str):
     with lock(far, purpose=PURPOSE, lease=0.3) as held:
-        storage.write_text(far, elsewhere().text)
+        other = elsewhere().text
+        storage.write_text(far, other)
         assert held.lost.wait(30)
         with pytest.raises(StorageError, match="was taken over"):
             held.confirm()
-    assert storage.find_text(far) == elsewhere().text
+    assert storage.find_text(far) == other
 
 
-def mounted(location: str) -> str:
-    """Find the file that a location of the tests' mount table stands for."""
-    import pyspark
-
-    context = pyspark.SparkContext._active_spark_context
-    assert context
-    root = context._jsc.hadoopConfiguration().get("fs.viewfs.mounttable.shop.link./data")
-    return root.removeprefix("file://") + location.removeprefix("viewfs://shop/data")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
+def test_a_second_user_of_the_machine_takes_the_lock_of_the_first(tmp_path: Path):
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(folder.stat().st_mode | 0o1777 if folder == tmp_path else 0o755)
+    with lock(str(tmp_path / "lock"), purpose=PURPOSE):
+        pass
+    os.seteuid(65534)
+    try:
+        with lock(str(tmp_path / "lock"), purpose=PURPOSE) as held:
+            assert Holder.parse((tmp_path / "lock").read_text()) == held.holder
+    finally:
+        os.seteuid(0)
 
 
 def test_a_lock_is_what_it_says(tmp_path: Path):
