@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepare import Prepared
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion import gates, matching
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.promotion.matching import Migration
@@ -19,7 +19,7 @@ from retail_clusters.training import quality
 from retail_clusters.training.agreement import contingency
 from retail_clusters.training.context import load_parts
 from retail_clusters.training.guardrails import Gate
-from retail_clusters.training.model import ParsedModel, parse
+from retail_clusters.training.model import INTERFACE, ParsedModel, open_model, parse
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.rows import WeightedRows
 
@@ -37,8 +37,9 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Two contenders, and the rows of each split that they were measured on."""
+    """Two contenders of a registered model, and the rows of each split that they were measured on."""
 
+    registry: ModelRegistry
     challenger: Contender
     champion: Contender | None
     prepared: Prepared
@@ -73,21 +74,23 @@ def evaluate(
     Raises:
         RegistryError: there is no such version, or one of the two is no model of this project.
     """
-    tags = registry.read_version(challenger).tags
+    registry = ModelRegistry(experiment.model)
+    tags = registry.read_version(version=challenger).tags
     table = find_prepared(spark, tags)
-    reference = registry.input_columns(champion) if champion else None
+    reference = registry.input_columns(version=champion) if champion else None
     papers = [
         gates.digest_gate(tags.get("data_digest"), known=table is not None),
         gates.signature_gate(
-            registry.input_columns(challenger), champion=reference or registry.INPUT_COLUMNS
+            registry.input_columns(version=challenger), champion=reference or INTERFACE.inputs
         ),
     ]
     if table is None or not all(gate.passed for gate in papers):
         return Evaluated(challenger, champion, Verdict(tuple(papers)), measured=None)
     rows = load_parts(table)
     measured = Measured(
-        challenger=_contender(spark, challenger, rows[schema.TEST]),
-        champion=_contender(spark, champion, rows[schema.TEST]) if champion else None,
+        registry=registry,
+        challenger=_contender(spark, registry, challenger, rows[schema.TEST]),
+        champion=_contender(spark, registry, champion, rows[schema.TEST]) if champion else None,
         prepared=table,
         rows=rows,
     )
@@ -129,12 +132,12 @@ def migration(spark: SparkSession, measured: Measured) -> Migration | None:
     return matching.migration(counts, old=champion.parsed.numbers, new=range(len(challenger.centres)))
 
 
-def _contender(spark: SparkSession, name: str, test: WeightedRows) -> Contender:
-    opened = registry.open_version(name)
+def _contender(spark: SparkSession, registry: ModelRegistry, name: str, test: WeightedRows) -> Contender:
+    opened = open_model(registry, version=name)
     parts = parse(opened.model, version=name)
     scores = not parts.refused_days(test)
     measured = quality.measure(parts.rows(test, spark=spark), parts.centres) if scores else None
-    tags = registry.read_version(name).tags
+    tags = registry.read_version(version=name).tags
     return Contender(name=name, tags=tags, metadata=opened.metadata, parsed=parts, test=measured)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
 from retail_clusters.promotion import evaluate, matching
 from retail_clusters.promotion.card import Card
 from retail_clusters.promotion.evaluate import Contender, Measured
@@ -18,7 +18,7 @@ from retail_clusters.training import profile
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
 from retail_clusters.training.blocks import Labels
 from retail_clusters.training.guardrails import Gate
-from retail_clusters.training.model import labels_digest, parse
+from retail_clusters.training.model import INTERFACE, labels_digest, parse
 
 #: Tags of a version that are its own, and not those of the training it shares with others.
 _OWN_TAGS: Final = ("verdict", "held_against", "gate.")
@@ -44,7 +44,7 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
     numbers = challenger.parsed.numbers
     if held.champion is None or moved is None or not held.same_space:
         return Successor(challenger.name, numbers, moved and moved.renumbered(numbers), None)
-    matched = _match(held.challenger, held.champion, moved)
+    matched = _match(held, held.champion, moved)
     click.echo(
         f"promote: {len(matched.matched)} of {len(matched.numbers)} clusters keep a number of the "
         f"champion's, with {moved.renumbered(matched.numbers).kept:,} of {moved.total:,} test lines"
@@ -58,10 +58,11 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
 def describe(spark: SparkSession, held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Card:
     """Make the model card of a successor, and set what else its version must say."""
     labels = _numbered(spark, held, chosen.numbers)
-    version = registry.read_version(chosen.version)
+    registry = held.registry
+    version = registry.read_version(version=chosen.version)
     params, metrics = _training(str(version.run_id))
     card = Card(
-        model=registry.MODEL_NAME,
+        model=registry.name,
         version=chosen.version,
         renumbered_from=version.tags.get("renumbered_from"),
         run_id=str(version.run_id),
@@ -74,19 +75,20 @@ def describe(spark: SparkSession, held: Measured, chosen: Successor, *, gates: S
         clusters=profile.profile(held.rows[schema.TRAIN], labels),
         gates=gates,
     )
-    registry.tag_version(
-        chosen.version,
-        {"cluster_numbers": _text(chosen.numbers), "labels_digest": labels_digest(labels)},
+    registry.tag(
+        version=chosen.version,
+        tags={"cluster_numbers": _text(chosen.numbers), "labels_digest": labels_digest(labels)},
     )
-    registry.describe_version(chosen.version, card.to_description())
+    registry.describe(version=chosen.version, markdown=card.to_description())
     return card
 
 
-def _match(challenger: Contender, champion: Contender, moved: Migration) -> Matching:
+def _match(held: Measured, champion: Contender, moved: Migration) -> Matching:
     old = champion.parsed
-    used = [int(number) for text in registry.tag_values("cluster_numbers") for number in text.split(",")]
+    texts = held.registry.tag_values(key="cluster_numbers")
+    used = [int(number) for text in texts for number in text.split(",")]
     return matching.match(
-        challenger.parsed.centres_in(old.space),
+        held.challenger.parsed.centres_in(old.space),
         old.centres,
         numbers=old.numbers,
         moved=moved,
@@ -98,14 +100,15 @@ def _register(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> st
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
     challenger = held.challenger
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": _text(numbers)}
-    made = registry.find_version(made_from)
+    made = held.registry.find_version(tags=made_from)
     if made:
         return made
     model = challenger.parsed.renumbered(numbers, spark=spark)
     parts = parse(model, version=challenger.name)
     inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
-    version = registry.register_again(
+    version = held.registry.register_again(
         model,
+        interface=INTERFACE,
         of=challenger.name,
         tags=inherited | made_from | {"model_digest": parts.digest},
         metadata=_metadata(challenger, numbers),

@@ -17,9 +17,32 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
+from retail_clusters.infra.registry import OPTIONAL, Columns, ModelInterface, ModelRegistry, OpenedVersion
 from retail_clusters.training import features, kmeans
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, in_memory
 from retail_clusters.training.rows import WeightedRows
+
+_MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
+
+_EXAMPLE: Final = pd.DataFrame(
+    [
+        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, 17850.0),
+        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, 14527.0),
+    ],
+    columns=list(schema.COLUMNS[:-1]),
+).assign(Country="United Kingdom")
+
+#: What a registered model takes, raw invoice lines, and gives; what a client needs beside Java to apply it.
+INTERFACE: Final = ModelInterface(
+    inputs={
+        field.name: _MLFLOW_TYPES[field.dataType.simpleString()] + OPTIONAL for field in schema.INVOICE_LINE
+    },
+    outputs={schema.PREDICTION: "integer"},
+    example=_EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE])).astype(
+        {schema.QUANTITY: "int32"}
+    ),
+    packages=("mlflow", "pyspark", "pandas", "numpy"),
+)
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 
@@ -158,6 +181,26 @@ def centres_table(centres: Floats) -> pd.DataFrame:
     names = [schema.UNIT_PRICE, schema.QUANTITY]
     names += [f"weekday_{position}" for position in range(centres.shape[1] - len(names))]
     return pd.DataFrame(centres, columns=names).rename_axis("cluster").reset_index()
+
+
+def open_model(registry: ModelRegistry, *, version: str) -> OpenedVersion:
+    """Load a version that scores raw invoice lines.
+
+    Raises:
+        RegistryError: the registry does not give it, or its signature is not that of invoice lines.
+    """
+    opened = registry.open_version(version=version)
+    if _types(opened.inputs or {}) != _types(INTERFACE.inputs):
+        names = ", ".join(opened.inputs or ()) or "no signature"
+        raise RegistryError(
+            f"a model to score with must take raw invoice lines, but version {version} takes {names}: "
+            "register one that does"
+        )
+    return opened
+
+
+def _types(columns: Columns) -> dict[str, str]:
+    return {name: kind.removesuffix(OPTIONAL) for name, kind in columns.items()}
 
 
 def _numbers(tidy: Transformer, *, k: int) -> tuple[int, ...]:

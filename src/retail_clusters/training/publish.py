@@ -11,7 +11,8 @@ import pyarrow as pa
 from pyspark.ml import PipelineModel
 
 from retail_clusters import schema
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.training import features, guardrails, kmeans, model, profile, quality
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Rows, in_memory
@@ -93,10 +94,12 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
     )
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
     baseline = measure_baseline(train, measured.train_labels, clusters=found.k)
-    version = registry.register(pipeline, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()})
+    version = ModelRegistry(context.experiment.model).register(
+        pipeline, interface=model.INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
+    )
     tracking.set_tags({"model_version": version})
     tracking.describe(f"## Clusters of the training lines\n\n{profile.to_markdown(table)}")
-    return Published(version=version, model=registry.MODEL_NAME, measured=measured)
+    return Published(version=version, model=context.experiment.model, measured=measured)
 
 
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.settings import Experiment
 from retail_clusters.training import candidates, publish, study, sweep_report
 from retail_clusters.training.candidates import Trial
@@ -144,7 +145,7 @@ def publish_best(context: TrainingContext, best: Trial) -> Published:
         )
     tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
     published = publish.publish(context, found)
-    registry.set_alias(registry.CHALLENGER, published.version)
+    ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
 
 

@@ -8,7 +8,8 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, InputError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.settings import Experiment
 from retail_clusters.training import model, publish
 from retail_clusters.training.context import training_context
@@ -18,16 +19,18 @@ Facts = Mapping[str, str | float]
 _TAGS: Final = ("data_digest", "model_digest", "labels_digest")
 
 
-def verify(spark: SparkSession, *, run_id: str | None = None, version: str | None = None) -> None:
+def verify(
+    spark: SparkSession, *, run_id: str | None = None, version: str | None = None, model_name: str = ""
+) -> None:
     """Compare digests, centres, labels and figures of a training run with those of a retraining.
 
-    Takes any run that trained (train, sweep, register), or a version, for the run that trained it.
+    Takes any run that trained (train, sweep, register), or a version of `model_name` for its run.
 
     Raises:
         InputError: there is no such run, or it trained no model, or with another kernel than this one.
         DifferenceFoundError: something differs; names each thing, as it was and as it is.
     """
-    run_id = _run_of(run_id, version)
+    run_id = _run_of(run_id, version, model_name)
     recorded = tracking.read_run(run_id)
     _check_trained(run_id, recorded.data.params, recorded.data.tags)
     experiment = Experiment.from_flat(recorded.data.params)
@@ -48,10 +51,10 @@ def verify(spark: SparkSession, *, run_id: str | None = None, version: str | Non
     click.echo(f"verify: run {run_id} repeats to the last bit: {', '.join(now)}")
 
 
-def _run_of(run_id: str | None, version: str | None) -> str:
+def _run_of(run_id: str | None, version: str | None, model_name: str) -> str:
     if (run_id is None) == (version is None):
         raise InputError("verify takes a run or a version: give one of --run-id and --version")
-    return run_id or str(registry.read_version(str(version)).run_id)
+    return run_id or str(ModelRegistry(model_name).read_version(version=str(version)).run_id)
 
 
 def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
@@ -63,8 +66,8 @@ def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, st
     kernel = tags.get("kernel", "1")
     if kernel != publish.KERNEL:
         raise InputError(
-            f"verify retrains with kernel {publish.KERNEL}, but run {run_id} was trained with kernel {kernel}: "
-            "other bits; verify it with the version of the project that made it"
+            f"verify retrains with kernel {publish.KERNEL}, but run {run_id} was trained with kernel "
+            f"{kernel}, which gives other bits; verify it with the version of the project that made it"
         )
 
 
