@@ -50,7 +50,8 @@ class StabilityReport:
         )
         return (
             f"{real.stable_clusters} of {len(real.sizes)} clusters come back "
-            f"({real.stable_line_share:.0%} of lines); of shuffled columns {null.stable_clusters} do ({null.stable_line_share:.0%}): {verdict}"
+            f"({real.stable_line_share:.0%} of lines); of shuffled columns "
+            f"{null.stable_clusters} do ({null.stable_line_share:.0%}): {verdict}"
         )
 
     def table(self) -> pd.DataFrame:

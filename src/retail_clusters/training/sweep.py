@@ -139,7 +139,8 @@ def _search(
         tracking.set_tags({"sweep_ended": outcome.reason})
         if outcome.interrupted:
             raise StoppedError(
-                f"sweep: {outcome.reason}, nothing is registered; {command} goes on from there"
+                f"sweep: {outcome.reason}, nothing is registered: "
+                f"{entry_point} --study {opened.study_name} goes on from there"
             )
         sweep_report.log_report(
             opened,
@@ -189,7 +190,14 @@ def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) 
     return published
 
 
-def _run(context: TrainingContext, opened: optuna.Study, *, parent: str, start: study.Start) -> Outcome:
+def _run(
+    context: TrainingContext,
+    opened: optuna.Study,
+    alive: Callable[[], None],
+    *,
+    parent: str,
+    start: study.Start,
+) -> Outcome:
     settings = context.experiment.sweep
     written = sweep_report.written_trials(parent)
     done = study.finished(opened)

@@ -88,8 +88,8 @@ def log_report(
 def winners_table(trials: Sequence[Trial], *, settings: Sweep) -> pd.DataFrame:
     """Return the trial that each objective would choose, so that a reader sees where they disagree.
 
-    Columns: `objective`, `chosen` (the sweep's own), `k`, `seed`, and the trial's metrics; an objective that no
-    K fulfils has no row.
+    Columns: `objective`, `chosen` (the sweep's own), `k`, `seed`, and the trial's metrics; an objective that
+    no K fulfils has no row.
     """
     rows = []
     for objective in get_args(Objective):
