@@ -7,7 +7,8 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import InputError, PromotionRefusedError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.promotion.promote import promote
 from retail_clusters.serving.score import ScoreSummary, score
 from retail_clusters.settings import Experiment
@@ -35,7 +36,7 @@ def main(spark: SparkSession, *, data: str, experiment: Experiment) -> None:
         PromotionRefusedError: a gate refused the new model; the lines are scored with the champion that
             there was, if any.
     """
-    refusal = None
+    refusal, registry = None, ModelRegistry(experiment.model)
     with tracking.run("main") as run_id:
         tracking.log_settings({"data": data})
         bench = context.training_context(
@@ -51,7 +52,7 @@ def main(spark: SparkSession, *, data: str, experiment: Experiment) -> None:
             promote(spark, experiment=experiment, version=published.version, dry_run=False, reason="main")
         except PromotionRefusedError as refused:
             refusal = refused
-        if refusal and registry.version_named(registry.CHAMPION) is None:
+        if refusal and registry.version_named(alias=CHAMPION) is None:
             raise refusal
         output = OUTPUT / run_id
         scored = score(
@@ -60,16 +61,16 @@ def main(spark: SparkSession, *, data: str, experiment: Experiment) -> None:
             output=output,
             checkpoint=output / "checkpoint",
             once=True,
-            alias=registry.CHAMPION,
+            model=experiment.model,
+            alias=CHAMPION,
             settings=experiment.scoring,
         )
-    _summarize(published, scored, output)
+    _summarize(published, scored, output, champion=registry.version_named(alias=CHAMPION))
     if refusal:
         raise refusal
 
 
-def _summarize(published: Published, scored: ScoreSummary, output: Path) -> None:
-    champion = registry.version_named(registry.CHAMPION)
+def _summarize(published: Published, scored: ScoreSummary, output: Path, *, champion: str | None) -> None:
     click.secho("\nmain: done", fg="green", bold=True)
     context.summarize(published)
     click.echo(

@@ -15,6 +15,7 @@ Objective = Literal["silhouette", "median_silhouette"]
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Clusters = Annotated[int, Field(ge=2)]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -106,8 +107,9 @@ class Purchases(_Settings):
 
 
 class Experiment(_Settings):
-    """Every setting of one experiment file; `k` and `seed` are those of a single training."""
+    """Every setting of one experiment file; `model` is registered; `k`, `seed` are a single training's."""
 
+    model: ModelName = "retail-clusters"
     k: Clusters = 20
     seed: Seed = 1
     split: Split = Split()

@@ -80,6 +80,7 @@ data_option = click.option(
     callback=_as_one_writes_it,
     help="folder, file or glob of CSV files",
 )
+model_option = optional("--model", click.STRING, "registered model [default: the experiment's]")
 trials_option = optional("--trials", click.IntRange(min=1), "trials of the sweep")
 
 

@@ -4,12 +4,22 @@ from pathlib import Path
 
 import click
 
-from retail_clusters.cli.common import DATA, PATH, Choice, announce, command, experiment_options, optional
+from retail_clusters.cli.common import (
+    DATA,
+    PATH,
+    Choice,
+    announce,
+    command,
+    experiment_options,
+    model_option,
+    optional,
+)
 from retail_clusters.cli.results import json_option, reporting
 
 
 @command("promote", example='--version 3 --reason "sizes are even now"')
 @experiment_options
+@model_option
 @optional("--version", click.STRING, "model version [default: alias challenger, else the latest]")
 @click.option("--dry-run", type=click.BOOL, default=False, show_default=True, help="only show the gates")
 @optional("--reason", click.STRING, "for the ledger")
@@ -17,6 +27,7 @@ from retail_clusters.cli.results import json_option, reporting
 @json_option
 def promote_command(
     experiment: Choice,
+    model: str | None,
     version: str | None,
     dry_run: bool,
     reason: str | None,
@@ -25,9 +36,11 @@ def promote_command(
 ) -> None:
     """Hold a model version against the gates, and make it champion."""
     with reporting(as_json) as report:
-        settings = experiment.load({"promotion.accept_new_space": accept_new_space})
+        settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
-        announce("promote", f"{named} before the gates{', and no more' if dry_run else ''}")
+        announce(
+            "promote", f"{named} of {settings.model} before the gates{', and no more' if dry_run else ''}"
+        )
         from retail_clusters.promotion.promote import promote
 
         with experiment.open_session("promote") as spark:
@@ -36,30 +49,32 @@ def promote_command(
 
 @command("rollback", example='--reason "two clusters changed places"')
 @experiment_options
+@model_option
 @optional("--reason", click.STRING, "for the ledger")
 @json_option
-def rollback_command(experiment: Choice, reason: str | None, as_json: bool) -> None:
+def rollback_command(experiment: Choice, model: str | None, reason: str | None, as_json: bool) -> None:
     """Make the champion before this one champion again."""
     with reporting(as_json) as report:
-        experiment.load()
-        announce("rollback", "back to the champion before this one")
+        settings = experiment.load({"model": model})
+        announce("rollback", f"{settings.model} back to the champion before this one")
         from retail_clusters.promotion.rollback import rollback
 
         experiment.connect()
-        report(rollback(reason=reason or ""))
+        report(rollback(model=settings.model, reason=reason or ""))
 
 
 @command("history", example="--json")
 @experiment_options
+@model_option
 @json_option
-def history_command(experiment: Choice, as_json: bool) -> None:
+def history_command(experiment: Choice, model: str | None, as_json: bool) -> None:
     """Print the ledger of promotions."""
     with reporting(as_json) as report:
-        experiment.load()
+        settings = experiment.load({"model": model})
         from retail_clusters.promotion.history import history
 
         experiment.connect()
-        report(history())
+        report(history(model=settings.model))
 
 
 @command("score", example="--source arriving --output scored --once false")
@@ -70,6 +85,7 @@ def history_command(experiment: Choice, as_json: bool) -> None:
 @click.option("--alias", default="champion", show_default=True, help="which model version to follow")
 @optional("--max-files-per-trigger", click.INT, "files of a batch")
 @experiment_options
+@model_option
 @optional("--shadow", click.BOOL, "score with the challenger, too")
 @json_option
 def score_command(
@@ -80,21 +96,29 @@ def score_command(
     alias: str,
     max_files_per_trigger: int | None,
     experiment: Choice,
+    model: str | None,
     shadow: bool | None,
     as_json: bool,
 ) -> None:
     """Score files as they arrive; the model follows its alias."""
     with reporting(as_json) as report:
-        parameters = {"scoring.max_files_per_trigger": max_files_per_trigger, "scoring.shadow": shadow}
-        settings = experiment.load(parameters).scoring
+        settings = experiment.load(
+            {
+                "model": model,
+                "scoring.max_files_per_trigger": max_files_per_trigger,
+                "scoring.shadow": shadow,
+            }
+        )
         until = "what is there" if once else "what arrives, until Ctrl-C"
-        announce("score", f"{source} ({until}) with {alias}, into {output}")
+        announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
         from retail_clusters.infra.spark import spark_session
         from retail_clusters.serving.score import check_score_arguments, score
 
         state = checkpoint or output / "checkpoint"
         experiment.connect()
-        check_score_arguments(source=source, output=output, checkpoint=state, alias=alias)
+        check_score_arguments(
+            source=source, output=output, checkpoint=state, model=settings.model, alias=alias
+        )
         with spark_session("score") as spark:
             report(
                 score(
@@ -103,7 +127,8 @@ def score_command(
                     output=output,
                     checkpoint=state,
                     once=once,
+                    model=settings.model,
                     alias=alias,
-                    settings=settings,
+                    settings=settings.scoring,
                 )
             )

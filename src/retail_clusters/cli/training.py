@@ -11,6 +11,7 @@ from retail_clusters.cli.common import (
     command,
     data_option,
     experiment_options,
+    model_option,
     optional,
     trials_option,
 )
@@ -43,10 +44,11 @@ storage_option = click.option(
 @command("main", example="--data path/to/by-day --trials 40")
 @data_option
 @experiment_options
+@model_option
 @trials_option
-def main_command(data: str, experiment: Choice, trials: int | None) -> None:
+def main_command(data: str, experiment: Choice, model: str | None, trials: int | None) -> None:
     """Prepare, sweep, register, promote, score."""
-    settings = experiment.load({"sweep.trials": trials})
+    settings = experiment.load({"model": model, "sweep.trials": trials})
     announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
     from retail_clusters.data.prepare import check_data
     from retail_clusters.pipeline import check_folder
@@ -79,13 +81,16 @@ def prepare_command(data: str, experiment: Choice) -> None:
 @command("train", example="--k 20 --seed 1")
 @data_option
 @experiment_options
+@model_option
 @optional("--k", click.INT, "clusters")
 @optional("--seed", click.INT, "seed")
 @json_option
-def train_command(data: str, experiment: Choice, k: int | None, seed: int | None, as_json: bool) -> None:
+def train_command(
+    data: str, experiment: Choice, model: str | None, k: int | None, seed: int | None, as_json: bool
+) -> None:
     """One KMeans at a given K and seed, logged and registered."""
     with reporting(as_json) as report:
-        settings = experiment.load({"k": k, "seed": seed})
+        settings = experiment.load({"model": model, "k": k, "seed": seed})
         announce("train", f"K={settings.k}, seed {settings.seed}, on {data}")
         from retail_clusters.data.prepare import check_data
         from retail_clusters.training.train import train
@@ -98,6 +103,7 @@ def train_command(data: str, experiment: Choice, k: int | None, seed: int | None
 @command("sweep", example="--trials 40 --k-max 60 --study by-day")
 @data_option
 @experiment_options
+@model_option
 @trials_option
 @optional("--k-min", click.INT, "smallest K")
 @optional("--k-max", click.INT, "largest K")
@@ -107,6 +113,7 @@ def train_command(data: str, experiment: Choice, k: int | None, seed: int | None
 def sweep_command(
     data: str,
     experiment: Choice,
+    model: str | None,
     trials: int | None,
     k_min: int | None,
     k_max: int | None,
@@ -116,7 +123,9 @@ def sweep_command(
 ) -> None:
     """Search K and seed; the best is logged and registered."""
     with reporting(as_json) as report:
-        settings = experiment.load({"sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max})
+        settings = experiment.load(
+            {"model": model, "sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max}
+        )
         announce("sweep", f"{_search(settings)}, on {data}")
         from retail_clusters.data.prepare import check_data
         from retail_clusters.training.sweep import sweep

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepare import Prepared
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion import gates, matching
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.promotion.matching import Migration
@@ -36,8 +36,9 @@ class Contender:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Two contenders, and the prepared table that they were measured on."""
+    """Two contenders of a registered model, and the prepared table that they were measured on."""
 
+    registry: ModelRegistry
     challenger: Contender
     champion: Contender | None
     prepared: Prepared
@@ -73,21 +74,23 @@ def evaluate(
     Raises:
         RegistryError: there is no such version, or one of the two is no model of this project.
     """
-    tags = registry.read_version(challenger).tags
+    registry = ModelRegistry(experiment.model)
+    tags = registry.read_version(version=challenger).tags
     table = find_prepared(spark, tags)
-    reference = registry.input_columns(champion) if champion else None
+    reference = registry.input_columns(version=champion) if champion else None
     papers = [
         gates.digest_gate(tags.get("data_digest"), known=table is not None),
         gates.signature_gate(
-            registry.input_columns(challenger), champion=reference or registry.INPUT_COLUMNS
+            registry.input_columns(version=challenger), champion=reference or anatomy.INTERFACE.inputs
         ),
     ]
     if table is None or not all(gate.passed for gate in papers):
         return Evaluated(challenger, champion, Verdict(tuple(papers)), measured=None)
     test = table.rows(schema.TEST).cache()
     measured = Measured(
-        challenger=_contender(challenger, test),
-        champion=_contender(champion, test) if champion else None,
+        registry=registry,
+        challenger=_contender(registry, challenger, test),
+        champion=_contender(registry, champion, test) if champion else None,
         prepared=table,
     )
     test.unpersist()
@@ -130,12 +133,12 @@ def migration(measured: Measured) -> Migration | None:
     )
 
 
-def _contender(name: str, test: DataFrame) -> Contender:
-    opened = registry.open_version(name)
+def _contender(registry: ModelRegistry, name: str, test: DataFrame) -> Contender:
+    opened = anatomy.open_model(registry, version=name)
     parts = anatomy.parse(opened.model, version=name)
     scores = not parts.refused_days(test)
     measured = quality.measure(parts.rows(test), clustering=parts.clustering) if scores else None
-    tags = registry.read_version(name).tags
+    tags = registry.read_version(version=name).tags
     return Contender(name=name, tags=tags, metadata=opened.metadata, anatomy=parts, test=measured)
 
 

@@ -8,7 +8,7 @@ import click
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
 from retail_clusters.promotion import evaluate, matching
 from retail_clusters.promotion.card import Card
 from retail_clusters.promotion.evaluate import Contender, Measured
@@ -42,7 +42,7 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
     numbers = challenger.anatomy.numbers
     if held.champion is None or moved is None or not held.same_space:
         return Successor(challenger.name, numbers, moved and moved.renumbered(numbers), None)
-    matched = _match(held.challenger, held.champion, moved)
+    matched = _match(held, held.champion, moved)
     click.echo(
         f"promote: {len(matched.matched)} of {len(matched.numbers)} clusters keep a number of the "
         f"champion's, with {moved.renumbered(matched.numbers).kept:,} of {moved.total:,} test lines"
@@ -56,10 +56,11 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
 def describe(held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Card:
     """Make the model card of a successor, and set what else its version must say."""
     assigned = _assigned(held, chosen.numbers)
-    version = registry.read_version(chosen.version)
+    registry = held.registry
+    version = registry.read_version(version=chosen.version)
     params, metrics = _training(str(version.run_id))
     card = Card(
-        model=registry.MODEL_NAME,
+        model=registry.name,
         version=chosen.version,
         renumbered_from=version.tags.get("renumbered_from"),
         run_id=str(version.run_id),
@@ -72,19 +73,20 @@ def describe(held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Car
         clusters=profile.profile(assigned),
         gates=gates,
     )
-    registry.tag_version(
-        chosen.version,
-        {"cluster_numbers": _text(chosen.numbers), "labels_digest": clustering.labels_digest(assigned)},
+    registry.tag(
+        version=chosen.version,
+        tags={"cluster_numbers": _text(chosen.numbers), "labels_digest": clustering.labels_digest(assigned)},
     )
-    registry.describe_version(chosen.version, card.to_description())
+    registry.describe(version=chosen.version, markdown=card.to_description())
     return card
 
 
-def _match(challenger: Contender, champion: Contender, moved: Migration) -> Matching:
+def _match(held: Measured, champion: Contender, moved: Migration) -> Matching:
     old = champion.anatomy
-    used = [int(number) for text in registry.tag_values("cluster_numbers") for number in text.split(",")]
+    texts = held.registry.tag_values(key="cluster_numbers")
+    used = [int(number) for text in texts for number in text.split(",")]
     return matching.match(
-        challenger.anatomy.centres_in(old.space),
+        held.challenger.anatomy.centres_in(old.space),
         old.clustering.centres,
         numbers=old.numbers,
         moved=moved,
@@ -96,14 +98,15 @@ def _register(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> st
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
     challenger = held.challenger
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": _text(numbers)}
-    made = registry.find_version(made_from)
+    made = held.registry.find_version(tags=made_from)
     if made:
         return made
     model = challenger.anatomy.renumbered(numbers, spark=spark)
     parts = anatomy.parse(model, version=challenger.name)
     inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
-    version = registry.register_again(
+    version = held.registry.register_again(
         model,
+        interface=anatomy.INTERFACE,
         of=challenger.name,
         tags=inherited | made_from | {"model_digest": parts.clustering.digest},
         metadata=_metadata(challenger, numbers),

@@ -10,11 +10,13 @@ from pyspark.sql import DataFrame
 
 from retail_clusters import schema
 from retail_clusters.data.prepare import Prepared
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.settings import Experiment
 from retail_clusters.training import clustering, features, guardrails, profile, quality
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.clustering import Clustering, TrainingSet
+from retail_clusters.training.model import INTERFACE
 from retail_clusters.training.quality import EvaluationRows, Quality
 
 
@@ -63,6 +65,7 @@ class Fitted:
 class Published:
     """A registered model and how it measured."""
 
+    model: str
     version: str
     fitted: Fitted
     test: Quality
@@ -108,10 +111,12 @@ def publish(bench: TrainingContext, fitted: Fitted) -> Published:
     )
     model = features.scoring_pipeline(bench.pipeline, fitted.clustering.model)
     baseline = measure_baseline(fitted.clustering.assign(bench.training.rows))
-    version = registry.register(model, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()})
+    version = ModelRegistry(bench.experiment.model).register(
+        model, interface=INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
+    )
     tracking.set_tags({"model_version": version})
     tracking.describe(f"## Clusters of the training lines\n\n{profile.to_markdown(table)}")
-    return Published(version=version, fitted=fitted, test=test, holdout=holdout)
+    return Published(model=bench.experiment.model, version=version, fitted=fitted, test=test, holdout=holdout)
 
 
 def run_tags(bench: TrainingContext, fitted: Fitted) -> Mapping[str, str]:
@@ -134,7 +139,7 @@ def summarize(published: Published) -> None:
     shares = ", ".join(f"{size / sum(sizes):.1%}" for size in sizes[:5])
     more = f" and {len(sizes) - 5} smaller" if len(sizes) > 5 else ""
     click.echo(
-        f"  model        version {published.version} of {registry.MODEL_NAME}, "
+        f"  model        version {published.version} of {published.model}, "
         f"K={fitted.clustering.k}, seed {fitted.clustering.seed}\n"
         f"  silhouette   validation {fitted.validation.silhouette:.4f}, "
         f"test {published.test.silhouette:.4f}, holdout {published.holdout.silhouette:.4f}\n"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import numpy as np
+import pandas as pd
 from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StringIndexerModel
@@ -14,9 +15,32 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
+from retail_clusters.infra.registry import OPTIONAL, Columns, ModelInterface, ModelRegistry, OpenedVersion
 from retail_clusters.training import features, lloyd
 from retail_clusters.training.clustering import Clustering
 from retail_clusters.training.seeding import Floats
+
+_MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
+
+_EXAMPLE: Final = pd.DataFrame(
+    [
+        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, 17850.0),
+        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, 14527.0),
+    ],
+    columns=list(schema.COLUMNS[:-1]),
+).assign(Country="United Kingdom")
+
+#: What a registered model takes, raw invoice lines, and gives; what a client needs beside Java to apply it.
+INTERFACE: Final = ModelInterface(
+    inputs={
+        field.name: _MLFLOW_TYPES[field.dataType.simpleString()] + OPTIONAL for field in schema.INVOICE_LINE
+    },
+    outputs={schema.PREDICTION: "integer"},
+    example=_EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE])).astype(
+        {schema.QUANTITY: "int32"}
+    ),
+    packages=("mlflow", "pyspark", "pandas", "numpy"),
+)
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 
@@ -118,6 +142,26 @@ def parse(model: PipelineModel, *, version: str) -> Anatomy:
         numbers=_numbers(stages[-1], k=len(centres)),
         space=_space(stages[1:place]),
     )
+
+
+def open_model(registry: ModelRegistry, *, version: str) -> OpenedVersion:
+    """Load a version that scores raw invoice lines.
+
+    Raises:
+        RegistryError: the registry does not give it, or its signature is not that of invoice lines.
+    """
+    opened = registry.open_version(version=version)
+    if _types(opened.inputs or {}) != _types(INTERFACE.inputs):
+        names = ", ".join(opened.inputs or ()) or "no signature"
+        raise RegistryError(
+            f"a model to score with must take raw invoice lines, but version {version} takes {names}: "
+            "register one that does"
+        )
+    return opened
+
+
+def _types(columns: Columns) -> dict[str, str]:
+    return {name: kind.removesuffix(OPTIONAL) for name, kind in columns.items()}
 
 
 def number_of(index: Column, numbers: Sequence[int]) -> Column:

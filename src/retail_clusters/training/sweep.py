@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.settings import Experiment
 from retail_clusters.training import clustering, context, guardrails, sweep_report
 from retail_clusters.training import study as study_of
@@ -135,7 +136,7 @@ def publish_best(bench: TrainingContext, best: Trial) -> Published:
         )
     tracking.log_settings({"k": str(best.k), "seed": str(best.seed)})
     published = context.publish(bench, fitted)
-    registry.set_alias(registry.CHALLENGER, published.version)
+    ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
 
 
