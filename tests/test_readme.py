@@ -163,9 +163,7 @@ IN_A_TEST_OF_ITS_OWN = {"make ui"}
 
 
 @pytest.fixture
-def reader(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Reader]:
+def reader(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reader:
     if not shutil.which("git") or not (PROJECT / ".git").exists():
         pytest.skip("a clone needs git, and a project under git")
     place = clone(PROJECT, workplace / "clone")
@@ -173,7 +171,7 @@ def reader(
     (place / "path" / "to" / "by-day").mkdir(parents=True)
     for file in SOME:
         shutil.copy(file, place / "path" / "to" / "by-day")
-    yield Reader(place, monkeypatch, capsys, extra={"set": "sweep.seeds=2"})
+    return Reader(place, monkeypatch, capsys, extra={"set": "sweep.seeds=2"})
 
 
 @contextmanager
