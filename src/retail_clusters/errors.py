@@ -22,6 +22,10 @@ class NoUsableClusteringError(RetailClustersError, RuntimeError):
     """A sweep whose every candidate breaks a guardrail."""
 
 
+class StorageError(RetailClustersError, OSError):
+    """A store that fails at what it is asked to do, though the location is a fitting one."""
+
+
 class TransferError(RetailClustersError, OSError):
     """A download that did not arrive whole."""
 
@@ -40,3 +44,9 @@ class DifferenceFoundError(RetailClustersError, AssertionError):
     """Two computations that must agree to the last bit do not."""
 
     exit_code: ClassVar[int] = 4
+
+
+class StoppedError(RetailClustersError, InterruptedError):
+    """The user ended a job, which can go on from where it is."""
+
+    exit_code: ClassVar[int] = 130

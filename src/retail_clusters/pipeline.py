@@ -12,8 +12,9 @@ from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.promotion.promote import promote
 from retail_clusters.serving.score import ScoreSummary, score
 from retail_clusters.settings import Experiment
-from retail_clusters.training import context, sweep
-from retail_clusters.training.context import Published
+from retail_clusters.training import publish, sweep
+from retail_clusters.training.context import training_context
+from retail_clusters.training.publish import Published
 
 OUTPUT = Path("output")
 
@@ -39,15 +40,12 @@ def main(spark: SparkSession, *, data: str, experiment: Experiment) -> None:
     refusal, registry = None, ModelRegistry(experiment.model)
     with tracking.run("main") as run_id:
         tracking.log_settings({"data": data})
-        bench = context.training_context(
-            prepare(spark, data=data, experiment=experiment), experiment=experiment
-        )
+        bench = training_context(prepare(spark, data=data, experiment=experiment), experiment=experiment)
         with tracking.run("sweep") as sweep_run:
             study = sweep.open_study(bench, sweep.StudyName.of(None, None))
-            best = sweep.search(bench, study, parent=sweep_run)
+            best = sweep.search(bench, study, parent=sweep_run, command="main")
         with tracking.run("register"):
             published = sweep.publish_best(bench, best)
-        bench.release()
         try:
             promote(spark, experiment=experiment, version=published.version, dry_run=False, reason="main")
         except PromotionRefusedError as refused:
@@ -72,7 +70,7 @@ def main(spark: SparkSession, *, data: str, experiment: Experiment) -> None:
 
 def _summarize(published: Published, scored: ScoreSummary, output: Path, *, champion: str | None) -> None:
     click.secho("\nmain: done", fg="green", bold=True)
-    context.summarize(published)
+    publish.summarize(published)
     click.echo(
         f"  champion     version {champion}\n"
         f"  scored       {scored.rows_scored:,} of {scored.rows_in:,} lines, "

@@ -10,7 +10,9 @@ from retail_clusters.errors import InputError
 
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
-Objective = Literal["silhouette", "median_silhouette"]
+Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
+Solver = Literal["exact", "spark"]
+Sampler = Literal["grid", "tpe"]
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -46,6 +48,17 @@ class Features(_Settings):
     unseen_days: UnseenDays = "keep"
 
 
+class Training(_Settings):
+    """How a clustering is fitted.
+
+    `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own
+    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark.
+    """
+
+    solver: Solver = "exact"
+    in_memory_rows: Count = 2_000_000
+
+
 class Lloyd(_Settings):
     """When Lloyd's iterations stop."""
 
@@ -61,16 +74,17 @@ class Guardrails(_Settings):
 
 
 class Sweep(_Settings):
-    """The search over K and seed; seeds run from 0 to `seeds` - 1."""
+    """The search over K and seed; seeds run from 0 to `seeds` - 1, and no `trials` means the whole space."""
 
     k_min: Clusters = 2
     k_max: Clusters = 60
     seeds: Count = 8
-    trials: Count = 40
+    sampler: Sampler = "grid"
+    trials: Count | None = None
     batch_size: Count = 8
-    threads: Count = 4
     sampler_seed: Seed = 0
     objective: Objective = "silhouette"
+    min_seeds: Count = 3
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:
@@ -79,6 +93,14 @@ class Sweep(_Settings):
                 f"k_min must be at most k_max, but got {self.k_min} and {self.k_max}: swap or move them"
             )
         return self
+
+
+class Stability(_Settings):
+    """Whether clusters come back when days are drawn anew: how often, and what counts as coming back."""
+
+    draws: Count = 20
+    min_jaccard: Share = 0.75
+    seed: Seed = 0
 
 
 class Promotion(_Settings):
@@ -114,9 +136,11 @@ class Experiment(_Settings):
     seed: Seed = 1
     split: Split = Split()
     features: Features = Features()
+    training: Training = Training()
     lloyd: Lloyd = Lloyd()
     guardrails: Guardrails = Guardrails()
     sweep: Sweep = Sweep()
+    stability: Stability = Stability()
     promotion: Promotion = Promotion()
     scoring: Scoring = Scoring()
     purchases: Purchases = Purchases()
@@ -133,7 +157,7 @@ class Experiment(_Settings):
             InputError: a value is no longer allowed.
         """
         tree: dict[str, Any] = {}
-        for name in cls().flat().keys() & flat.keys():
+        for name in _names(cls) & flat.keys():
             _put(tree, name.split("."), flat[name])
         try:
             return cls.model_validate_strings(tree)
@@ -162,11 +186,23 @@ def explain_one(error: dict[str, Any]) -> str:
     return f"{name}: {message[:1].lower()}{message[1:]}, but got {error['input']!r}"
 
 
+def _names(of: type[BaseModel], prefix: str = "") -> set[str]:
+    """Return the dotted names of all settings."""
+    names: set[str] = set()
+    for name, field in of.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= _names(inner, f"{prefix}{name}.")
+        else:
+            names.add(f"{prefix}{name}")
+    return names
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{name}.")
-        else:
+        elif value is not None:
             flat[f"{prefix}{name}"] = str(value)
     return flat
