@@ -52,7 +52,7 @@ lock: $(VENV)/tools  ## make requirements*.txt anew from pyproject.toml
 	uv pip compile --group dev -c requirements.txt -o requirements-dev.txt --universal --python-version 3.11 --no-header -q --upgrade
 
 clean:  ## remove the environment and what runs have left, the tracking store too
-	rm -rf $(VENV) mlflow.db optuna.db mlruns mlartifacts output data/prepared spark-warehouse
+	rm -rf $(VENV) mlflow.db optuna.db optuna.journal mlruns mlartifacts output data/prepared spark-warehouse
 
 $(VENV)/runtime: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -37,7 +37,7 @@ storage_option = click.option(
     "--storage",
     default="",
     callback=_storage,
-    help="SQLAlchemy URL of the study [default: RETAIL_CLUSTERS_STORAGE, else sqlite:///optuna.db]",
+    help="SQLAlchemy URL of the study [default: RETAIL_CLUSTERS_STORAGE, else optuna.journal]",
 )
 
 
@@ -137,7 +137,8 @@ def sweep_command(
 
 def _search(settings: Experiment) -> str:
     sweep = settings.sweep
-    return f"{sweep.trials} trials, K {sweep.k_min} to {sweep.k_max}, {sweep.seeds} seeds"
+    trials = f"{sweep.trials} trials" if sweep.trials else "every pair"
+    return f"{trials} of K {sweep.k_min} to {sweep.k_max} and {sweep.seeds} seeds"
 
 
 @command("verify", example="--run-id 0123456789abcdef0123456789abcdef")
