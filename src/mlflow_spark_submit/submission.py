@@ -1,6 +1,7 @@
 """What to start: spark-submit's command line, its environment and its properties file."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from mlflow_spark_submit.config import ClusterConfig, is_local
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _UNPACKED = "environment"
+_SPECIAL = re.compile(r"[\\\n\r\t\f]")
+_KEY_SPECIAL = re.compile(r"[\\\n\r\t\f :=#!]")
+_LETTERS = {"\n": "n", "\r": "r", "\t": "t", "\f": "f"}
 _ARCHIVED_PYTHON = f"./{_UNPACKED}/bin/python"
 
 
@@ -107,23 +111,23 @@ def _refuse_unreachable(tracking_uri: str) -> None:
 
 
 def _write_properties(properties: Mapping[str, str], folder: Path) -> str:
+    """Write the properties as java.util.Properties reads them back."""
     path = folder / "spark.properties"
     path.touch(mode=0o600)
-    path.write_text("".join(f"{key}={_escape(value)}\n" for key, value in properties.items()), "utf-8")
+    lines = (f"{_escape(key, _KEY_SPECIAL)}={_escape(value, _SPECIAL)}" for key, value in properties.items())
+    path.write_text("\n".join(lines), encoding="utf-8")
     return str(path)
 
 
-def _escape(value: str) -> str:
-    """Return a value as java.util.Properties reads it back."""
-    escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return f"\\{escaped}" if escaped.startswith(" ") else escaped
+def _escape(text: str, special: re.Pattern[str]) -> str:
+    return special.sub(lambda found: "\\" + _LETTERS.get(found[0], found[0]), text)
 
 
 def _importable(path: str, folder: Path) -> str:
     """Return a file that executors import from: of a wheel, a copy that is named a zip, as Spark wants it."""
     if not (is_local(path) and path.endswith(".whl")):
         return _absolute(path)
-    return shutil.copy(path, folder / f"{Path(path).stem}.zip")
+    return str(shutil.copy(path, folder / f"{Path(path).stem}.zip"))
 
 
 def _absolute(path: str) -> str:

@@ -1,0 +1,128 @@
+"""`mlflow run --backend spark-submit`: real submissions, to a master in the driver or to a real cluster."""
+
+import json
+import os
+import signal
+import sys
+import zipfile
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.entities import Run
+from mlflow.exceptions import ExecutionException
+
+from tests.clusters import LOOPBACK, standalone_cluster, wait_until
+from tests.mlflow_spark_submit.projects import make_project, start
+
+TRICKY = """it's a "b" $HOME `id` \\ *  --conf c=d;é"""
+LOCAL = {"master": "local[1]", "conf": {"spark.ui.enabled": False}, "env": LOOPBACK}
+
+
+@pytest.fixture
+def project(workplace: Path) -> Path:
+    return make_project(workplace / "project")
+
+
+def the_run() -> Run:
+    (run,) = mlflow.MlflowClient().search_runs(["0"])
+    return run
+
+
+def arguments(run: Run) -> list[str]:
+    path = mlflow.MlflowClient().download_artifacts(run.info.run_id, "arguments.json")
+    found: list[str] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_job_runs_on_a_cluster_in_the_run_that_mlflow_made(project):
+    wheel = project / "parcel-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as parcel:
+        parcel.writestr("parcel.py", "NAME = 'from the wheel'")
+    with standalone_cluster(project.parent / "cluster") as cluster:
+        config = {
+            "master": cluster.master,
+            "conf": cluster.conf
+            | {"spark.pyspark.python": sys.executable, "spark.executor.memory": "512m", "spark.small.text": TRICKY},
+            "py_files": [str(wheel)],
+            "env": cluster.environment,
+        }
+        process = start(project, config, "-P", f"text={TRICKY}", "-P", "more=a b", "--run-name", "on a cluster")
+        output, _ = process.communicate()
+        executors = cluster.executors()
+    assert process.returncode == 0, output
+    run = the_run()
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "on a cluster")
+    assert run.data.tags["mlflow.project.backend"] == "spark-submit"
+    assert run.data.tags["level"] == "high"
+    assert run.data.tags["folder"] == str(project)
+    assert arguments(run) == ["count", "--text", TRICKY, "--more", "a b"]
+    assert run.data.params["text"] == TRICKY
+    assert run.data.params["master"] == cluster.master
+    assert run.data.params["parcels"] == "from the wheel"
+    assert run.data.params["property"] == TRICKY
+    assert run.data.params["folders"] in {str(folder) for folder in executors}
+    assert "job says hello" in output
+
+
+def test_job_that_fails_fails_the_command_and_its_run_and_the_exit_code_is_told(project):
+    process = start(project, LOCAL, "-e", "fail")
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "job says hello" in output
+    assert "ended with exit code 7" in output
+    assert the_run().info.status == "FAILED"
+
+
+def test_cancel_ends_every_process_and_the_run_is_killed(project):
+    submitted = mlflow.projects.run(
+        str(project), "stay", backend="spark-submit", backend_config=dict(LOCAL), synchronous=False
+    )
+    assert submitted.get_status() == "RUNNING"
+    pid = int(wait_until(lambda: the_run().data.tags.get("pid"), "the job's start"))
+    submitted.cancel()
+    assert not alive(pid)
+    assert (submitted.get_status(), the_run().info.status) == ("KILLED", "KILLED")
+    assert submitted.run_id == the_run().info.run_id
+    submitted.cancel()  # a second time does nothing
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_that_is_ended_ends_its_job(project, number):
+    process = start(project, LOCAL, "-e", "stay")
+    pid = int(wait_until(lambda: the_run().data.tags.get("pid") if runs_exist() else None, "the job's start"))
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode == 1, output
+    assert not alive(pid)
+    assert the_run().info.status == "KILLED"
+
+
+def runs_exist() -> bool:
+    return bool(mlflow.MlflowClient().search_runs(["0"]))
+
+
+def test_waiting_from_python_raises_when_the_job_fails(project):
+    with pytest.raises(ExecutionException, match="failed"):
+        mlflow.projects.run(str(project), "fail", backend="spark-submit", backend_config=dict(LOCAL))
+    assert the_run().info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "config", "told"),
+    [("shell", LOCAL, "but got one that needs a shell"), ("main", {"mastr": "yarn"}, "no key 'mastr'")],
+)
+def test_what_cannot_be_submitted_is_told_in_one_line_and_makes_no_run(project, entry_point, config, told):
+    process = start(project, config, "-e", entry_point)
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert told in output.splitlines()[-1]
+    assert not runs_exist()
