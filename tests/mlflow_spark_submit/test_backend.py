@@ -65,7 +65,6 @@ def test_job_runs_on_a_cluster_in_the_run_that_mlflow_made(project):
     assert run.data.tags["level"] == "high"
     assert run.data.tags["folder"] == str(project)
     assert arguments(run) == ["count", "--text", TRICKY, "--more", "a b"]
-    assert run.data.params["text"] == TRICKY
     assert run.data.params["master"] == cluster.master
     assert run.data.params["parcels"] == "from the wheel"
     assert run.data.params["property"] == TRICKY

@@ -1,0 +1,34 @@
+"""The shared MLflow that docs/shared-mlflow.md describes: a real server, its log-in and its artifacts."""
+
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+
+from tests.databases import postgresql, programs
+from tests.servers import mlflow_server
+
+
+@pytest.mark.soak
+def test_server_keeps_runs_in_postgresql_and_artifacts_behind_its_log_in(workplace: Path, monkeypatch):
+    if (binaries := programs()) is None:
+        pytest.skip("no PostgreSQL server here")
+    with postgresql(binaries) as store, mlflow_server(workplace / "server", store=store) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        client = mlflow.MlflowClient(server.uri)
+        experiment = client.create_experiment("shared")
+        run = client.create_run(experiment)
+        client.log_text(run.info.run_id, "proxied", "note.txt")
+        assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+        assert [path.read_text() for path in (workplace / "server" / "artifacts").rglob("note.txt")] == ["proxied"]
+
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+        with pytest.raises(MlflowException, match="401"):
+            client.get_run(run.info.run_id)
+
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", server.environment["MLFLOW_TRACKING_PASSWORD"])
+        server.stop()
+        server.start()
+        assert client.get_run(run.info.run_id).info.experiment_id == experiment
