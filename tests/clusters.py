@@ -124,7 +124,16 @@ def wait_until(condition: Callable[[], T | None], what: str, *, seconds: float =
 def _start(name: str, *arguments: str, folder: Path) -> Daemon:
     folder.mkdir(parents=True)
     spark_home = Path(str(find_spec("pyspark").origin)).parent  # type: ignore[union-attr]
-    words = [spark_home / "bin" / "spark-class", name, "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
+    words = [
+        spark_home / "bin" / "spark-class",
+        name,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--webui-port",
+        "0",
+    ]
     if "Worker" in name:
         words += ["--work-dir", str(folder)]
     # What the tests' own process may import, and which Spark it uses, an executor must not inherit.

@@ -22,7 +22,9 @@ def test_server_keeps_runs_in_postgresql_and_artifacts_behind_its_log_in(workpla
         run = client.create_run(experiment)
         client.log_text(run.info.run_id, "proxied", "note.txt")
         assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-        assert [path.read_text() for path in (workplace / "server" / "artifacts").rglob("note.txt")] == ["proxied"]
+        assert [path.read_text() for path in (workplace / "server" / "artifacts").rglob("note.txt")] == [
+            "proxied"
+        ]
 
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
         with pytest.raises(MlflowException, match="401"):

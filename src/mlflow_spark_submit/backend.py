@@ -3,7 +3,8 @@
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from mlflow_spark_submit.submitted import SparkSubmitRun
 NAME = "spark-submit"
 
 
-class SparkSubmitBackend(AbstractBackend):  # type: ignore[misc]
+class SparkSubmitBackend(AbstractBackend):
     """Submits a project's entry point with spark-submit, and lets it log to the run that MLflow made."""
 
     def run(
@@ -80,17 +81,18 @@ class SparkSubmitBackend(AbstractBackend):  # type: ignore[misc]
 def _let_the_command_wait_for(submitted: SparkSubmitRun) -> None:
     """Where `mlflow run` itself called, let it end with the job, and fail with it."""
     context = click.get_current_context(silent=True)
-    if context is None or getattr(context.command.callback, "__module__", "") != "mlflow.cli":
-        return
+    if context and getattr(context.command.callback, "__module__", "") == "mlflow.cli":
+        context.with_resource(_lasting_as_long_as(submitted))
 
-    def finish() -> None:
+
+@contextmanager
+def _lasting_as_long_as(submitted: SparkSubmitRun) -> Iterator[None]:
+    try:
+        yield
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            succeeded = submitted.wait()
-        except KeyboardInterrupt:
-            submitted.cancel()
-            raise
-        if not succeeded:
-            sys.exit(1)
-
-    context.call_on_close(finish)
+        succeeded = submitted.wait()
+    except BaseException:
+        submitted.cancel()
+        raise
+    if not succeeded:
+        sys.exit(1)

@@ -32,7 +32,7 @@ class Submission:
 
 
 def prepare_submission(
-    config: ClusterConfig, command: ModuleCommand, *, run_variables: Mapping[str, str], folder: Path
+    config: ClusterConfig, command: ModuleCommand, *, run_variables: dict[str, str], folder: Path
 ) -> Submission:
     """Return what to start, and write the files that it needs into `folder`.
 

@@ -21,7 +21,7 @@ _GRACE_SECONDS = 20.0
 _POLL_SECONDS = 0.05
 
 
-class SparkSubmitRun(SubmittedRun):  # type: ignore[misc]
+class SparkSubmitRun(SubmittedRun):
     """One spark-submit process and all that it starts, in a process group of its own.
 
     A thread waits for the process, whether or not anyone calls `wait`: it reports the exit code, closes the
@@ -32,6 +32,7 @@ class SparkSubmitRun(SubmittedRun):  # type: ignore[misc]
     def __init__(
         self, submission: Submission, *, run_id: str, client: MlflowClient, work_dir: str, scratch: Path
     ) -> None:
+        """Start the process in the project's folder, and the thread that waits for it."""
         super().__init__()
         self._run_id = run_id
         self._client = client

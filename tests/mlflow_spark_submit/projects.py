@@ -22,7 +22,7 @@ entry_points:
     command: "python -m job > log"
 """
 
-JOB = '''
+JOB = """
 import json, os, sys, time
 import mlflow
 
@@ -56,7 +56,7 @@ with mlflow.start_run() as run:
     else:
         mlflow.set_tag("pid", os.getpid())
         time.sleep(600)
-'''
+"""
 
 
 def make_project(folder: Path) -> Path:

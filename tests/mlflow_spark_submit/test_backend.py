@@ -51,11 +51,17 @@ def test_job_runs_on_a_cluster_in_the_run_that_mlflow_made(project):
         config = {
             "master": cluster.master,
             "conf": cluster.conf
-            | {"spark.pyspark.python": sys.executable, "spark.executor.memory": "512m", "spark.small.text": TRICKY},
+            | {
+                "spark.pyspark.python": sys.executable,
+                "spark.executor.memory": "512m",
+                "spark.small.text": TRICKY,
+            },
             "py_files": [str(wheel)],
             "env": cluster.environment,
         }
-        process = start(project, config, "-P", f"text={TRICKY}", "-P", "more=a b", "--run-name", "on a cluster")
+        process = start(
+            project, config, "-P", f"text={TRICKY}", "-P", "more=a b", "--run-name", "on a cluster"
+        )
         output, _ = process.communicate()
         executors = cluster.executors()
     assert process.returncode == 0, output

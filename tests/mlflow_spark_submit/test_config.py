@@ -53,7 +53,9 @@ def test_files_at_a_uri_are_left_to_spark():
     assert config.archive == "hdfs:///apps/environment.tar.gz"
 
 
-@pytest.mark.parametrize("option", [{"ENV_MANAGER": "uv"}, {"DOCKER_ARGS": {"t": True}}, {"build_image": True}])
+@pytest.mark.parametrize(
+    "option", [{"ENV_MANAGER": "uv"}, {"DOCKER_ARGS": {"t": True}}, {"build_image": True}]
+)
 def test_options_of_another_environment_are_refused(option):
     with pytest.raises(ExecutionException, match="leave"):
         read_config(OF_MLFLOW | option)

@@ -48,7 +48,7 @@ def test_cluster_mode_hands_the_run_over_in_properties_but_no_path_of_this_machi
 
 @pytest.mark.parametrize("uri", [SECRET["MLFLOW_TRACKING_URI"], "sqlite:///mlflow.db", "/store"])
 def test_cluster_mode_refuses_a_tracking_uri_that_is_secret_or_out_of_reach(tmp_path, uri):
-    with pytest.raises(ExecutionException, match="in cluster mode .*, but got") as refusal:
+    with pytest.raises(ExecutionException, match=r"in cluster mode .*, but got") as refusal:
         prepare(tmp_path, ClusterConfig(master="yarn", deploy_mode="cluster"), {"MLFLOW_TRACKING_URI": uri})
     assert "hush" not in str(refusal.value)
 
