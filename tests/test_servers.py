@@ -3,11 +3,23 @@
 from pathlib import Path
 
 import mlflow
+import mlflow.cli
 import pytest
+import yaml
 from mlflow.exceptions import MlflowException
 
 from tests.databases import postgresql, programs
 from tests.servers import mlflow_server
+
+PROJECT = Path(__file__).parents[1]
+
+
+def test_compose_file_gives_the_server_only_options_that_it_has():
+    services = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    words = services["mlflow"]["command"].split()
+    known = {name for option in mlflow.cli.server.params for name in option.opts}
+    assert words[:2] == ["mlflow", "server"]
+    assert {word for word in words if word.startswith("--")} <= known
 
 
 @pytest.mark.soak

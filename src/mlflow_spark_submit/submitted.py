@@ -45,9 +45,10 @@ class SparkSubmitRun(SubmittedRun):
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self._watcher = threading.Thread(target=self._watch, name=f"spark-submit {run_id}")
-        self._watcher.start()
         atexit.register(self.cancel)
+        # Not the thread is waited for, but this: an interrupted Thread.join marks a live thread as ended.
+        self._recorded = threading.Event()
+        threading.Thread(target=self._watch, name=f"spark-submit {run_id}").start()
 
     @property
     def run_id(self) -> str:
@@ -56,7 +57,7 @@ class SparkSubmitRun(SubmittedRun):
 
     def wait(self) -> bool:
         """Wait for the job to end, and its state to be recorded; return whether it succeeded."""
-        self._watcher.join()
+        self._recorded.wait()
         return self._process.returncode == 0
 
     def get_status(self) -> str:
@@ -70,7 +71,7 @@ class SparkSubmitRun(SubmittedRun):
             self._signal_group(signal.SIGTERM)
             if not self._group_ends_within(_GRACE_SECONDS):
                 self._signal_group(signal.SIGKILL)
-        self._watcher.join()
+        self._recorded.wait()
         atexit.unregister(self.cancel)
 
     def _status(self) -> int:
@@ -87,7 +88,7 @@ class SparkSubmitRun(SubmittedRun):
             self._record(code)
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
-            atexit.unregister(self.cancel)
+            self._recorded.set()
 
     def _record(self, code: int) -> None:
         """Close the run as the exit code says; a run that its job closed as failed or killed stays so."""
