@@ -134,8 +134,8 @@ def test_command_that_is_ended_ends_its_job(project, number):
 @pytest.mark.soak
 def test_program_that_is_interrupted_after_it_has_ended_its_own_work_ends_its_job(project):
     script = (
-        "import mlflow, sys; from tests.mlflow_spark_submit.test_backend import LOCAL; "
-        "mlflow.projects.run(sys.argv[1], 'stay', backend='spark-submit', backend_config=LOCAL, synchronous=False)"
+        "import mlflow, sys; from tests.mlflow_spark_submit.test_backend import LOCAL; mlflow.projects.run("
+        "sys.argv[1], 'stay', backend='spark-submit', backend_config=LOCAL, synchronous=False)"
     )
     words = [sys.executable, "-c", script, str(project)]
     process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
