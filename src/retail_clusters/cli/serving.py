@@ -62,7 +62,7 @@ def history_command(experiment: Path, model: str | None) -> None:
     from retail_clusters.promotion.history import history
 
     settings = load_experiment(experiment, {"model": model})
-    tracking.connect(experiment=experiment.stem)
+    tracking.connect_to_read()
     history(model=settings.model)
 
 

@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
-from retail_clusters.infra.registry import OPTIONAL, Columns, ModelInterface, ModelRegistry, OpenedVersion
+from retail_clusters.infra.logged_model import OPTIONAL, Columns, ModelInterface, OpenedVersion
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.training import features, lloyd
 from retail_clusters.training.clustering import Clustering
 from retail_clusters.training.seeding import Floats

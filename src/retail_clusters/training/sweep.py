@@ -52,8 +52,7 @@ def sweep(
     bench = context.training_context(prepared, experiment=experiment)
     opened = open_study(bench, StudyName.of(study, storage))
     parent = opened.user_attrs.get(_PARENT, "")
-    resumes = parent and tracking.exists(parent)
-    with tracking.resumed_run(parent) if resumes else tracking.run("sweep") as run_id:
+    with tracking.run("sweep", resumes=parent or None) as run_id:
         best = search(bench, opened, parent=run_id)
         published = publish_best(bench, best)
     bench.release()
@@ -90,14 +89,14 @@ def search(bench: TrainingContext, study: optuna.Study, *, parent: str) -> Trial
             "prepare_run_id": bench.prepared.table.run_id,
         }
     )
-    written = sweep_report.written_trials(parent)
+    children = tracking.ChildRuns(parent, key=sweep_report.NUMBER)
     done = study_of.finished(study)
-    sweep_report.write_trials(parent, done, written, experiment=bench.experiment)
+    sweep_report.write_trials(children, done, experiment=bench.experiment)
     bar = tqdm(total=settings.trials, initial=len(done), desc="sweep", unit=" trials", disable=None)
     with bar, ThreadPoolExecutor(settings.threads) as executor:
 
         def on_batch(progress: Progress) -> None:
-            sweep_report.write_trials(parent, progress.new, written, experiment=bench.experiment)
+            sweep_report.write_trials(children, progress.new, experiment=bench.experiment)
             bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
             bar.update(len(progress.new))
             if bar.disable:

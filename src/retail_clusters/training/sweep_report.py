@@ -1,6 +1,6 @@
 """What a sweep leaves in MLflow: a child run for each trial, tables and charts on the parent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -15,38 +15,22 @@ from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.seed_agreement import stability
 from retail_clusters.training.study_charts import study_html
 
-_NUMBER: Final = "trial"
+NUMBER: Final = "trial"
 
 
-def written_trials(parent: str) -> dict[int, tuple[str, bool]]:
-    """Find the children of a parent, by trial number: run id, and whether it was written to its end."""
-    return {
-        int(child.data.tags[_NUMBER]): (child.info.run_id, child.info.status == "FINISHED")
-        for child in tracking.children(parent)
-        if _NUMBER in child.data.tags
-    }
-
-
-def write_trials(
-    parent: str,
-    trials: Sequence[Trial],
-    written: Mapping[int, tuple[str, bool]],
-    *,
-    experiment: Experiment,
-) -> None:
+def write_trials(children: tracking.ChildRuns, trials: Sequence[Trial], *, experiment: Experiment) -> None:
     """Write a child run for each trial that has none yet, or only half of one."""
-    for trial in trials:
-        run_id, complete = written.get(trial.number, (None, False))
-        if complete:
-            continue
-        tracking.write_child(
-            parent,
-            f"K={trial.k}, seed {trial.seed}",
-            params=experiment.flat() | {"k": str(trial.k), "seed": str(trial.seed)},
-            metrics=_metrics(trial),
-            tags=_tags(trial),
-            run_id=run_id,
-        )
+    children.write(
+        [
+            tracking.ChildRun(
+                name=f"K={trial.k}, seed {trial.seed}",
+                params=experiment.flat() | {"k": str(trial.k), "seed": str(trial.seed)},
+                metrics=_metrics(trial),
+                tags=_tags(trial),
+            )
+            for trial in trials
+        ]
+    )
 
 
 def log_report(bench: TrainingContext, study: optuna.Study, trials: Sequence[Trial]) -> None:
@@ -95,7 +79,7 @@ def _metrics(trial: Trial) -> dict[str, float]:
 
 def _tags(trial: Trial) -> dict[str, str]:
     return {
-        _NUMBER: str(trial.number),
+        NUMBER: str(trial.number),
         "state": "feasible" if trial.usable else "infeasible",
         "why_infeasible": trial.why_unusable,
     }

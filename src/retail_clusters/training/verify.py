@@ -37,13 +37,14 @@ def verify(spark: SparkSession, *, run_id: str) -> None:
         DifferenceFoundError: something differs; names each thing, as it was and as it is.
     """
     recorded = tracking.read_run(run_id)
-    if not {"k", "seed", "data"} <= recorded.data.params.keys():
+    settings = tracking.settings_of(recorded)
+    if not {"k", "seed", "data"} <= settings.keys():
         raise InputError(
             f"verify takes a run that trained a model, but run {run_id} has no params k, seed and data: "
             "choose a train, sweep or register run"
         )
-    data = recorded.data.params["data"]
-    experiment = Experiment.from_flat(recorded.data.params)
+    data = settings["data"]
+    experiment = Experiment.from_flat(settings)
     bench = context.training_context(
         ensure_prepared(spark, data=data, experiment=experiment), experiment=experiment
     )
