@@ -1,50 +1,27 @@
-"""What the two streams of `purchases` share: their lines, what a person sees of them, how they stop."""
+"""What the two streams of `purchases` share: their session, what a person sees of them, how they stop."""
 
-import contextlib
-import io
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from retail_clusters import schema
-from retail_clusters.data import invoices, line_stream
-from retail_clusters.infra import tracking
 from retail_clusters.purchases import charts
-from retail_clusters.purchases.spend import summable
-from retail_clusters.settings import Purchases
 
-_FEW_FILES: Final = 4
-
-
-def good_lines(
-    session: SparkSession, data: str, settings: Purchases, *, lateness: str | None = None
-) -> DataFrame:
-    """Read the stream's good lines; a batch of a few small files is one task, without a shuffle."""
-    files = settings.max_files_per_trigger
-    lines = line_stream.read_stream(session, data, max_files_per_trigger=files)
-    good = invoices.good(summable(invoices.parse(lines)))
-    timed = good.withWatermark(schema.INVOICE_DATE, lateness) if lateness else good
-    return timed.coalesce(1) if files <= _FEW_FILES else timed
+#: A batch of so few files is one task, without a shuffle.
+FEW_FILES: Final = 4
 
 
-def watch(query: StreamingQuery, *, body: Callable[[], str]) -> None:
-    """Show how far the stream is until it ends."""
-    screen = charts.Screen()
-    shown = -1
-    try:
-        while not query.awaitTermination(screen.interval):
-            progress = query.lastProgress
-            if progress and progress.batchId > shown:
-                shown, states = progress.batchId, progress.stateOperators
-                held = states[0].numRowsTotal if states else 0
-                screen.draw(f"purchases: batch {shown}, {held:,} customer-days in the state store", body())
-    finally:
-        screen.clear()
+def small_session(spark: SparkSession) -> SparkSession:
+    """Return a session of its own to a stream over small files: one shuffle partition, one state store."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.shuffle.partitions", "1")
+    return session
 
 
-@contextlib.contextmanager
+@contextmanager
 def stopped(query: StreamingQuery) -> Iterator[None]:
     """Stop the query however the block ends."""
     try:
@@ -53,8 +30,41 @@ def stopped(query: StreamingQuery) -> Iterator[None]:
         query.stop()
 
 
-def log_plan(query: StreamingQuery) -> None:
-    """Log the physical plan of the last batch: Spark prints it, so it is caught."""
-    with contextlib.redirect_stdout(io.StringIO()) as plan:
-        query.explain()
-    tracking.log_text(plan.getvalue(), "physical_plan.txt")
+def watch(query: StreamingQuery, *, headline: Callable[[], str], body: Callable[[], str] = str) -> None:
+    """Show how far the stream is, each time that its headline changes, until it ends."""
+    screen = charts.Screen()
+    shown = ""
+    try:
+        while not query.awaitTermination(screen.interval):
+            text = headline()
+            if text and text != shown:
+                shown = text
+                screen.draw(text, body())
+    finally:
+        screen.clear()
+
+
+class Failures:
+    """Carries an exception out of Spark's callback, which would wrap it."""
+
+    def __init__(self) -> None:
+        """Carry nothing yet."""
+        self._found: list[BaseException] = []
+
+    def __call__(self, action: Callable[[], None]) -> None:
+        """Do something in a callback, and keep what it raises."""
+        try:
+            action()
+        except BaseException as failure:
+            self._found.append(failure)
+            raise
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """Raise what the callback has raised in place of Spark's exception."""
+        try:
+            yield
+        except StreamingQueryException:
+            if self._found:
+                raise self._found[0] from None
+            raise
