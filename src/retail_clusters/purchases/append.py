@@ -6,19 +6,19 @@ newest InvoiceDate.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import partial
 
 import click
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from retail_clusters import schema
-from retail_clusters.data import csv_files, unreadable_files
+from retail_clusters.data import unreadable_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
-from retail_clusters.infra import locations, storage
+from retail_clusters.infra import locations
 from retail_clusters.infra.locations import join
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
@@ -27,10 +27,7 @@ from retail_clusters.purchases.customer_days import EPOCH
 from retail_clusters.purchases.proof import account_for
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, summed
-from retail_clusters.purchases.stream import FEW_FILES, Failures, small_session, stopped, watch
-
-_FILES: Final = "path string, modificationTime timestamp, length long, content binary"
-_LATE_LINE: Final = (schema.LINE, schema.SOURCE_FILE)
+from retail_clusters.purchases.stream import DRAIN, FEW_FILES, FOLLOW, Trigger, run_file_stream, small_session
 
 
 def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
@@ -66,11 +63,11 @@ class _Stream:
 
     def drain(self) -> None:
         """Take the files that are there now."""
-        self._run({"availableNow": True}, closing=False)
+        self._run(DRAIN, closing=False)
 
     def follow(self) -> None:
         """Take files as they arrive, until interrupted."""
-        self._run({"processingTime": "1 second"}, closing=True)
+        self._run(FOLLOW, closing=True)
 
     def close(self, last: int | None = None) -> None:
         """Add up the batches since the last time, write the days that are now closed, keep the others."""
@@ -107,28 +104,18 @@ class _Stream:
             sink.remove_after(place, state.through)
         return state or State(query=query or "")
 
-    def _run(self, trigger: dict[str, Any], *, closing: bool) -> None:
-        failures = Failures()
-        reader = self.spark.readStream.format("binaryFile").schema(_FILES)
-        reader = reader.options(**csv_files.NEVER_TOO_OLD, **csv_files.RECURSIVE)
-        reader = reader.option("maxFilesPerTrigger", self._request.settings.max_files_per_trigger)
-        data = self._request.data
-        if not storage.is_file(data):
-            reader = reader.option("pathGlobFilter", csv_files.NAME_PATTERN)
-        place = locations.literal(data) if storage.exists(data) else locations.to_uri(data)
-        writer = reader.load(place).select("path").writeStream.option(
-            "checkpointLocation", locations.to_uri(self.checkpoint)
+    def _run(self, trigger: Trigger, *, closing: bool) -> None:
+        run_file_stream(
+            self.spark,
+            self._request.data,
+            checkpoint=self.checkpoint,
+            max_files_per_trigger=self._request.settings.max_files_per_trigger,
+            trigger=trigger,
+            process=partial(self._take, closing=closing),
+            headline=lambda: self._latest,
         )
 
-        def take(frame: DataFrame, batch: int) -> None:
-            failures(lambda: self._take(sorted(row.path for row in frame.collect()), batch, closing=closing))
-
-        with failures.raised():
-            query = writer.foreachBatch(take).trigger(**trigger).start()
-            with stopped(query):
-                watch(query, headline=lambda: self._latest)
-
-    def _take(self, files: list[str], batch: int, *, closing: bool) -> None:
+    def _take(self, batch: int, files: list[str], *, closing: bool) -> None:
         """Sum up the files of a batch, unless that is done: its record is the last thing that is written."""
         if batch == 0 and not self.state.query:
             self.state = replace(self.state, query=spark_checkpoint.query_id(self.checkpoint) or "")
@@ -162,11 +149,10 @@ class _Stream:
         readable = [file for file in files if file not in unreadable]
         parsed = read_parsed(self.spark, readable, columns=request.columns)
         result, observed = summed(parsed.coalesce(1) if len(readable) <= FEW_FILES else parsed)
-        arrived = customer_days.collect(result)
+        too_late, timely = customer_days.split(customer_days.collect(result), closed_before=closed_before)
         seen = observed.get
-        too_late, timely = customer_days.split(arrived, closed_before=closed_before)
-        lines = late(parsed, closed_before=closed_before).select(*_LATE_LINE) if too_late.num_rows else None
-        sink.write_late(request.place, batch, lines)
+        missed = late(parsed, closed_before=closed_before).select(*sink.LATE_LINE.names)
+        sink.write_late(request.place, batch, missed if too_late.num_rows else None)
         in_files = sink.write_quarantine(
             request.place,
             parsed=parsed if seen[QUARANTINED] else None,
@@ -174,8 +160,7 @@ class _Stream:
             columns=request.columns,
             batch=batch,
         )
-        for file, problem in unreadable.items():
-            click.echo(f"purchases: quarantined {locations.shown(file)}: {problem}")
+        _warn(unreadable)
         counts = Counts(
             files=len(files),
             lines=seen[LINES] + in_files,
@@ -189,9 +174,10 @@ class _Stream:
         counts = record.counts
         self._latest = f"purchases: batch {record.batch_id}, {counts.lines:,} lines in {counts.files:,} files"
         if counts.lines_late:
+            before = f"{self.state.closed_before:%Y-%m-%d %H:%M}"
             click.echo(
-                f"purchases: batch {record.batch_id}: {counts.lines_late:,} lines late, of days closed before "
-                f"{self.state.closed_before:%Y-%m-%d %H:%M}"
+                f"purchases: batch {record.batch_id}: {counts.lines_late:,} lines late, of days closed "
+                f"before {before}"
             )
 
     def _closes_a_day(self, batch: int) -> bool:
@@ -203,3 +189,8 @@ class _Stream:
         lateness = timedelta(days=self._request.settings.allowed_lateness_days)
         newest = state.newest - lateness if state.newest - EPOCH > lateness else EPOCH
         return max(state.closed_before, customer_days.last_closed(newest))
+
+
+def _warn(unreadable: Mapping[str, str]) -> None:
+    for file, problem in unreadable.items():
+        click.echo(f"purchases: quarantined {locations.shown(file)}: {problem}")

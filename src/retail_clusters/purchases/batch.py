@@ -39,7 +39,7 @@ def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
     )
     seconds = time.perf_counter() - started
     report(result, request, counts=counts, metrics={"seconds": seconds})
-    if request.sql:
+    if request.sql is not None:
         register(result)
         click.echo(shown(spark, request.sql, top=request.top))
     click.echo(

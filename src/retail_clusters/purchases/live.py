@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import click
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
@@ -28,7 +29,7 @@ TOP_SQL: Final = f"SELECT * FROM {query.TABLE} ORDER BY total_cost DESC"
 def run_live(spark: SparkSession, request: PurchasesRequest) -> None:
     """Drain the files through the memory table, show it as it grows, compare it with the batch."""
     session = small_session(spark)
-    body = _body(session, request)
+    body = _body(session, request.sql, top=request.top)
     damaged = damaged_files(csv_files.find_files(request.data))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="retail-clusters-purchases-") as folder:
@@ -70,12 +71,10 @@ def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
     return writer.trigger(availableNow=True).option("checkpointLocation", checkpoint).start()
 
 
-def _body(session: SparkSession, request: PurchasesRequest) -> Callable[[], str]:
-    sql = request.sql
+def _body(session: SparkSession, sql: str | None, *, top: int) -> Callable[[], str]:
     if sql is None:
-        return lambda: charts.table(table_rows(session.sql(TOP_SQL), request.top))
-    query.check_sql(session, sql)
-    return lambda: query.shown(session, sql, top=request.top)
+        return lambda: charts.table(table_rows(session.sql(TOP_SQL), top))
+    return lambda: query.shown(session, sql, top=top)
 
 
 def _headline(stream: StreamingQuery) -> str:
@@ -115,6 +114,8 @@ def _finish(
         customer_days=result.count(),
     )
     report(result, request, counts=counts, metrics={"seconds": seconds})
+    if request.sql is not None:
+        click.echo(query.shown(session, request.sql, top=request.top))
     report_parity(
         found,
         summary=f"{counts.lines:,} lines in {len(files)} files, {counts.lines_quarantined:,} quarantined, "

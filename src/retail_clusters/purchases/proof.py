@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import click
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from retail_clusters import schema
 from retail_clusters.data import invoices, unreadable_files
 from retail_clusters.infra import checkpoint as spark_checkpoint
-from retail_clusters.infra import storage, tracking
+from retail_clusters.infra import storage
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, Counts, State
 from retail_clusters.purchases.batch import read_parsed
@@ -48,8 +49,10 @@ def account_for(
     prove_all = request.prove == "all"
     new = files if prove_all else files[state.proven_files :]
     gone = sum(not storage.is_file(file) for file in new)
+    if gone:
+        summary += f"; {gone:,} input files are gone, so no parity is taken"
     if gone or not request.once:
-        click.echo(f"purchases: {summary}{f'; {gone:,} input files are gone: no parity is taken' * bool(gone)}")
+        click.echo(f"purchases: {summary}")
     if not request.once:
         return
     proven = replace(state, proven=state.through, proven_files=len(files))
@@ -69,16 +72,13 @@ def _sides(
     account = Account(request.place)
 
     def kept(through: int) -> DataFrame:
-        days = customer_days.with_windows(account.read_open(through))
-        return spark.createDataFrame(days.to_pylist(), shape) if days.num_rows else sink.read_folder(
-            spark, shape=shape
-        )
+        return spark.createDataFrame(customer_days.with_windows(account.read_open(through)), shape)
 
     after, last = since.proven, state.through
     written = sink.folders_between(request.place, sink.PURCHASES, after=after, last=last)
     late = sink.folders_between(request.place, sink.LATE, after=after, last=last)
     missed = invoices.parse(
-        sink.read_folder(spark, *late, shape=schema.LATE_LINE), columns=request.columns
+        sink.read_folder(spark, *late, shape=sink.LATE_LINE), columns=request.columns
     )
     stream = merge(
         sink.read_folder(spark, *written, shape=shape), kept(last), spend(invoices.good(missed))
@@ -88,7 +88,7 @@ def _sides(
     return stream, merge(batch, kept(after))
 
 
-def _shape(spark: SparkSession):
+def _shape(spark: SparkSession) -> StructType:
     return spend(spark.createDataFrame([], schema.INVOICE_LINE)).schema
 
 

@@ -1,12 +1,12 @@
 """What `purchases` is asked to do, checked before Spark starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.settings import Purchases
+from retail_clusters.settings import Columns, Purchases
 
 Mode = Literal["batch", "stream"]
 Sink = Literal["memory", "parquet"]
@@ -39,7 +39,8 @@ class PurchasesRequest:
     once: bool = True
     sql: str | None = None
     prove: Prove = "new"
-    settings: Purchases = Purchases()
+    settings: Purchases = field(default_factory=Purchases)
+    columns: Columns = field(default_factory=Columns)
 
     @property
     def appends(self) -> bool:
@@ -55,6 +56,9 @@ class PurchasesRequest:
 def check(request: PurchasesRequest) -> None:
     """Refuse what cannot be done.
 
+    The appending stream quarantines a file with another header; the others, which are done when they end,
+    refuse it here.
+
     Raises:
         InputError: an argument is wrong, or arguments do not go together.
     """
@@ -69,8 +73,11 @@ def check(request: PurchasesRequest) -> None:
     else:
         _check_finite(request)
     storage.check(request.place)
+    storage.check(request.data)
     if request.once or not storage.is_folder(request.data):
-        csv_files.check_headers(csv_files.find_files(request.data))
+        files = csv_files.find_files(request.data)
+        if not request.appends:
+            csv_files.check_headers(files, request.columns)
 
 
 def _check_append(request: PurchasesRequest) -> None:

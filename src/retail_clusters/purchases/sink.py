@@ -28,6 +28,9 @@ from retail_clusters.settings import Columns
 PURCHASES: Final = "purchases"
 LATE: Final = "late"
 CHECKPOINT: Final = "checkpoint"
+LATE_LINE: Final = StructType(
+    [schema.QUARANTINED_LINE[schema.LINE], schema.QUARANTINED_LINE[schema.SOURCE_FILE]]
+)
 
 _QUARANTINED: Final = pa.schema([(name, pa.string()) for name in schema.QUARANTINED_LINE.names])
 

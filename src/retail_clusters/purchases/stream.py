@@ -1,14 +1,26 @@
 """What the two streams of `purchases` share: their session, what a person sees of them, how they stop."""
 
+import contextlib
+import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from retail_clusters.data import csv_files
+from retail_clusters.infra import locations, storage
 from retail_clusters.purchases import charts
+
+Trigger = dict[str, Any]
+
+#: Take the files that are there, and end.
+DRAIN: Final[Trigger] = {"availableNow": True}
+#: Take files as they arrive, for ever.
+FOLLOW: Final[Trigger] = {"processingTime": "1 second"}
+
+_FILES: Final = "path string, modificationTime timestamp, length long, content binary"
 
 #: A batch of so few files is one task, without a shuffle.
 FEW_FILES: Final = 4
@@ -21,7 +33,7 @@ def small_session(spark: SparkSession) -> SparkSession:
     return session
 
 
-@contextmanager
+@contextlib.contextmanager
 def stopped(query: StreamingQuery) -> Iterator[None]:
     """Stop the query however the block ends."""
     try:
@@ -44,27 +56,48 @@ def watch(query: StreamingQuery, *, headline: Callable[[], str], body: Callable[
         screen.clear()
 
 
-class Failures:
-    """Carries an exception out of Spark's callback, which would wrap it."""
+def plan_of(query: StreamingQuery) -> str:
+    """Return the physical plan of the last batch: Spark prints it, so it is caught."""
+    with contextlib.redirect_stdout(io.StringIO()) as plan:
+        query.explain()
+    return plan.getvalue()
 
-    def __init__(self) -> None:
-        """Carry nothing yet."""
-        self._found: list[BaseException] = []
 
-    def __call__(self, action: Callable[[], None]) -> None:
-        """Do something in a callback, and keep what it raises."""
+def run_file_stream(
+    spark: SparkSession,
+    data: str,
+    *,
+    checkpoint: str,
+    max_files_per_trigger: int,
+    trigger: Trigger,
+    process: Callable[[int, list[str]], None],
+    headline: Callable[[], str],
+) -> None:
+    """Hand the files that arrive in `data` to `process`, batch by batch, by the rules of `csv_files`.
+
+    A batch that is done again after a kill is of the same files. The stream is one of names, none is opened;
+    it does not see empty files. An exception of `process` ends the stream and is raised here.
+    """
+    failures: list[BaseException] = []
+
+    def run_batch(frame: DataFrame, batch: int) -> None:
         try:
-            action()
+            process(batch, sorted(row.path for row in frame.collect()))
         except BaseException as failure:
-            self._found.append(failure)
+            failures.append(failure)
             raise
 
-    @contextmanager
-    def raised(self) -> Iterator[None]:
-        """Raise what the callback has raised in place of Spark's exception."""
-        try:
-            yield
-        except StreamingQueryException:
-            if self._found:
-                raise self._found[0] from None
-            raise
+    reader = spark.readStream.format("binaryFile").schema(_FILES).options(**csv_files.NEVER_TOO_OLD)
+    reader = reader.options(**csv_files.RECURSIVE, maxFilesPerTrigger=max_files_per_trigger)
+    if not storage.is_file(data):
+        reader = reader.option("pathGlobFilter", csv_files.NAME_PATTERN)
+    place = locations.literal(data) if storage.exists(data) else locations.to_uri(data)
+    writer = reader.load(place).select("path").writeStream.foreachBatch(run_batch)
+    query = writer.option("checkpointLocation", locations.to_uri(checkpoint)).trigger(**trigger).start()
+    try:
+        with stopped(query):
+            watch(query, headline=headline)
+    except StreamingQueryException:
+        if failures:
+            raise failures[0] from None
+        raise
