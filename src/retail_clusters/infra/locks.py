@@ -6,76 +6,30 @@ grown older than its lease, by the store's own clock, or whose process is known 
 """
 
 import fcntl
-import getpass
-import json
 import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from retail_clusters.errors import InputError, RetailClustersError, StorageError
 from retail_clusters.infra import storage
+from retail_clusters.infra._lock_holder import Holder
 from retail_clusters.infra.locations import is_local, local_path, parent, shown
 
 _POLL: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Holder:
-    """The process that holds a lock; `process` tells it from every other that ever ran, if the system can."""
-
-    host: str
-    pid: int
-    user: str
-    since: str
-    process: str
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    @classmethod
-    def here(cls) -> "Holder":
-        """Describe this process."""
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(socket.gethostname(), os.getpid(), _user(), since, _process(os.getpid()))
-
-    @classmethod
-    def parse(cls, text: str) -> "Holder | None":
-        """Read what a holder has written; None for anything else."""
-        try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError):
-            return None
-
-    @property
-    def text(self) -> str:
-        """What stands in the lock file."""
-        return json.dumps(asdict(self))
-
-    @property
-    def is_gone(self) -> bool:
-        """Tell whether the process is known to have ended: it ran where this one runs, and does no longer."""
-        space, _, _ = self.process.rpartition(" ")
-        ours = bool(space) and space == _process(os.getpid()).rpartition(" ")[0]
-        return ours and _process(self.pid) != self.process
-
-    def __str__(self) -> str:
-        """Name the process for people."""
-        return f"process {self.pid} of {self.user} on {self.host}, since {self.since}"
-
-
 class Lock:
     """A lock that is held."""
 
-    def __init__(self, location: str, holder: Holder) -> None:
-        self.location = location
-        self.holder = holder
-        self.lost = threading.Event()
+    location: str
+    holder: Holder
+    lost: threading.Event = field(default_factory=threading.Event)
 
     def confirm(self) -> None:
         """Refuse to go on after another process has taken the lock over.
@@ -159,7 +113,7 @@ def _read(path: Path) -> str:
 def _on_store(held: Lock, purpose: str, wait: float, lease: float) -> Iterator[None]:
     ends = time.monotonic() + wait
     while not _create(held):
-        other = Holder.parse(storage.find_text(held.location) or "")
+        other = Holder.parse(_text(held.location))
         if _is_stale(held, other, lease):
             _take_away(held, other)
         elif time.monotonic() >= ends:
@@ -184,7 +138,14 @@ def _create(held: Lock) -> bool:
 
 
 def _is_ours(held: Lock) -> bool:
-    return storage.find_text(held.location) == held.holder.text
+    return _text(held.location) == held.holder.text
+
+
+def _text(location: str) -> str:
+    """Return what stands in a lock file; nothing where it is gone, or half written."""
+    with suppress(StorageError):
+        return storage.find_text(location) or ""
+    return ""
 
 
 def _is_stale(held: Lock, other: Holder | None, lease: float) -> bool:
@@ -203,13 +164,13 @@ def _take_away(held: Lock, other: Holder | None) -> None:
     aside = f"{held.location}.{held.holder.token}"
     with suppress(RetailClustersError):
         storage.rename(held.location, aside)
-        if Holder.parse(storage.find_text(aside) or "") != other:
+        if Holder.parse(_text(aside)) != other:
             storage.rename(aside, held.location)
     storage.remove(aside)
 
 
 def _renew(held: Lock, lease: float, done: threading.Event) -> None:
-    """Write the lock file anew until it is given back; a store that fails for less than a lease is no loss."""
+    """Write the lock file anew until it is given back; a store may fail for less than a lease."""
     last = time.monotonic()
     while not done.wait(lease / 3):
         try:
@@ -227,23 +188,3 @@ def _renew(held: Lock, lease: float, done: threading.Event) -> None:
 def _refusal(location: str, purpose: str, other: Holder | None) -> InputError:
     by = other or "another process"
     return InputError(f"{purpose}, but {shown(location)} is held by {by}: wait for it, or end it")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
-
-
-def _process(pid: int) -> str:
-    """Tell a process from every other: the boot, the space of process numbers, number and start; or nothing."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        space = os.stat("/proc/self/ns/pid").st_ino
-        fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
-    except OSError:
-        return ""
-    return f"{boot} {space} {pid}@{fields[19]}" if fields[0] not in "ZX" else ""
