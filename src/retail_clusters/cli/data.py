@@ -19,30 +19,42 @@ from retail_clusters.settings import load_experiment
 @data_option
 @click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
-@click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
+@optional("--output", click.STRING, "folder of the result [default: one for each mode in output/purchases]")
 @click.option("--sink", type=click.Choice(["memory", "parquet"]), default="memory", show_default=True)
-@optional("--checkpoint", PATH, "folder of the state of sink=parquet")
+@optional("--checkpoint", click.STRING, "folder of the state of sink=parquet")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
+@optional("--sql", click.STRING, "your own query over the table customer_purchases")
+@click.option(
+    "--prove",
+    type=click.Choice(["new", "all"]),
+    default="new",
+    show_default=True,
+    help="which files sink=parquet compares with a batch",
+)
+@optional("--customers", click.STRING, "output of a scorer: a row for each of its customers instead")
 @experiment_option
 @optional("--allowed-lateness", click.INT, "days that a line may come late")
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
     top: int,
-    output: Path,
+    output: str | None,
     sink: Literal["memory", "parquet"],
-    checkpoint: Path | None,
+    checkpoint: str | None,
     once: bool,
+    sql: str | None,
+    prove: Literal["new", "all"],
+    customers: str | None,
     experiment: Path,
     allowed_lateness: int | None,
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
     from retail_clusters.infra import tracking
-    from retail_clusters.purchases.job import purchases
+    from retail_clusters.infra.spark import spark_session
+    from retail_clusters.purchases.job import PurchasesRequest, check, run
 
     settings = load_experiment(experiment, {"purchases.allowed_lateness_days": allowed_lateness})
-    tracking.connect(experiment=experiment.stem)
-    purchases(
+    request = PurchasesRequest(
         data=data,
         mode=mode,
         top=top,
@@ -50,8 +62,16 @@ def purchases_command(
         sink=sink,
         checkpoint=checkpoint,
         once=once,
+        sql=sql,
+        prove=prove,
+        customers=customers,
         settings=settings.purchases,
+        columns=settings.columns,
     )
+    check(request)
+    tracking.connect(experiment=experiment.stem)
+    with spark_session("purchases") as spark:
+        run(spark, request)
 
 
 @cli.command("generate")

@@ -1,9 +1,9 @@
 """What the appending stream has done so far: a record for each batch, and the state they add up to.
 
-    OUTPUT/state.json      who writes here, what is added up, what is proven
-    OUTPUT/batches/N.json  what batch N read and found, written last: a batch without it is not yet there
-    OUTPUT/batches/N.parquet  its customer-days, until they are added up
-    OUTPUT/open/N.parquet  the customer-days that batches up to N have left open
+OUTPUT/state.json      who writes here, what is added up, what is proven
+OUTPUT/batches/N.json  what batch N read and found, written last: a batch without it is not yet there
+OUTPUT/batches/N.parquet  its customer-days, until they are added up
+OUTPUT/open/N.parquet  the customer-days that batches up to N have left open
 """
 
 import io

@@ -1,5 +1,7 @@
 """Invoice lines → spend per customer and day, at rest or as a stream."""
 
+from collections.abc import Callable
+
 from pyspark.sql import SparkSession
 
 from retail_clusters.infra import locations, tracking
@@ -8,6 +10,7 @@ from retail_clusters.infra.locks import lock
 from retail_clusters.purchases import sink
 from retail_clusters.purchases.append import run_append
 from retail_clusters.purchases.batch import run_batch
+from retail_clusters.purchases.customers_job import run_customers
 from retail_clusters.purchases.live import run_live
 from retail_clusters.purchases.query import check_sql
 from retail_clusters.purchases.request import PurchasesRequest, check
@@ -33,8 +36,13 @@ def run(spark: SparkSession, request: PurchasesRequest) -> None:
         settings = {f"purchases.{name}": str(value) for name, value in request.settings.model_dump().items()}
         tracking.log_settings(params | settings)
         tracking.set_tags({"output": place, "once": str(request.once)})
-        if request.appends:
-            run_append(spark, request)
-            return
-        sink.check_table_place(place)
-        (run_batch if request.mode == "batch" else run_live)(spark, request)
+        _way(request)(spark, request)
+
+
+def _way(request: PurchasesRequest) -> Callable[[SparkSession, PurchasesRequest], None]:
+    if request.customers:
+        return run_customers
+    if request.appends:
+        return run_append
+    sink.check_table_place(request.place)
+    return run_batch if request.mode == "batch" else run_live

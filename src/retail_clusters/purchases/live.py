@@ -61,7 +61,7 @@ def stream_lines(
     if without:
         names = [unreadable_files.source_name(file) for file in without]
         lines = lines.where(~F.col(schema.SOURCE_FILE).isin(names))
-    good = invoices.good(summable(invoices.parse(lines, columns=columns)))
+    good = invoices.good(summable(invoices.parse(lines)))
     return good.coalesce(1) if settings.max_files_per_trigger <= FEW_FILES else good
 
 

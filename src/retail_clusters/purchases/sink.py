@@ -1,8 +1,8 @@
 """Purchases in an output folder: the one table of a batch, or what each micro-batch adds.
 
-    OUTPUT/purchases, OUTPUT/purchases.csv   of a batch; of the appending stream OUTPUT/purchases/batch_id=N
-    OUTPUT/quarantine                        lines that are not counted, as they came, and why
-    OUTPUT/late/batch_id=N                   lines that came after the appending stream had closed their day
+OUTPUT/purchases, OUTPUT/purchases.csv   of a batch; of the appending stream OUTPUT/purchases/batch_id=N
+OUTPUT/quarantine                        lines that are not counted, as they came, and why
+OUTPUT/late/batch_id=N                   lines that came after the appending stream had closed their day
 """
 
 import shutil
@@ -61,16 +61,35 @@ def check_stream_place(output: str) -> None:
 
 
 def write_table(result: DataFrame, output: str) -> DataFrame:
-    """Put OUTPUT/purchases (Parquet) and OUTPUT/purchases.csv in place of earlier ones; return the table.
-
-    What was there stays until the new one is whole.
-    """
-    storage.make_folder(output)
-    with staged_folder(join(output, PURCHASES)) as folder:
-        result.write.mode("overwrite").parquet(locations.to_uri(folder))
-    written = read_folder(result.sparkSession, join(output, PURCHASES))
-    _write_csv(written, output)
+    """Put OUTPUT/purchases (Parquet) and OUTPUT/purchases.csv in place of earlier ones; return the table."""
+    written = write_parquet_table(result, join(output, PURCHASES))
+    day = F.to_date(F.col(WINDOW)["start"]).alias(DAY)
+    others = [name for name in COLUMNS if name not in {schema.CUSTOMER_ID, WINDOW}]
+    rows = written.select(schema.CUSTOMER_ID, day, *others)
+    write_csv(
+        rows.coalesce(1).sortWithinPartitions(DAY, schema.CUSTOMER_ID), join(output, f"{PURCHASES}.csv")
+    )
     return written
+
+
+def write_parquet_table(result: DataFrame, folder: str) -> DataFrame:
+    """Put a folder of Parquet in place of an earlier one, which stays until the new one is whole."""
+    storage.make_folder(locations.parent(folder))
+    with staged_folder(folder) as staged:
+        result.write.mode("overwrite").parquet(locations.to_uri(staged))
+    return read_folder(result.sparkSession, folder)
+
+
+def write_csv(rows: DataFrame, file: str) -> None:
+    """Put one CSV file with a header in place of an earlier one, from rows in one partition."""
+    draft = storage.draft_beside(file)
+    try:
+        rows.write.option("header", True).csv(locations.to_uri(draft))
+        (part,) = storage.list_files(draft, suffixes=[".csv"])
+        with storage.open_read(part.location) as source, storage.open_write(file) as target:
+            shutil.copyfileobj(source, target)
+    finally:
+        storage.remove(draft)
 
 
 def read_folder(spark: SparkSession, *folders: str, shape: StructType | None = None) -> DataFrame:
@@ -151,22 +170,3 @@ def _by_batch(output: str, name: str) -> list[tuple[int, str]]:
     folders = storage.list_folders(join(output, name))
     numbers = [(locations.name(folder).partition("=")[2], folder) for folder in folders]
     return sorted((int(number), folder) for number, folder in numbers if number.isdigit())
-
-
-def _write_csv(result: DataFrame, output: str) -> None:
-    """Write one CSV file, by day and customer; the window becomes its `day`."""
-    day = F.to_date(F.col(WINDOW)["start"]).alias(DAY)
-    others = [name for name in COLUMNS if name not in {schema.CUSTOMER_ID, WINDOW}]
-    rows = result.select(schema.CUSTOMER_ID, day, *others)
-    ordered = rows.coalesce(1).sortWithinPartitions(DAY, schema.CUSTOMER_ID)
-    draft = storage.draft_beside(join(output, PURCHASES))
-    try:
-        ordered.write.option("header", True).csv(locations.to_uri(draft))
-        (part,) = storage.list_files(draft, suffixes=[".csv"])
-        with (
-            storage.open_read(part.location) as source,
-            storage.open_write(join(output, f"{PURCHASES}.csv")) as target,
-        ):
-            shutil.copyfileobj(source, target)
-    finally:
-        storage.remove(draft)
