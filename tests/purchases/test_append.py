@@ -56,7 +56,7 @@ def test_closed_days_are_written_once_and_later_lines_of_them_are_late(
     shown = capsys.readouterr().out
     assert "3 lines late, of days closed before 2011-03-04 00:00" in shown
     assert "0 of 5 customer-days differ from the batch" in shown
-    assert "compared were the 2 new of 4 files" in shown
+    assert "compared were 2 of 4 files: those new since the last time" in shown
     assert {"lines": 10.0, "lines_late": 3.0, "lines_kept_back": 1.0}.items() <= metrics().items()
     assert [row["line"].split(",")[-3] for row in rows("out", "late")] == ["7"] * 3  # type: ignore[attr-defined]
     assert len(rows("out", "quarantine")) == 1

@@ -24,7 +24,7 @@ from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
 from retail_clusters.purchases.batch import read_parsed
 from retail_clusters.purchases.customer_days import EPOCH
-from retail_clusters.purchases.proof import account_for
+from retail_clusters.purchases.proof import prove, report_account
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, summed
 from retail_clusters.purchases.stream import DRAIN, FEW_FILES, FOLLOW, Trigger, run_file_stream, small_session
@@ -33,19 +33,23 @@ from retail_clusters.purchases.stream import DRAIN, FEW_FILES, FOLLOW, Trigger, 
 def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
     """Take the files that are there, close days, account for every line; unless `once`, go on for ever."""
     started = time.perf_counter()
-    stream = _Stream(small_session(spark), request)
-    before = stream.state
+    stream = DaysStream(spark, request)
+    before, drained = stream.state, False
     try:
         stream.drain()
         stream.close()
+        drained = True
         if not request.once:
             stream.follow()
     except KeyboardInterrupt:
         click.echo("purchases: stopping; the same command goes on from here")
-    account_for(stream.spark, request, stream.checkpoint, before, stream.state, started=started)
+    state, kept = stream.so_far()
+    report_account(stream.spark, request, before, state, kept=kept, started=started)
+    if drained and request.once:
+        prove(stream.spark, request, state, files=spark_checkpoint.committed_files(stream.checkpoint))
 
 
-class _Stream:
+class DaysStream:
     """What runs in Spark's stream: batches in, closed days out."""
 
     def __init__(self, spark: SparkSession, request: PurchasesRequest) -> None:
@@ -54,7 +58,7 @@ class _Stream:
         Raises:
             InputError: they do not belong together.
         """
-        self.spark = spark
+        self.spark = small_session(spark)
         self.checkpoint = request.checkpoint or join(request.place, sink.CHECKPOINT)
         self._request = request
         self._account = Account(request.place)
@@ -75,10 +79,7 @@ class _Stream:
         before = self.state
         if last is None or last <= before.through:
             return
-        records = self._account.read_records(before.through, last)
-        state = advanced(before, records)
-        parts = self._account.read_days(record.batch_id for record in records)
-        days = customer_days.add_up([self._account.read_open(before.through), *parts])
+        state, days = self._add_up(last)
         closed_before = self._closing(state)
         closed, left = customer_days.split(days, closed_before=closed_before)
         if closed.num_rows:
@@ -88,6 +89,18 @@ class _Stream:
         self.state = replace(state, closed_before=closed_before, counts=counts)
         self._account.write_state(self.state)
         self._account.forget(before, self.state)
+
+    def so_far(self) -> tuple[State, pa.Table]:
+        """Return the state with the batches that are not yet added up, and the days that are not closed."""
+        last = spark_checkpoint.last_batch(self.checkpoint)
+        return self._add_up(self.state.through if last is None else last)
+
+    def _add_up(self, last: int) -> tuple[State, pa.Table]:
+        through = self.state.through
+        records = self._account.read_records(through, last)
+        parts = self._account.read_days(record.batch_id for record in records)
+        days = customer_days.add_up([self._account.read_open(through), *parts])
+        return advanced(self.state, records), days
 
     def _resume(self) -> State:
         place, checkpoint = self._request.place, self.checkpoint

@@ -21,9 +21,10 @@ def describe_customers(scored: DataFrame, *, clusters: int) -> DataFrame:
     """Describe each customer by the scored lines, those of the largest spend first.
 
     Takes invoice lines with a `prediction` from 0 to `clusters` - 1. Lines without a customer are left out;
-    a price that no exact sum can hold costs nothing. `recency_days` counts from the customer's last purchase to the newest line; `frequency` counts invoices
-    that are no cancellation; `spend` is the sum over all lines, `cancelled_spend` what cancellations have
-    taken from it, at most 0; `share_of_cluster_N` is the share of the customer's lines in cluster N.
+    a price that no exact sum can hold costs nothing. `recency_days` counts from the customer's last purchase
+    to the newest line; `frequency` counts invoices that are no cancellation; `spend` is the sum over all
+    lines, `cancelled_spend` what cancellations have taken from it, at most 0; `share_of_cluster_N` is the
+    share of the customer's lines in cluster N.
     """
     day = F.to_date(schema.INVOICE_DATE)
     cancelled = F.coalesce(F.col(schema.INVOICE_NO).startswith("C"), F.lit(False))
