@@ -64,7 +64,7 @@ def test_closed_days_are_written_once_and_later_lines_of_them_are_late(
     assert written("out") == [*first, *closed]
 
     run(spark, replace(APPEND, prove="all"))
-    assert "0 of 7 customer-days differ from the batch" in capsys.readouterr().out
+    assert "0 of 6 customer-days differ from the batch" in capsys.readouterr().out
     assert {"lines": 10.0, "lines_late": 3.0, "parity_differing": 0.0}.items() <= metrics().items()
 
 

@@ -12,7 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
-from retail_clusters.infra import checkpoint, tracking
+from retail_clusters.infra import checkpoint, locations, tracking
 from retail_clusters.infra.locations import join
 from retail_clusters.purchases import charts, query, sink
 from retail_clusters.purchases.account import Counts
@@ -30,7 +30,7 @@ def run_live(spark: SparkSession, request: PurchasesRequest) -> None:
     """Drain the files through the memory table, show it as it grows, compare it with the batch."""
     session = small_session(spark)
     body = _body(session, request.sql, top=request.top)
-    damaged = damaged_files(csv_files.find_files(request.data))
+    damaged = damaged_files(map(locations.to_uri, csv_files.find_files(request.data)))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="retail-clusters-purchases-") as folder:
         place = join(folder, sink.CHECKPOINT)
@@ -95,8 +95,9 @@ def _finish(
     seconds: float,
 ) -> None:
     """Compare the table with a batch over the files that the stream took; write and report it."""
-    csv_files.check_headers([file for file in files if file not in damaged], request.columns)
-    parsed = read_parsed(session, [file for file in files if file not in damaged], columns=request.columns)
+    readable = [file for file in map(locations.to_uri, files) if file not in damaged]
+    csv_files.check_headers(readable, request.columns)
+    parsed = read_parsed(session, readable, columns=request.columns)
     batch, observed = summed(parsed)
     found = parity(session.table(query.TABLE), batch)
     seen = observed.get

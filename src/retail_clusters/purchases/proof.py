@@ -45,10 +45,10 @@ def report_account(
     )
     counts = state.counts
     click.echo(
-        f"purchases: {counts.lines:,} lines in {counts.files:,} files: {counts.customer_days:,} customer-days "
-        f"of days closed before {state.closed_before:%Y-%m-%d %H:%M} written, {kept.num_rows:,} "
-        f"({held_lines:,} lines) kept back until their day closes, {counts.lines_late:,} lines late, "
-        f"{counts.lines_quarantined:,} quarantined, in {seconds:.1f} s"
+        f"purchases: {counts.lines:,} lines in {counts.files:,} files: {counts.customer_days:,} "
+        f"customer-days of days closed before {state.closed_before:%Y-%m-%d %H:%M} written, "
+        f"{kept.num_rows:,} ({held_lines:,} lines) kept back until their day closes, "
+        f"{counts.lines_late:,} lines late, {counts.lines_quarantined:,} quarantined, in {seconds:.1f} s"
     )
 
 
@@ -58,6 +58,8 @@ def prove(spark: SparkSession, request: PurchasesRequest, state: State, *, files
     Raises:
         DifferenceFoundError: a customer-day differs.
     """
+    if state.through < 0:
+        return
     everything = request.prove == "all"
     since = State(query=state.query) if everything else state
     compared = files[since.proven_files :]
