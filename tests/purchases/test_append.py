@@ -1,5 +1,4 @@
 import gzip
-import json
 import os
 import shutil
 import signal
@@ -11,14 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.data import csv_files
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import checkpoint
 from retail_clusters.purchases import proof
 from retail_clusters.purchases.job import PurchasesRequest, run
-from retail_clusters.settings import Purchases
+from retail_clusters.settings import Columns, Purchases
 from tests.purchases.shop import SWAPPED, metrics, put, rows, text, truncated, write, written
 
 APPEND = PurchasesRequest(
@@ -35,8 +34,22 @@ def one_at_a_time() -> PurchasesRequest:
     return replace(APPEND, settings=Purchases(max_files_per_trigger=1))
 
 
-def test_closed_days_are_written_once_and_later_lines_of_them_are_late(
-    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def proven(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The names of the files that each proof has read."""
+    read: list[list[str]] = []
+    parsed = proof.read_parsed
+
+    def spy(spark: SparkSession, files: list[str], *, columns: Columns) -> DataFrame:
+        read.append([Path(file).name for file in files])
+        return parsed(spark, files, columns=columns)
+
+    monkeypatch.setattr(proof, "read_parsed", spy)
+    return read
+
+
+def test_closed_days_are_written_once_later_lines_of_them_are_late_and_the_proof_reads_what_is_new(
+    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str], proven: list[list[str]]
 ):
     write("a.csv", ("1.0", 1, "2", 2), ("", 1, "1", 1), ("", 2, "1", 1), at=0)
     write("b.csv", ("1.0", 6, "3", 1), ("", 6, "?", 1), at=1)
@@ -63,19 +76,13 @@ def test_closed_days_are_written_once_and_later_lines_of_them_are_late(
     closed = [(None, date(2011, 3, 4), Decimal(9), 1), (1.0, date(2011, 3, 6), Decimal(3), 1)]
     assert written("out") == [*first, *closed]
 
-    run(spark, replace(APPEND, prove="all"))
-    assert "0 of 6 customer-days differ from the batch" in capsys.readouterr().out
-    assert {"lines": 10.0, "lines_late": 3.0, "parity_differing": 0.0}.items() <= metrics().items()
+    assert [file.name for file in Path("out/batches").iterdir()] == ["2.json"]
+    assert [file.name for file in Path("out/open").iterdir()] == ["2.parquet"]
 
-
-def test_no_line_of_a_backlog_is_late_in_whatever_order_its_files_come(spark: SparkSession, workplace: Path):
-    for day in (9, 3, 6):
-        write(f"{day}.csv", ("1.0", day, "1", 1), at=-day)
-
-    run(spark, one_at_a_time())
-
-    assert {"lines": 3.0, "lines_late": 0.0, "batches": 3.0}.items() <= metrics().items()
-    assert [row[1].day for row in written("out")] == [3, 6]
+    write("a.csv", ("1.0", 1, "2", 3), ("", 1, "1", 1), ("", 2, "1", 1), at=0)
+    with pytest.raises(DifferenceFoundError, match="1 of 6 customer-days differ"):
+        run(spark, replace(APPEND, prove="all"))
+    assert proven == [["a.csv", "b.csv"], ["c.csv", "d.csv"], ["c.csv", "a.csv", "b.csv", "d.csv"]]
 
 
 def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
@@ -100,36 +107,6 @@ def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
     assert "0 of 2 customer-days differ" in shown
 
 
-def test_the_proof_reads_what_is_new_and_all_when_asked(
-    spark: SparkSession, workplace: Path, monkeypatch: pytest.MonkeyPatch
-):
-    read: list[list[str]] = []
-    parsed = proof.read_parsed
-    monkeypatch.setattr(
-        proof, "read_parsed", lambda spark, files, **more: read.append(files) or parsed(spark, files, **more)
-    )
-    for day in (1, 5, 9):
-        write(f"{day}.csv", ("1.0", day, "1", 1), at=day)
-        run(spark, APPEND)
-    run(spark, replace(APPEND, prove="all"))
-
-    names = [[Path(file).name for file in files] for files in read]
-    assert names == [["1.csv"], ["5.csv"], ["9.csv"], ["1.csv", "5.csv", "9.csv"]]
-    assert not list(Path("out/batches").glob("*.parquet"))
-    assert [file.name for file in Path("out/batches").iterdir()] == ["2.json"]
-    assert [file.name for file in Path("out/open").iterdir()] == ["2.parquet"]
-
-
-def test_a_changed_result_is_found_and_raised(spark: SparkSession, workplace: Path):
-    write("1.csv", ("1.0", 1, "1", 1), ("1.0", 9, "1", 1))
-    run(spark, APPEND)
-    write("1.csv", ("1.0", 1, "2", 1), ("1.0", 9, "1", 1))
-
-    run(spark, APPEND)
-    with pytest.raises(DifferenceFoundError, match="1 of 2 customer-days differ"):
-        run(spark, replace(APPEND, prove="all"))
-
-
 def test_an_output_and_a_checkpoint_that_do_not_belong_together_are_refused(
     spark: SparkSession, workplace: Path
 ):
@@ -145,20 +122,30 @@ def test_an_output_and_a_checkpoint_that_do_not_belong_together_are_refused(
         run(spark, replace(APPEND, mode="batch", sink="memory"))
 
 
-def test_an_older_checkpoint_is_refused_before_it_doubles_or_loses_a_line(
+def test_a_batch_that_spark_does_again_is_summed_once_and_refused_with_other_files(
     spark: SparkSession, workplace: Path
 ):
-    write("a.csv", ("1.0", 1, "2", 2))
+    write("a.csv", ("1.0", 1, "2", 2), ("1.0", 9, "1", 1))
     run(spark, APPEND)
-    shutil.copytree("out/checkpoint", "old")
-    write("b.csv", ("1.0", 2, "2", 2), at=1)
-    run(spark, APPEND)
-    shutil.rmtree("out/checkpoint")
-    shutil.move("old", "out/checkpoint")
-    write("c.csv", ("1.0", 3, "2", 2), at=2)
+    shutil.copytree("out/purchases/batch_id=0", "out/purchases/batch_id=1")  # as a killed close leaves it
+    forget_commit()
 
+    run(spark, replace(APPEND, prove="all"))
+
+    assert written("out") == [(1.0, date(2011, 3, 1), Decimal(4), 1)]
+    assert {"lines": 2.0, "parity_differing": 0.0}.items() <= metrics().items()
+
+    record = Path("out/batches/0.json")
+    record.write_text(record.read_text().replace("a.csv", "other.csv"))
+    forget_commit()
     with pytest.raises(InputError, match="is an older one"):
         run(spark, APPEND)
+
+
+def forget_commit() -> None:
+    """Let the checkpoint say that its only batch has begun, not ended."""
+    for name in ("0", ".0.crc"):
+        Path("out/checkpoint/commits", name).unlink(missing_ok=True)
 
 
 def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplace: Path):
@@ -172,33 +159,11 @@ def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplac
         run(spark, APPEND)
 
 
-def test_a_batch_that_was_recorded_and_not_committed_is_not_summed_twice(
+def test_a_backlog_in_reverse_whose_stream_is_killed_half_way_loses_nothing_and_has_nothing_late(
     spark: SparkSession, workplace: Path
 ):
-    write("a.csv", ("1.0", 1, "2", 2), ("1.0", 9, "1", 1))
-    run(spark, APPEND)
-    (Path("out/checkpoint/commits/0")).unlink()
-    Path("out/checkpoint/commits/.0.crc").unlink(missing_ok=True)
-
-    run(spark, replace(APPEND, prove="all"))
-
-    assert written("out") == [(1.0, date(2011, 3, 1), Decimal(4), 1)]
-    assert json.loads(Path("out/state.json").read_text())["counts"]["lines"] == 2
-
-
-def test_what_a_killed_close_has_written_is_written_again(spark: SparkSession, workplace: Path):
-    write("a.csv", ("1.0", 1, "2", 2), ("1.0", 9, "1", 1))
-    run(spark, APPEND)
-    shutil.copytree("out/purchases/batch_id=0", "out/purchases/batch_id=1")
-
-    run(spark, replace(APPEND, prove="all"))
-
-    assert written("out") == [(1.0, date(2011, 3, 1), Decimal(4), 1)]
-
-
-def test_a_stream_killed_half_way_goes_on_and_loses_nothing(spark: SparkSession, workplace: Path):
     for day in range(1, 8):
-        write(f"{day:02}.csv", ("1.0", day, "1.1", day), ("", day, "0.3", 1), at=day)
+        write(f"{day:02}.csv", ("1.0", day, "1.1", day), ("", day, "0.3", 1), at=-day)
     kill_after(workplace, batches=2)
     assert 2 <= (checkpoint.last_batch("out/checkpoint") or 0) < 7
 

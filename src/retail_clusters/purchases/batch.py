@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import click
 from pyspark.sql import DataFrame, SparkSession
@@ -38,7 +39,7 @@ def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
         customer_days=result.count(),
     )
     seconds = time.perf_counter() - started
-    report(result, request, counts=counts, metrics={"seconds": seconds})
+    report(result, request, metrics=asdict(counts) | {"seconds": seconds})
     if request.sql is not None:
         register(result)
         click.echo(shown(spark, request.sql, top=request.top))

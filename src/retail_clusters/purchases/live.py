@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import click
@@ -114,7 +115,7 @@ def _finish(
         lines_quarantined=seen[QUARANTINED] + in_files,
         customer_days=result.count(),
     )
-    report(result, request, counts=counts, metrics={"seconds": seconds})
+    report(result, request, metrics=asdict(counts) | {"seconds": seconds})
     if request.sql is not None:
         click.echo(query.shown(session, request.sql, top=request.top))
     report_parity(

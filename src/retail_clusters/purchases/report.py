@@ -1,7 +1,6 @@
 """What every way of summing up purchases reports: the top on the terminal, the rest in the MLflow run."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 import click
@@ -12,23 +11,22 @@ from retail_clusters import schema
 from retail_clusters.errors import DifferenceFoundError
 from retail_clusters.infra import tracking
 from retail_clusters.purchases import charts, spend
-from retail_clusters.purchases.account import Counts
 from retail_clusters.purchases.request import PurchasesRequest
 
 _CHARTED: Final = 15
 
 
-def report(
-    result: DataFrame, request: PurchasesRequest, *, counts: Counts, metrics: Mapping[str, float]
-) -> None:
-    """Print the top of a result and log it: table, charts, metrics."""
+def report(result: DataFrame | None, request: PurchasesRequest, *, metrics: Mapping[str, float]) -> None:
+    """Print the top of a result, if there is one, and log it: table, charts, metrics."""
+    tracking.log_metrics(metrics)
+    if result is None:
+        return
     rows = table_rows(result, request.top)
     click.echo(charts.table(rows))
     names = (schema.CUSTOMER_ID, spend.DAY, *spend.COLUMNS[2:])
     tracking.log_table(pd.DataFrame(rows, columns=list(names)), "top")
     days = spend.per_day(result)
-    totals = {"days": len(days), "total_cost": float(sum(day[1] for day in days))}
-    tracking.log_metrics(totals | asdict(counts) | dict(metrics))
+    tracking.log_metrics({"days": len(days), "total_cost": float(sum(day[1] for day in days))})
     if days:
         customers = [(row[0], row[1], row[2]) for row in spend.top_customers(result, _CHARTED)]
         tracking.log_figure(charts.customers_chart(customers), "top_customers.png")
