@@ -20,11 +20,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, weighted_rows
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving.score import ScoreSummary, score
 from retail_clusters.settings import Features, Lloyd, Scoring, Split
 from retail_clusters.training import clustering, features
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.training.model import INTERFACE
 
 HEADER = ",".join(schema.COLUMNS)
 LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
@@ -39,7 +40,7 @@ source, output, checkpoint, files, once = sys.argv[1:]
 tracking.connect(experiment="tests")
 with spark_session("score") as spark:
     score(spark, source=Path(source), output=Path(output), checkpoint=Path(checkpoint), once=once == "True",
-          alias="champion", settings=Scoring(max_files_per_trigger=int(files)))
+          model="retail-clusters", alias="champion", settings=Scoring(max_files_per_trigger=int(files)))
 """
 
 
@@ -60,8 +61,9 @@ def _register_model(rows: DataFrame, *, k: int, unseen_days: str) -> str:
     baseline = measure_baseline(fitted.assign(training.rows))
     training.release()
     with mlflow.start_run(run_name="train"):
-        return registry.register(
+        return ModelRegistry("retail-clusters").register(
             features.scoring_pipeline(pipeline, fitted.model),
+            interface=INTERFACE,
             tags={},
             metadata={DRIFT_BASELINE: baseline.to_json()},
         )
@@ -72,7 +74,9 @@ def drain(spark: SparkSession, source: Path, *, files: int = 20, **changes: obje
     place = source.parent
     arguments = {"output": place / "output", "checkpoint": place / "checkpoint", "once": True} | changes
     settings = Scoring(max_files_per_trigger=files, shadow=bool(arguments.pop("shadow", False)))
-    return score(spark, source=source, alias="champion", settings=settings, **arguments)  # type: ignore[arg-type]
+    return score(  # type: ignore[arg-type]
+        spark, source=source, model="retail-clusters", alias="champion", settings=settings, **arguments
+    )
 
 
 def start(source: Path, *, files: int, once: bool = True) -> "subprocess.Popen[str]":

@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from retail_clusters.errors import InputError
+from retail_clusters.infra import project_run
 
 DEFAULT_TRACKING_URI: Final = "sqlite:///mlflow.db"
 
@@ -26,15 +27,17 @@ DEFAULT_TRACKING_URI: Final = "sqlite:///mlflow.db"
 def connect(*, experiment: str) -> None:
     """Choose the tracking store and the experiment that new runs go to.
 
-    `MLFLOW_TRACKING_URI` wins over the project's sqlite file. A run that `mlflow run` has made is
-    where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` wins over `experiment`.
+    `MLFLOW_TRACKING_URI` wins over the project's sqlite file. A run that `mlflow run` has made in a named
+    experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` wins over `experiment`.
     """
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri(DEFAULT_TRACKING_URI)
-    if not os.environ.get("MLFLOW_RUN_ID"):
+    if made := project_run.adopted():
+        mlflow.set_experiment(experiment_id=made.info.experiment_id)
+    else:
         mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment)
     mlflow.set_registry_uri(mlflow.get_tracking_uri())
 
@@ -45,8 +48,10 @@ def run(name: str) -> Iterator[str]:
 
     The first run adopts the one that `mlflow run` has made. A failure inside marks the run failed.
     """
-    with mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None) as opened:
+    tags = project_run.inherited_tags()
+    with mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None, tags=tags) as opened:
         mlflow.set_tag("mlflow.runName", name) if opened.info.run_name != name else None
+        project_run.lead_to(opened.info.run_id)
         yield opened.info.run_id
 
 
@@ -68,13 +73,15 @@ def resumed_run(run_id: str) -> Iterator[str]:
     if os.environ.get("MLFLOW_RUN_ID") not in {None, run_id}:
         with mlflow.start_run():
             mlflow.set_tag("resumes", run_id)
+    project_run.lead_to(run_id)
     with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
         yield run_id
 
 
 def log_settings(settings: Mapping[str, str]) -> None:
-    """Log params on the open run; those that it holds with the same value stay."""
-    mlflow.log_params(dict(settings))
+    """Log params on the open run; what it holds with the same value, or as `mlflow run` typed it, stays."""
+    opened = mlflow.active_run()
+    mlflow.log_params(project_run.own_settings(opened.info.run_id if opened else "", settings))
 
 
 def log_metrics(metrics: Mapping[str, float]) -> None:
@@ -124,19 +131,56 @@ def exists(run_id: str) -> bool:
     return True
 
 
+def can_resume(run_id: str) -> bool:
+    """Tell whether a run is of the current experiment, not deleted, and not finished."""
+    client = MlflowClient()
+    try:
+        found = client.get_run(run_id).info
+    except mlflow.MlflowException as failure:
+        if failure.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return (found.lifecycle_stage, found.experiment_id) == ("active", current_experiment()) and (
+        found.status != "FINISHED"
+    )
+
+
+def is_finished(run_id: str) -> bool:
+    """Tell whether the store holds a run that ended well."""
+    try:
+        return bool(run_id) and MlflowClient().get_run(run_id).info.status == "FINISHED"
+    except mlflow.MlflowException as failure:
+        if failure.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def current_experiment() -> str:
+    """Return the id of the experiment that new runs go to."""
+    active = mlflow.active_run()
+    if active:
+        return str(active.info.experiment_id)
+    made = os.environ.get("MLFLOW_RUN_ID")
+    if made:
+        return str(MlflowClient().get_run(made).info.experiment_id)
+    return str(mlflow.tracking.fluent._get_experiment_id())
+
+
 def read_run(run_id: str) -> Run:
-    """Look up a run.
+    """Look up a run; the params of one that `mlflow run` has made are as they were typed.
 
     Raises:
         InputError: the tracking store holds no such run.
     """
     try:
-        return MlflowClient().get_run(run_id)
+        found: Run = MlflowClient().get_run(run_id)
     except mlflow.MlflowException as unknown:
         raise InputError(
             f"run_id must name a run in {mlflow.get_tracking_uri()}, but found no run {run_id!r}: "
             "copy it from the MLflow UI"
         ) from unknown
+    found.data.params.update(project_run.as_typed(found))
+    return found
 
 
 def read_table(run_id: str, name: str) -> pd.DataFrame:
@@ -207,6 +251,7 @@ def detached_run(name: str, *, run_id: str | None, params: Mapping[str, str]) ->
     elif mlflow.active_run() or os.environ.get("MLFLOW_RUN_ID"):
         with run(name):
             set_tags({"resumes": run_id})
+    project_run.lead_to(run_id)
     client.update_run(run_id, status="RUNNING")
     return run_id
 
