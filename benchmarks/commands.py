@@ -29,24 +29,26 @@ def main() -> None:
 def _compare(
     what: str, first: Path, commands: Sequence[Sequence[str]], *, aim: float, prepare: bool = False
 ) -> None:
-    theirs, ours = (commands[0], commands[-1])
     seconds: tuple[list[float], list[float]] = ([], [])
+    sides = ((seconds[0], commands[0], first), (seconds[1], commands[-1], PROJECT))
     for _ in range(_TURNS):
-        for taken, command, project in ((seconds[0], theirs, first), (seconds[1], ours, PROJECT)):
-            with tempfile.TemporaryDirectory() as folder:
-                place = Path(folder)
-                (place / "experiments").symlink_to(project / "experiments")
-                if prepare:
-                    python("-m", "retail_clusters", "prepare", *command[1:3], folder=place, project=project)
-                taken.append(
-                    timed(lambda: python("-m", "retail_clusters", *command, folder=place, project=project))
-                )
+        for taken, command, project in sides:
+            taken.append(_once(command, project, prepare=prepare))
     before, after = map(statistics.median, seconds)
     ratio = after / before
     print(
         f"| {what} | {before:.1f} | {after:.1f} | {ratio:.2f} | {aim:.2f} | {verdict(ratio, aim)} |",
         flush=True,
     )
+
+
+def _once(command: Sequence[str], project: Path, *, prepare: bool) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "experiments").symlink_to(project / "experiments")
+        if prepare:
+            python("-m", "retail_clusters", "prepare", *command[1:3], folder=place, project=project)
+        return timed(lambda: python("-m", "retail_clusters", *command, folder=place, project=project))
 
 
 if __name__ == "__main__":

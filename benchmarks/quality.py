@@ -14,7 +14,8 @@ from retail_clusters.core import clustering, quality
 with session() as spark:
     bench = workbench(spark)
     for k in (10, 20, 40):
-        fits = [clustering.fit(bench.training, k=k, seed=s, settings=bench.experiment.lloyd) for s in range(10)]
+        lloyd = bench.experiment.lloyd
+        fits = [clustering.fit(bench.training, k=k, seed=s, settings=lloyd) for s in range(10)]
         costs = [quality.cost(bench.training.rows, clustering=fitted) for fitted in fits]
         print("cost", k, repr(statistics.median(costs)))
 """

@@ -83,7 +83,7 @@ def _measure(cores: int) -> dict[str, Any]:
 
 
 def _fits(context: TrainingContext, search: candidates.Search, trials: int) -> None:
-    """Evaluate the first pairs of the space in the sweep's own batches, without Optuna's and MLflow's records."""
+    """Evaluate the first pairs of the space in the sweep's batches, without the records of a sweep."""
     evaluator = context.evaluator()
     done: list[candidates.Trial] = []
     while batch := search.next_batch(done, trials=trials):

@@ -1,4 +1,4 @@
-"""How many of the imports between the project's modules stay inside a room: `python -m tests.import_edges`."""
+"""How many of the imports between modules stay inside a room: `python -m tests.import_edges`."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -36,7 +36,7 @@ def count_edges(*, with_ground: bool = True) -> Edges:
 
 
 def _room(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 if __name__ == "__main__":
