@@ -100,7 +100,7 @@ def test_an_iteration_never_raises_the_cost(rows, seed, k):
     costs = [
         fit(values, weights, k=k, seed=seed, max_iterations=steps, tolerance=0).cost for steps in range(6)
     ]
-    assert all(after <= before * (1 + 1e-12) for before, after in itertools.pairwise(costs))
+    assert all(after <= before * (1 + 1e-12) + 1e-12 for before, after in itertools.pairwise(costs))
 
 
 @given(rows=ROWS, k=st.integers(2, 3))

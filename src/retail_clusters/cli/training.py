@@ -41,12 +41,21 @@ storage_option = click.option(
 )
 
 
-@command("main", example="--data path/to/by-day --trials 40")
+@command("main", example="--data path/to/by-day --study by-day")
 @data_option
 @experiment_options
 @model_option
 @trials_option
-def main_command(data: str, experiment: Choice, model: str | None, trials: int | None) -> None:
+@study_option
+@storage_option
+def main_command(
+    data: str,
+    experiment: Choice,
+    model: str | None,
+    trials: int | None,
+    study: str | None,
+    storage: str | None,
+) -> None:
     """Prepare, sweep, register, promote, score."""
     settings = experiment.load({"model": model, "sweep.trials": trials})
     announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
@@ -57,7 +66,7 @@ def main_command(data: str, experiment: Choice, model: str | None, trials: int |
     check_data(data)
     check_folder(data)
     with experiment.open_session("main") as spark:
-        run_all(spark, data=data, experiment=settings)
+        run_all(spark, data=data, experiment=settings, study=study, storage_url=storage)
 
 
 @command("prepare", example="--data path/to/by-day --set split.train_until=2011-06-01")

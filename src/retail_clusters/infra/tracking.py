@@ -145,6 +145,16 @@ def can_resume(run_id: str) -> bool:
     )
 
 
+def is_finished(run_id: str) -> bool:
+    """Tell whether the store holds a run that ended well."""
+    try:
+        return bool(run_id) and MlflowClient().get_run(run_id).info.status == "FINISHED"
+    except mlflow.MlflowException as failure:
+        if failure.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
 def current_experiment() -> str:
     """Return the id of the experiment that new runs go to."""
     active = mlflow.active_run()
