@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy
+from tests.servers import PASSWORD, USERNAME, mlflow_server
 
 from tests import databases
 from tests.readme import clone
-from tests.servers import PASSWORD, USERNAME, mlflow_server
 
 pytestmark = pytest.mark.soak
 
