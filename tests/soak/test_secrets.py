@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 import sqlalchemy
-from tests.servers import PASSWORD, USERNAME, mlflow_server
 
 from tests import databases
 from tests.readme import clone
+from tests.servers import PASSWORD, USERNAME, mlflow_server
 
 pytestmark = pytest.mark.soak
 
@@ -44,14 +44,19 @@ def database_content(url: str) -> Iterator[bytes]:
                 yield repr(tuple(row)).encode()
 
 
-def main_job(place: Path, environment: dict[str, str], *parameters: str) -> "subprocess.CompletedProcess[bytes]":
+def main_job(
+    place: Path, environment: dict[str, str], *parameters: str
+) -> "subprocess.CompletedProcess[bytes]":
     binaries = Path(sys.executable).parent
+    own = {
+        "SPARK_MASTER": "local[2]",
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "TMPDIR": str(place / "tmp"),
+    }
     return subprocess.run(
         [binaries / "mlflow", "run", ".", "--env-manager", "local", *parameters],
         cwd=place,
-        env=os.environ
-        | environment
-        | {"SPARK_MASTER": "local[2]", "PATH": f"{binaries}:{os.environ['PATH']}", "TMPDIR": str(place / "tmp")},
+        env=os.environ | environment | own,
         capture_output=True,
         check=False,
     )
