@@ -94,8 +94,8 @@ def search_run(opened: optuna.Study) -> Iterator[str]:
     """
     earlier = opened.user_attrs.get(_RUN, "")
     if earlier and tracking.can_resume(earlier):
-        with tracking.resumed_run(earlier):
-            yield earlier
+        with tracking.run("sweep", resumes=earlier) as run_id:
+            yield run_id
         return
     with tracking.run("sweep") as run_id:
         opened.set_user_attr(_RUN, run_id)
@@ -200,15 +200,16 @@ def _run(
     start: study.Start,
 ) -> Outcome:
     settings = context.experiment.sweep
-    written = sweep_report.written_trials(parent)
+    children = tracking.ChildRuns(parent, key=sweep_report.NUMBER)
+    tags = {"data_digest": context.prepared.table.data_digest}
     done = study.finished(opened)
-    sweep_report.write_trials(parent, done, written, experiment=context.experiment)
+    sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)
     total = study.wanted_trials(settings)
     bar = tqdm(total=total, initial=len(done), desc="sweep", unit=" trials", disable=None)
 
     def on_batch(progress: Progress) -> None:
         alive()
-        sweep_report.write_trials(parent, progress.new, written, experiment=context.experiment)
+        sweep_report.write_trials(children, progress.new, experiment=context.experiment, tags=tags)
         bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
         bar.update(len(progress.new))
         if bar.disable:
