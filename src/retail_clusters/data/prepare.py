@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, prepared, weighted_rows
+from retail_clusters.data.prepare_description import description
 from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.errors import InputError
 from retail_clusters.infra import tracking
@@ -56,7 +57,9 @@ def prepare(
             click.echo(f"prepare: reused the rows of run {table.run_id}; files and settings are unchanged")
         else:
             table = _make(spark, files, PreparedTable.named(key, run_id, data), split=experiment.split)
-        _log(table, reused=table.run_id != run_id)
+        reused = table.run_id != run_id
+        _log(table, reused=reused)
+        tracking.describe(description(table, split=experiment.split, reused=reused))
     return Prepared(table=table, reduced=prepared.read_rows(spark, table))
 
 
@@ -107,7 +110,8 @@ def _check_splits(table: PreparedTable, split: Split) -> None:
 
 
 def _log(table: PreparedTable, *, reused: bool) -> None:
-    tracking.set_tags({"data_digest": table.data_digest, "prepare_run_id": table.run_id})
+    facts = {"kind": "prepare", "data_digest": table.data_digest, "prepare_run_id": table.run_id}
+    tracking.set_tags(facts)
     if reused:
         tracking.set_tags({"reused_run_id": table.run_id})
     tracking.log_input(data=table.data, digest=table.data_digest, context="preparation")

@@ -1,14 +1,15 @@
-"""One style for every figure: colours that all eyes tell apart, axes with units, a title that says something."""
+"""One style for every figure: colours that all eyes tell apart, a title, and a note on what to see."""
 
 import io
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 import plotly.io
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import offset_copy
 
 #: Okabe and Ito, "Color Universal Design", 2008: told apart with any kind of colour blindness.
 BLUE: Final = "#0072B2"
@@ -27,13 +28,11 @@ SERIES: Final = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK)
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 #: From little to much, and from below zero to above it.
-SEQUENTIAL: Final = "cividis_r"
+SEQUENTIAL: Final = "Blues"
 DIVERGING: Final = "PuOr_r"
 
-_STYLE: Final = {
+_STYLE: Final[dict[Any, Any]] = {
     "font.size": 11,
-    "axes.titlesize": 11,
-    "axes.titlecolor": "#555555",
     "axes.labelsize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -59,9 +58,10 @@ def figure(
     with mpl.rc_context(_STYLE):
         made = Figure(figsize=size, dpi=100, layout="constrained")
         axes = made.subplots(1, len(panels), width_ratios=panels, squeeze=False)[0]
-        made.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
-        if note:
-            axes[0].set_title(note, loc="left", pad=10)
+    lines = note.count("\n") + 1 if note else 0
+    made.suptitle(title + "\n" * lines, x=0.01, ha="left", fontsize=13, fontweight="bold")
+    below = offset_copy(made.transFigure, made, y=-26, units="points")
+    made.text(0.01, 1, note, va="top", fontsize=10.5, color="#555555", linespacing=1.3, transform=below)
     return made, list(axes)
 
 
@@ -72,12 +72,11 @@ def grid(axes: Axes, *, along: str = "y") -> None:
 
 def legend(axes: Axes, *, columns: int = 1, below: bool = False) -> None:
     """Say what the colours and marks stand for, in the panel or below it."""
-    if below:
-        axes.legend(
-            frameon=False, fontsize=10, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.14)
-        )
-    else:
-        axes.legend(frameon=False, fontsize=10, ncols=columns)
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.11)} if below else {}
+    drawn = axes.legend(frameon=False, fontsize=10, ncols=columns, **place)
+    for mark in drawn.legend_handles:
+        if mark is not None:
+            mark.set_alpha(1)
 
 
 def percent(value: float, _: int | None = None) -> str:
@@ -113,7 +112,7 @@ def to_png(drawn: Figure) -> bytes:
 
 
 def to_page(title: str, figures: Sequence[object]) -> str:
-    """Return plotly figures below one another as a page that needs no network: about 5 MB, all of it script."""
+    """Return plotly figures below one another as a page that needs no network: about 5 MB of script."""
     parts = [
         plotly.io.to_html(each, full_html=False, include_plotlyjs=position == 0)
         for position, each in enumerate(figures)

@@ -12,7 +12,7 @@ from retail_clusters.infra import plots
 _MARGIN: Final = 0.12
 
 
-def silhouette_chart(trials: pd.DataFrame, *, chosen: tuple[int, int]) -> Figure:
+def silhouette_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None) -> Figure:
     """Draw the validation silhouette of every trial against K, with the chosen (K, seed) marked.
 
     The axis is that of the usable trials: the others stand at its edge where they lie beyond it.
@@ -24,7 +24,7 @@ def silhouette_chart(trials: pd.DataFrame, *, chosen: tuple[int, int]) -> Figure
     return figure
 
 
-def share_chart(trials: pd.DataFrame, *, chosen: tuple[int, int], guardrail: float) -> Figure:
+def share_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardrail: float) -> Figure:
     """Draw the share of the largest cluster of every trial against K, with the guardrail."""
     figure, axes = _against_k(
         trials,
@@ -44,7 +44,7 @@ def share_chart(trials: pd.DataFrame, *, chosen: tuple[int, int], guardrail: flo
     return figure
 
 
-def cost_chart(trials: pd.DataFrame, *, chosen: tuple[int, int]) -> Figure:
+def cost_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None) -> Figure:
     """Draw the training cost of every trial against K, on a log scale."""
     bounds = (trials["train_cost"].min() * 0.7, trials["train_cost"].max() * 1.4)
     figure, axes = _against_k(
@@ -60,8 +60,7 @@ def seed_agreement_chart(seeds: pd.DataFrame) -> Figure:
     """Draw, for each K, how the silhouette spreads over seeds, and how far the seeds find the same clusters."""
     figure, (axes,) = plots.figure(
         "What the seed does",
-        note="Bars: silhouette from the worst seed to the best, dot: median. Diamonds: adjusted Rand index of "
-        "the seeds' clusterings",
+        note="Bars: silhouette from the worst seed to the best; dots: the median",
     )
     axes.vlines(seeds["k"], seeds["silhouette_min"], seeds["silhouette_max"], color=plots.SKY, linewidth=3)
     axes.plot(seeds["k"], seeds["silhouette_median"], "o", color=plots.BLUE, markersize=5, label="silhouette")
@@ -83,7 +82,7 @@ def _against_k(
     column: str,
     *,
     title: str,
-    chosen: tuple[int, int],
+    chosen: tuple[int, int] | None,
     bounds: tuple[float, float] | None = None,
 ) -> tuple[Figure, Axes]:
     usable, others = trials[trials["usable"]], trials[~trials["usable"]]
@@ -103,10 +102,13 @@ def _against_k(
                 where, [at] * len(where), mark, markersize=5, markerfacecolor="none", color=plots.GREY,
                 label=f"not usable, {'above' if mark == '^' else 'below'} the axis", clip_on=False,
             )  # fmt: skip
-    axes.scatter(usable["k"], usable[column], s=22, color=plots.BLUE, alpha=0.75, linewidths=0, label="usable")
+    axes.scatter(
+        usable["k"], usable[column], s=22, color=plots.BLUE, alpha=0.75, linewidths=0, label="usable"
+    )
     medians = usable.groupby("k")[column].median()
     axes.plot(medians.index, medians, color=plots.BLUE, linewidth=1.4, label="median of the usable seeds")
-    _mark(axes, trials, column, chosen)
+    if chosen:
+        _mark(axes, trials, column, chosen)
     axes.set_ylim(low, high)
     axes.set_xlabel("K (clusters asked for)")
     plots.grid(axes)

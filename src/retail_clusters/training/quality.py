@@ -7,7 +7,14 @@ from functools import partial
 import numpy as np
 
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Rows
-from retail_clusters.training.kmeans import Assigned, assign, assign_all, cluster_sums, lines_by_category, row_sums
+from retail_clusters.training.kmeans import (
+    Assigned,
+    assign,
+    assign_all,
+    cluster_sums,
+    lines_by_category,
+    row_sums,
+)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ _PANELS = {
 }
 
 
-def sweep_page(study: optuna.Study, trials: pd.DataFrame, *, chosen: tuple[int, int], guardrail: float) -> str:
+def sweep_page(
+    study: optuna.Study, trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardrail: float
+) -> str:
     """Draw the trials against K, the history of the study, and the importance of K and seed, as HTML."""
     figures = [trials_figure(trials, chosen=chosen, guardrail=guardrail), plot_optimization_history(study)]
     if len({trial.value for trial in study.get_trials(deepcopy=False)} - {None}) > 1:
@@ -24,12 +26,17 @@ def sweep_page(study: optuna.Study, trials: pd.DataFrame, *, chosen: tuple[int, 
     return plots.to_page(f"Sweep {study.study_name}", figures)
 
 
-def trials_figure(trials: pd.DataFrame, *, chosen: tuple[int, int], guardrail: float) -> go.Figure:
+def trials_figure(trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardrail: float) -> go.Figure:
     """Draw silhouette, largest share and cost of every trial against K, one above another."""
     figure = make_subplots(rows=len(_PANELS), shared_xaxes=True, vertical_spacing=0.04)
-    picked = (trials["k"] == chosen[0]) & (trials["seed"] == chosen[1])
+    k, seed = chosen or (-1, -1)
+    picked = (trials["k"] == k) & (trials["seed"] == seed)
     groups = (
-        ("not usable", ~trials["usable"] & ~picked, {"color": plots.GREY, "symbol": "circle-open", "size": 6}),
+        (
+            "not usable",
+            ~trials["usable"] & ~picked,
+            {"color": plots.GREY, "symbol": "circle-open", "size": 6},
+        ),
         ("usable", trials["usable"] & ~picked, {"color": plots.BLUE, "symbol": "circle", "size": 6}),
         ("chosen", picked, {"color": plots.ORANGE, "symbol": "star", "size": 16}),
     )

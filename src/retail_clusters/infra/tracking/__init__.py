@@ -12,6 +12,7 @@ from retail_clusters.infra.tracking.reading import (
 )
 from retail_clusters.infra.tracking.records import (
     describe,
+    log_comparable_table,
     log_figure,
     log_input,
     log_metrics,
@@ -44,6 +45,7 @@ __all__ = [
     "detached_run",
     "is_active",
     "is_finished",
+    "log_comparable_table",
     "log_figure",
     "log_input",
     "log_metrics",
