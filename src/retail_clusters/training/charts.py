@@ -57,7 +57,7 @@ def cost_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None) -> Figur
 
 
 def seed_agreement_chart(seeds: pd.DataFrame) -> Figure:
-    """Draw, for each K, how the silhouette spreads over seeds, and how far the seeds find the same clusters."""
+    """Draw, for each K, how the silhouette spreads over seeds, and how far the seeds agree."""
     figure, (axes,) = plots.figure(
         "What the seed does",
         note="Bars: silhouette from the worst seed to the best; dots: the median",
