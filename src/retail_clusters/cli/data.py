@@ -7,15 +7,16 @@ import click
 
 from retail_clusters.cli.common import (
     PATH,
-    cli,
+    Choice,
+    announce,
+    command,
     data_option,
-    experiment_option,
+    experiment_options,
     optional,
 )
-from retail_clusters.settings import load_experiment
 
 
-@cli.command("purchases")
+@command("purchases", example="--mode stream --top 5")
 @data_option
 @click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
@@ -23,8 +24,8 @@ from retail_clusters.settings import load_experiment
 @click.option("--sink", type=click.Choice(["memory", "parquet"]), default="memory", show_default=True)
 @optional("--checkpoint", PATH, "folder of the state of sink=parquet")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
-@experiment_option
-@optional("--allowed-lateness", click.INT, "days that a line may come late")
+@experiment_options
+@optional("--allowed-lateness", click.IntRange(min=0), "days that a line may come late")
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
@@ -33,15 +34,15 @@ def purchases_command(
     sink: Literal["memory", "parquet"],
     checkpoint: Path | None,
     once: bool,
-    experiment: Path,
+    experiment: Choice,
     allowed_lateness: int | None,
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
-    from retail_clusters.infra import tracking
+    settings = experiment.load({"purchases.allowed_lateness_days": allowed_lateness})
+    announce("purchases", f"spend per customer and day of {data}, {mode}, written to {output}")
     from retail_clusters.purchases.job import purchases
 
-    settings = load_experiment(experiment, {"purchases.allowed_lateness_days": allowed_lateness})
-    tracking.connect(experiment=experiment.stem)
+    experiment.connect()
     purchases(
         data=data,
         mode=mode,
@@ -54,19 +55,20 @@ def purchases_command(
     )
 
 
-@cli.command("generate")
+@command("generate", example="--output synthetic --days 30 --lines-per-day 1000")
 @click.option("--output", type=PATH, required=True, help="new folder for the files")
 @click.option("--days", type=int, default=60, show_default=True)
 @click.option("--lines-per-day", type=int, default=500, show_default=True, help="mean number of lines")
 @click.option("--seed", type=int, default=7, show_default=True)
 def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> None:
     """Make synthetic retail data."""
+    click.echo(f"generate: {days} days, some {lines_per_day} lines a day, seed {seed}, into {output}")
     from retail_clusters.data.generate import generate
 
     generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed)
 
 
-@cli.command("fetch")
+@command("fetch", example="--output data/retail-data/by-day")
 @click.option(
     "--output",
     type=PATH,
@@ -79,5 +81,7 @@ def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> 
 def fetch_command(output: Path, url: str | None, sha256: str | None) -> None:
     """Download the public data set, checked by its SHA-256."""
     from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
+
+    click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
 
     fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256)

@@ -1,1 +1,1 @@
-"""The world outside: Spark's session, files at any location, MLflow; it knows nothing of retail."""
+"""The world outside: Spark, MLflow, files, the terminal; nothing of retail."""

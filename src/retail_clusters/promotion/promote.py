@@ -133,7 +133,7 @@ def _make_champion(spark: SparkSession, held: Measured, *, verdict: Verdict, rea
     """Number, describe and register the successor; then move the alias, on the ledger first."""
     chosen = renumber.successor(spark, held)
     before = held.champion.name if held.champion else None
-    card = renumber.describe(held, chosen, gates=verdict.gates)
+    card = renumber.describe(spark, held, chosen, gates=verdict.gates)
     texts = {"gates.csv": verdict.table().to_csv(index=False), "model_card.md": card.to_markdown()}
     if chosen.migration:
         texts["migration.csv"] = chosen.migration.table().to_csv(index=False)

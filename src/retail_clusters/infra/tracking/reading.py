@@ -10,14 +10,14 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from retail_clusters.errors import InputError
-from retail_clusters.infra.tracking.records import GIVEN_LATER
+from retail_clusters.infra import project_run
 from retail_clusters.infra.tracking.store import answered, store_uri
 
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
 def read_run(run_id: str) -> Run:
-    """Look up a run.
+    """Look up a run; the params of one that `mlflow run` has made are as they were typed.
 
     Raises:
         InputError: the tracking store holds no such run.
@@ -25,7 +25,7 @@ def read_run(run_id: str) -> Run:
     """
     with answered():
         try:
-            return MlflowClient().get_run(run_id)
+            found: Run = MlflowClient().get_run(run_id)
         except mlflow.MlflowException as unknown:
             if unknown.error_code not in _UNKNOWN:
                 raise
@@ -33,16 +33,8 @@ def read_run(run_id: str) -> Run:
                 f"run_id must name a run in {store_uri()}, but found no run {run_id!r}: "
                 "copy it from the MLflow UI"
             ) from unknown
-
-
-def settings_of(run: Run) -> dict[str, str]:
-    """Return the params that `log_settings` gave a run, those that `mlflow run` had left empty, too."""
-    later = {
-        key.removeprefix(GIVEN_LATER): value
-        for key, value in run.data.tags.items()
-        if key.startswith(GIVEN_LATER)
-    }
-    return dict(run.data.params) | later
+        found.data.params.update(project_run.as_typed(found))
+        return found
 
 
 def read_table(run_id: str, name: str) -> pd.DataFrame:

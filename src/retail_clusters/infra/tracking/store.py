@@ -13,6 +13,7 @@ from mlflow.entities import Experiment
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import InputError, StoreError
+from retail_clusters.infra import project_run
 from retail_clusters.infra.failures import must_answer
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.tracking.processes import end_abandoned_runs
@@ -30,7 +31,7 @@ def connect(*, experiment: str) -> None:
     """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
 
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
-    `mlflow run` has made is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
+    `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
     `MLFLOW_EXPERIMENT_ID` wins over `experiment`.
 
     Raises:
@@ -38,7 +39,9 @@ def connect(*, experiment: str) -> None:
     """
     _choose_stores()
     with short_timeouts(), answered():
-        if not os.environ.get("MLFLOW_RUN_ID"):
+        if made := project_run.adopted():
+            mlflow.set_experiment(experiment_id=made.info.experiment_id)
+        else:
             _choose_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment)
         for name in end_abandoned_runs():
             click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
