@@ -17,9 +17,9 @@ from retail_clusters.infra.tracking.processes import PROCESS
 
 
 def made_by_mlflow_run(monkeypatch: pytest.MonkeyPatch, **params: str) -> str:
-    """Make a run as `mlflow run` does in a named experiment, and name it in the environment."""
+    """Make a run as `mlflow run` does, and name it in the environment."""
     client = MlflowClient()
-    run_id = str(client.create_run(client.create_experiment("named")).info.run_id)
+    run_id = str(client.create_run("0").info.run_id)
     for name, value in params.items():
         client.log_param(run_id, name, value)
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
@@ -97,7 +97,7 @@ def test_run_is_resumed_whatever_experiment_it_is_in(workplace: Path):
         pass
     tracking.connect(experiment="another")
 
-    with tracking.resumed_run(earlier) as resumed:
+    with tracking.run("sweep", resumes=earlier) as resumed:
         tracking.set_tags({"again": "yes"})
 
     assert resumed == earlier
@@ -111,43 +111,39 @@ def test_run_that_mlflow_run_made_points_to_the_one_resumed(workplace: Path, mon
     made = made_by_mlflow_run(monkeypatch)
 
     tracking.connect(experiment="one")
-    with tracking.resumed_run(earlier) as resumed:
+    with tracking.run("sweep", resumes=earlier) as resumed:
         pass
 
     assert resumed == earlier
     assert tracking.read_run(made).data.tags["resumes"] == earlier
 
 
-def test_run_can_be_resumed_that_is_of_this_experiment_and_neither_finished_nor_deleted(workplace: Path):
-    tracking.connect(experiment="one")
-    runs = {}
-    for name in ("finished", "open", "deleted"):
-        with tracking.run(name) as runs[name]:
-            pass
-    client = MlflowClient()
-    client.update_run(runs["open"], status="KILLED")
-    client.delete_run(runs["deleted"])
+@pytest.mark.parametrize("unknown", ["0" * 32, "no id at all"])
+def test_earlier_run_that_is_gone_or_deleted_is_passed_over(workplace: Path, unknown: str):
+    with tracking.run("sweep") as deleted:
+        pass
+    MlflowClient().delete_run(deleted)
 
-    assert [name for name, run_id in runs.items() if tracking.can_resume(run_id)] == ["open"]
-    assert [name for name, run_id in runs.items() if tracking.exists(run_id)] == ["finished", "open"]
-    assert [tracking.is_finished(run_id) for run_id in (runs["finished"], runs["open"])] == [True, False]
-    for unknown in ("0" * 32, "no id at all"):
-        assert not tracking.can_resume(unknown)
-    tracking.connect(experiment="another")
-    assert not tracking.can_resume(runs["open"])
+    for earlier in (deleted, unknown):
+        with tracking.run("sweep", resumes=earlier) as run_id:
+            pass
+        assert run_id != earlier
 
 
 def test_params_that_mlflow_run_has_quoted_are_no_conflict(workplace: Path, monkeypatch: pytest.MonkeyPatch):
-    made = made_by_mlflow_run(monkeypatch, reason="'log features, real data'", data="'my data/'")
+    data = workplace / "my data"
+    made = made_by_mlflow_run(
+        monkeypatch, reason="'log features, real data'", data=f"'{data}/'", model="''", trials="12"
+    )
 
-    tracking.connect(experiment="elsewhere")
     with tracking.run("promote"):
-        tracking.log_settings({"reason": "log features, real data", "data": "my data", "k": "3"})
-        tracking.log_settings({"k": "3"})
-        with pytest.raises(InputError, match="k is '3' in it and '4' now: give the same value"):
-            tracking.log_settings({"k": "4"})
+        tracking.log_settings({"reason": "log features, real data", "data": "my data", "model": "retail"})
+        tracking.log_settings({"trials": "12", "k": "3"})
+        with pytest.raises(InputError, match="trials is '12' in it and '13' now"):
+            tracking.log_settings({"trials": "13"})
 
-    assert tracking.read_run(made).data.params["k"] == "3"
+    settings = tracking.settings_of(tracking.read_run(made))
+    assert (settings["model"], settings["k"]) == ("retail", "3")
 
 
 def test_no_password_is_logged(workplace: Path):

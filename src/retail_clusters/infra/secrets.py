@@ -8,7 +8,6 @@ from urllib.parse import unquote
 MASK: Final = "***"
 
 #: `user:password@` after a scheme. A password may hold an @ of its own: the last one of the word ends it.
-#: A number and a slash behind the colon are a port.
 _USERINFO: Final = re.compile(r"(?<=://)([^:/@\s'\"]*):(?!\d+/)([^\s'\"]+)@")
 _NAMED: Final = re.compile(r"(?i)\b((?:ssl)?password|passwd|pwd|token|secret)(=)([^\s&;,'\"]+)")
 

@@ -1,6 +1,6 @@
 """What a sweep leaves in MLflow: a child run for each trial, tables and charts on the parent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
 import optuna
@@ -17,18 +17,27 @@ from retail_clusters.training.trials import Evaluator
 NUMBER: Final = "trial"
 
 
-def write_trials(children: tracking.ChildRuns, trials: Sequence[Trial], *, experiment: Experiment) -> None:
-    """Write a child run for each trial that has none yet, or only half of one."""
-    children.write(
-        [
-            tracking.ChildRun(
-                name=f"K={trial.k}, seed {trial.seed}",
-                params=experiment.flat() | {"k": str(trial.k), "seed": str(trial.seed)},
-                metrics=trial.evaluation.metrics,
-                tags=_tags(trial),
-            )
-            for trial in trials
-        ]
+def write_trials(
+    children: tracking.ChildRuns,
+    trials: Sequence[Trial],
+    *,
+    experiment: Experiment,
+    tags: Mapping[str, str],
+) -> None:
+    """Write a child run for each trial that has none yet, or only half of one.
+
+    A trial has the params that tell it from others; its parent has every setting.
+    """
+    children.write([_child(trial, experiment, tags) for trial in trials])
+
+
+def _child(trial: Trial, experiment: Experiment, tags: Mapping[str, str]) -> tracking.ChildRun:
+    scaling = experiment.features.scaling
+    return tracking.ChildRun(
+        name=f"K={trial.k} seed {trial.seed}",
+        params={"k": str(trial.k), "seed": str(trial.seed), "features.scaling": scaling},
+        metrics=trial.evaluation.metrics,
+        tags=_tags(trial) | dict(tags),
     )
 
 

@@ -2,7 +2,14 @@
 
 from retail_clusters.infra.tracking.attempts import try_end_run, try_log_figure, try_log_points
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
-from retail_clusters.infra.tracking.reading import children, read_run, read_table
+from retail_clusters.infra.tracking.reading import (
+    can_resume,
+    children,
+    is_finished,
+    read_run,
+    read_table,
+    settings_of,
+)
 from retail_clusters.infra.tracking.records import (
     describe,
     log_figure,
@@ -13,16 +20,7 @@ from retail_clusters.infra.tracking.records import (
     log_text,
     set_tags,
 )
-from retail_clusters.infra.tracking.runs import (
-    can_resume,
-    current_experiment,
-    detached_run,
-    exists,
-    is_finished,
-    resumed_run,
-    run,
-    separate_run,
-)
+from retail_clusters.infra.tracking.runs import detached_run, is_active, run, separate_run
 from retail_clusters.infra.tracking.store import (
     answered,
     connect,
@@ -42,10 +40,9 @@ __all__ = [
     "connect",
     "connect_to_read",
     "create_child_runs",
-    "current_experiment",
     "describe",
     "detached_run",
-    "exists",
+    "is_active",
     "is_finished",
     "log_figure",
     "log_input",
@@ -56,10 +53,10 @@ __all__ = [
     "open_experiment",
     "read_run",
     "read_table",
-    "resumed_run",
     "run",
     "separate_run",
     "set_tags",
+    "settings_of",
     "short_timeouts",
     "sqlite_file",
     "store_uri",

@@ -11,13 +11,14 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra import project_run
+from retail_clusters.infra.tracking.records import GIVEN_LATER
 from retail_clusters.infra.tracking.store import answered, store_uri
 
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
 def read_run(run_id: str) -> Run:
-    """Look up a run; the params of one that `mlflow run` has made are as they were typed.
+    """Look up a run.
 
     Raises:
         InputError: the tracking store holds no such run.
@@ -25,7 +26,7 @@ def read_run(run_id: str) -> Run:
     """
     with answered():
         try:
-            found: Run = MlflowClient().get_run(run_id)
+            return MlflowClient().get_run(run_id)
         except mlflow.MlflowException as unknown:
             if unknown.error_code not in _UNKNOWN:
                 raise
@@ -33,8 +34,38 @@ def read_run(run_id: str) -> Run:
                 f"run_id must name a run in {store_uri()}, but found no run {run_id!r}: "
                 "copy it from the MLflow UI"
             ) from unknown
-        found.data.params.update(project_run.as_typed(found))
-        return found
+
+
+def can_resume(run_id: str) -> bool:
+    """Tell whether the store holds a run that is not deleted and did not end well."""
+    return _status(run_id) not in {None, "FINISHED"}
+
+
+def is_finished(run_id: str) -> bool:
+    """Tell whether the store holds a run that ended well and is not deleted."""
+    return _status(run_id) == "FINISHED"
+
+
+def _status(run_id: str) -> str | None:
+    """Return the status of a run; None of one that is deleted, or not there."""
+    with answered():
+        try:
+            found = MlflowClient().get_run(run_id).info if run_id else None
+        except mlflow.MlflowException as unknown:
+            if unknown.error_code not in _UNKNOWN:
+                raise
+            return None
+        return str(found.status) if found and found.lifecycle_stage == "active" else None
+
+
+def settings_of(run: Run) -> dict[str, str]:
+    """Return the params that `log_settings` gave a run, those that `mlflow run` had left empty, too."""
+    later = {
+        key.removeprefix(GIVEN_LATER): value
+        for key, value in run.data.tags.items()
+        if key.startswith(GIVEN_LATER)
+    }
+    return project_run.as_typed(run) | later
 
 
 def read_table(run_id: str, name: str) -> pd.DataFrame:

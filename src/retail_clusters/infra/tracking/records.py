@@ -1,6 +1,7 @@
 """What the open run is told: params, metrics, tags, tables, figures, data sets."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,29 +13,39 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 
 from retail_clusters.errors import InputError
-from retail_clusters.infra import locations, project_run
+from retail_clusters.infra import locations
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.tracking.store import answered
 
+#: Settings that the run could not take as params, as `mlflow run` had logged that they are not given.
+GIVEN_LATER = "settings."
+
 
 def log_settings(settings: Mapping[str, str]) -> None:
-    """Log params on the open run; what it holds with the same value, or as `mlflow run` typed it, stays.
+    """Log params on the open run; those that it holds with the same value stay.
+
+    `mlflow run` has logged its arguments as a shell would quote them, and empty ones for those not given:
+    the same value, or none, is no conflict.
 
     Raises:
         InputError: the run holds another value; a param cannot change.
     """
-    opened = mlflow.active_run()
-    run_id = opened.info.run_id if opened else ""
+    active = mlflow.active_run()
     with answered():
-        held = dict(MlflowClient().get_run(run_id).data.params) if opened else {}
-        own = project_run.own_settings(run_id, {key: masked(value) for key, value in settings.items()})
-        for key, value in own.items():
-            if held.get(key, value) != value:
+        params = MlflowClient().get_run(active.info.run_id).data.params if active else {}
+        held = {key: masked(value) for key, value in params.items()}
+        shown = {key: masked(value) for key, value in settings.items()}
+        conflicts = [key for key in shown if key in held and not _same(held[key], shown[key])]
+        later = {key: shown[key] for key in conflicts if _plain(held[key]) == ""}
+        for key in conflicts:
+            if key not in later:
                 raise InputError(
-                    f"a run's params cannot change, but {key} is {masked(held[key])!r} in it and {value!r} "
-                    "now: give the same value, or start a new run"
+                    f"a run's params cannot change, but {key} is {held[key]!r} in it and {shown[key]!r} now: "
+                    "give the same value, or start a new run"
                 )
-        mlflow.log_params({key: value for key, value in own.items() if key not in held})
+        mlflow.log_params({key: value for key, value in shown.items() if key not in held})
+        if later:
+            mlflow.set_tags({f"{GIVEN_LATER}{key}": value for key, value in later.items()})
 
 
 def log_metrics(metrics: Mapping[str, float]) -> None:
@@ -115,3 +126,17 @@ class _Profiled(MetaDataset):
     def to_dict(self) -> dict[str, str]:
         described: dict[str, str] = super().to_dict()
         return described | ({"profile": json.dumps(dict(self._described))} if self._described else {})
+
+
+def _same(held: str, value: str) -> bool:
+    one, other = _plain(held), _plain(value)
+    return one == other or ("/" in one + other and locations.to_uri(one) == locations.to_uri(other))
+
+
+def _plain(text: str) -> str:
+    """Undo a shell's quoting of one word."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return text
+    return words[0] if len(words) == 1 else "" if not words else text
