@@ -20,30 +20,41 @@ from retail_clusters.cli.common import (
 @data_option
 @click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
-@click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
+@optional("--output", click.STRING, "folder of the result [default: one for each mode, in output/purchases]")
 @click.option("--sink", type=click.Choice(["memory", "parquet"]), default="memory", show_default=True)
-@optional("--checkpoint", PATH, "folder of the state of sink=parquet")
+@optional("--checkpoint", click.STRING, "folder of the state of sink=parquet [default: in its output]")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
+@optional("--sql", click.STRING, "your own query over the table customer_purchases")
+@click.option(
+    "--prove",
+    type=click.Choice(["new", "all"]),
+    default="new",
+    show_default=True,
+    help="which files sink=parquet compares with a batch when it ends",
+)
+@optional("--customers", click.STRING, "output of score: describe the customers in it instead")
 @experiment_options
 @optional("--allowed-lateness", click.IntRange(min=0), "days that a line may come late")
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
     top: int,
-    output: Path,
+    output: str | None,
     sink: Literal["memory", "parquet"],
-    checkpoint: Path | None,
+    checkpoint: str | None,
     once: bool,
+    sql: str | None,
+    prove: Literal["new", "all"],
+    customers: str | None,
     experiment: Choice,
     allowed_lateness: int | None,
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
     settings = experiment.load({"purchases.allowed_lateness_days": allowed_lateness})
-    announce("purchases", f"spend per customer and day of {data}, {mode}, written to {output}")
-    from retail_clusters.purchases.job import purchases
+    announce("purchases", f"spend per customer and day of {customers or data}, {mode}")
+    from retail_clusters.purchases.job import PurchasesRequest, check, run
 
-    experiment.connect()
-    purchases(
+    request = PurchasesRequest(
         data=data,
         mode=mode,
         top=top,
@@ -51,8 +62,15 @@ def purchases_command(
         sink=sink,
         checkpoint=checkpoint,
         once=once,
+        sql=sql,
+        prove=prove,
+        customers=customers,
         settings=settings.purchases,
+        columns=settings.columns,
     )
+    check(request)
+    with experiment.open_session("purchases") as spark:
+        run(spark, request)
 
 
 @command("generate", example="--output synthetic --days 30 --lines-per-day 1000")
