@@ -138,7 +138,25 @@ def experiment_options(of: Command) -> Command:
     return cast("Command", with_choice)
 
 
+def session_to_read(job: str) -> Any:
+    """Check for Java, choose a tracking store that is there, and open the Spark session."""
+    from retail_clusters.infra import tracking
+    from retail_clusters.infra.spark import check_java, spark_session
+
+    check_java()
+    tracking.connect_to_read()
+    return spark_session(job)
+
+
 def announce(job: str, what: str) -> None:
     """Print the first line of a command: what it is about to do, and where its results go."""
-    store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    click.echo(masked(f"{job}: {what}; results go to {store}"))
+    click.echo(masked(f"{job}: {what}; results go to {_store()}"))
+
+
+def announce_reading(job: str, what: str) -> None:
+    """Print the first line of a command that makes nothing: what it looks at, and where."""
+    click.echo(masked(f"{job}: {what}, in {_store()}"))
+
+
+def _store() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"

@@ -9,10 +9,12 @@ from retail_clusters.cli.common import (
     PATH,
     Choice,
     announce,
+    announce_reading,
     command,
     experiment_options,
     model_option,
     optional,
+    session_to_read,
 )
 from retail_clusters.cli.results import json_option, reporting
 
@@ -38,12 +40,16 @@ def promote_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
-        announce(
-            "promote", f"{named} of {settings.model} before the gates{', and no more' if dry_run else ''}"
+        tell, session = (
+            (announce_reading, session_to_read) if dry_run else (announce, experiment.open_session)
+        )
+        tell(
+            "promote",
+            f"{named} of {settings.model}, {'the gates alone' if dry_run else 'gates, then champion'}",
         )
         from retail_clusters.promotion.promote import promote
 
-        with experiment.open_session("promote") as spark:
+        with session("promote") as spark:
             report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
 
 
@@ -71,6 +77,7 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
     """Print the ledger of promotions."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
+        announce_reading("history", f"the moves of champion of {settings.model}")
         from retail_clusters.infra import tracking
         from retail_clusters.promotion.history import history
 
