@@ -67,9 +67,10 @@ def write_files(folder: Path, *, lines: int = 60) -> Path:
         for number in range(lines):
             price, quantity = _GROUPS[number % 4]
             unit_price = price * (1 + round(chance.integers(0, 20) / 100, 2))
+            customer = "" if number % 5 else "17850.0"
             text.append(
-                f"{536000 + number},A{number},CUP,{quantity + chance.integers(0, 4)},{day} 10:{number % 60:02}:00,"
-                f"{unit_price:.2f},{'' if number % 5 else '17850.0'},United Kingdom"
+                f"{536000 + number},A{number},CUP,{quantity + chance.integers(0, 4)},"
+                f"{day} 10:{number % 60:02}:00,{unit_price:.2f},{customer},United Kingdom"
             )
         (folder / f"{day}.csv").write_text("\n".join(text) + "\n", encoding="utf-8")
     return folder
