@@ -9,15 +9,17 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
+from retail_clusters.data import csv_files, invoices, weighted_rows
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.data.prepared import PreparedTable
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import Experiment, Split
 from retail_clusters.training.blocks import Floats
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, training_context
 from retail_clusters.training.evaluation import Evaluation
 from retail_clusters.training.quality import Quality
-from retail_clusters.training.rows import WeightedRows, weighted_rows
+from retail_clusters.training.rows import WeightedRows
+from retail_clusters.training.rows import weighted_rows as sorted_rows
 
 #: Price, quantity, weekday, lines, and how many of these cancel.
 Row = tuple[float, int, str, int, int]
@@ -31,7 +33,7 @@ def weighted(*rows: Row) -> WeightedRows:
     """Make weighted rows of literal ones."""
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, _ARROW, strict=True)]
-    return weighted_rows(pa.Table.from_arrays(arrays, names=schema.WEIGHTED_ROW.names))
+    return sorted_rows(pa.Table.from_arrays(arrays, names=schema.WEIGHTED_ROW.names))
 
 
 def context(
@@ -56,6 +58,25 @@ def context(
         quarantined=0,
     )
     return training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
+
+
+def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:
+    """Prepare files in memory, without a cache or a run."""
+    lines = csv_files.read_lines(spark, csv_files.find_files(str(folder)))
+    reduced = weighted_rows.reduce_lines(invoices.parse(lines), split=Split()).cache()
+    contents = weighted_rows.summarize(reduced)
+    table = PreparedTable(
+        folder="none",
+        run_id="unknown",
+        data=str(folder),
+        data_digest=contents.digest,
+        lines=contents.lines,
+        rows=contents.rows,
+        quarantined=0,
+    )
+    context = training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
+    reduced.unpersist()
+    return context
 
 
 def write_files(folder: Path, *, lines: int = 60) -> Path:
