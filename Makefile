@@ -15,7 +15,7 @@ DATA ?= data/sample/by-day
 EXPERIMENT ?= experiments/default.yaml
 PORT ?= 5000
 
-.PHONY: help run test ui bench soak check format lock clean
+.PHONY: help run test ui bench soak check format lock package clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /  make \1\t/' | expand -t 18
@@ -51,8 +51,17 @@ lock: $(VENV)/tools  ## make requirements*.txt anew from pyproject.toml
 	uv pip compile pyproject.toml -o requirements.txt --universal --python-version 3.11 --no-header -q --upgrade
 	uv pip compile --group dev -c requirements.txt -o requirements-dev.txt --universal --python-version 3.11 --no-header -q --upgrade
 
+package: $(VENV)/tools  ## the wheel, and an environment archive for a cluster, into dist/
+	rm -rf build dist
+	uv build --quiet --wheel --out-dir dist
+	uv venv --quiet --relocatable --python $(PYTHON) build/environment
+	uv pip install --quiet --python build/environment/bin/python -r requirements.txt
+	uv pip install --quiet --python build/environment/bin/python --no-deps dist/*.whl
+	tar -czf dist/environment.tar.gz --exclude=./lib/python*/site-packages/pyspark/jars -C build/environment .
+	ls -lh dist
+
 clean:  ## remove the environment and what runs have left, the tracking store too
-	rm -rf $(VENV) mlflow.db optuna.db optuna.journal mlruns mlartifacts output data/prepared spark-warehouse
+	rm -rf $(VENV) build dist mlflow.db optuna.db optuna.journal* mlruns mlartifacts output data/prepared spark-warehouse
 
 $(VENV)/runtime: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -87,12 +87,9 @@ def main(
 def _run(which: StudyName) -> Iterator[str]:
     """Open the run `main`: the one that the study was begun in, where that did not end well."""
     earlier = which.attributes().get(_RUN, "")
-    if earlier and tracking.can_resume(earlier):
-        with tracking.resumed_run(earlier):
-            yield earlier
-    else:
-        with tracking.run("main") as run_id:
-            yield run_id
+    resumes = earlier if earlier and tracking.can_resume(earlier) else None
+    with tracking.run("main", resumes=resumes) as run_id:
+        yield run_id
 
 
 def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Published:

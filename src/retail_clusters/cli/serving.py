@@ -71,9 +71,10 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
     """Print the ledger of promotions."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
+        from retail_clusters.infra import tracking
         from retail_clusters.promotion.history import history
 
-        experiment.connect()
+        tracking.connect_to_read()
         report(history(model=settings.model))
 
 

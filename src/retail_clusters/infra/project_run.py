@@ -24,7 +24,6 @@ _DEFAULT: Final = "0"
 _OF_ITS_OWN: Final = {MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_PARENT_RUN_ID}
 
 _set_aside: list[Run] = []
-_typed: dict[str, frozenset[str]] = {}
 
 
 def adopted() -> Run | None:
@@ -38,7 +37,6 @@ def adopted() -> Run | None:
         return None
     made = MlflowClient().get_run(run_id)
     if made.info.experiment_id != _DEFAULT or os.environ.get("MLFLOW_EXPERIMENT_NAME"):
-        _typed[run_id] = frozenset(made.data.params)
         return made
     _set_aside.append(made)
     for name in (VARIABLE, "MLFLOW_EXPERIMENT_ID"):
@@ -70,12 +68,6 @@ def lead_to(run_id: str) -> None:
     }
     for name, value in tags.items():
         client.set_tag(pointer, name, value)
-
-
-def own_settings(run_id: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that `mlflow run` has not logged on a run; those stay there as they were typed."""
-    typed = _typed.get(run_id, frozenset())
-    return {name: value for name, value in settings.items() if name not in typed}
 
 
 def as_typed(run: Run) -> dict[str, str]:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 MASK: Final = "***"
 
 #: `user:password@` after a scheme. A password may hold an @ of its own: the last one of the word ends it.
-_USERINFO: Final = re.compile(r"(?<=://)([^:/@\s'\"]*):([^\s'\"]+)@")
+_USERINFO: Final = re.compile(r"(?<=://)([^:/@\s'\"]*):(?!\d+/)([^\s'\"]+)@")
 _NAMED: Final = re.compile(r"(?i)\b((?:ssl)?password|passwd|pwd|token|secret)(=)([^\s&;,'\"]+)")
 
 #: Where this project, MLflow and PostgreSQL's library are given secrets; an address among them holds its own.

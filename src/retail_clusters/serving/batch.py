@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
-from retail_clusters.infra.registry import ModelRegistry, OpenedVersion
+from retail_clusters.infra.logged_model import OpenedVersion
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import drift
 from retail_clusters.serving.drift import Counts
 from retail_clusters.serving.output import Draft

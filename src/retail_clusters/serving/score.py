@@ -48,7 +48,7 @@ def check_score_arguments(*, source: Path, output: Path, checkpoint: Path, model
                 f"{name} must lie outside of source, but {folder} is in {source}: name another folder"
             )
     with tracking.short_timeouts():
-        if ModelRegistry(model).answered_version(alias=alias) is None:
+        if ModelRegistry(model).version_named(alias=alias) is None:
             raise RegistryError(
                 f"alias must name a version of {model} to score with, but {alias!r} names none: "
                 "promote one first (entry point promote), or name another alias"

@@ -120,7 +120,7 @@ class Scorer:
     def _follow(self, alias: str) -> HotModel[ServedModel]:
         return HotModel(
             alias,
-            look_up=lambda named: self._registry.answered_version(alias=named),
+            look_up=lambda named: self._registry.version_named(alias=named),
             load=lambda version: serve(self._spark, self._registry, version=version),
             warn=self.progress.warn,
         )

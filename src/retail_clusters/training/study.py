@@ -17,6 +17,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from retail_clusters.errors import InputError, NoUsableClusteringError
+from retail_clusters.infra.console import in_short
+from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Sweep
 from retail_clusters.training import candidates
 from retail_clusters.training.candidates import Candidate, Trial
@@ -59,10 +61,9 @@ def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> optun
             study_name=name, storage=_storage(storage), direction="maximize", load_if_exists=True
         )
     except Exception as failure:
-        reason = " ".join(str(failure).split())[:300]
         raise InputError(
-            f"storage must be a journal's path or a database URL that Optuna can open, but {storage!r} "
-            f"gave: {reason}"
+            "storage must be a journal's path or a database URL that Optuna can open, but "
+            f"{masked(storage)} gave: {in_short(failure)}"
         ) from failure
     _check_identity(study, name, identity)
     _retire_unfinished(study)

@@ -1,7 +1,6 @@
 """The search over K and seed; the best usable candidate is logged, registered and made challenger."""
 
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
+from retail_clusters.infra.secrets import masked
+from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.settings import Experiment
 from retail_clusters.training import publish, study, sweep_report
 from retail_clusters.training.candidates import Trial
@@ -77,7 +78,7 @@ def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
     check_clusters(context, k=experiment.sweep.k_max)
     settings = {name: value for name, value in experiment.flat().items() if name.startswith(_SHAPING)}
     identity = {name: value for name, value in settings.items() if name not in _FREE}
-    click.echo(f"sweep: study {which.name} in {which.storage}")
+    click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
     return study.open_study(
         name=which.name,
         storage=which.storage,
@@ -93,8 +94,8 @@ def search_run(opened: optuna.Study) -> Iterator[str]:
     """
     earlier = opened.user_attrs.get(_RUN, "")
     if earlier and tracking.can_resume(earlier):
-        with tracking.resumed_run(earlier):
-            yield earlier
+        with tracking.run("sweep", resumes=earlier) as run_id:
+            yield run_id
         return
     with tracking.run("sweep") as run_id:
         opened.set_user_attr(_RUN, run_id)
@@ -199,22 +200,23 @@ def _run(
     start: study.Start,
 ) -> Outcome:
     settings = context.experiment.sweep
-    written = sweep_report.written_trials(parent)
+    children = tracking.ChildRuns(parent, key=sweep_report.NUMBER)
+    tags = {"data_digest": context.prepared.table.data_digest}
     done = study.finished(opened)
-    sweep_report.write_trials(parent, done, written, experiment=context.experiment)
+    sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)
     total = study.wanted_trials(settings)
     bar = tqdm(total=total, initial=len(done), desc="sweep", unit=" trials", disable=None)
 
     def on_batch(progress: Progress) -> None:
         alive()
-        sweep_report.write_trials(parent, progress.new, written, experiment=context.experiment)
+        sweep_report.write_trials(children, progress.new, experiment=context.experiment, tags=tags)
         bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
         bar.update(len(progress.new))
         if bar.disable:
             click.echo(f"sweep: {len(progress.trials)} of {total} trials, {_best_so_far(progress.trials)}")
 
-    with bar, _stop_on_interrupt() as stop:
-        return study.run(opened, settings=settings, start=start, on_batch=on_batch, stop=stop)
+    with bar, stop_on_signals(_say_that_it_ends) as stopping:
+        return study.run(opened, settings=settings, start=start, on_batch=on_batch, stop=stopping.is_set)
 
 
 def _settings(context: TrainingContext) -> dict[str, str]:
@@ -223,26 +225,13 @@ def _settings(context: TrainingContext) -> dict[str, str]:
     return {name: value for name, value in flat.items() if name not in {"k", "seed"}}
 
 
+def _say_that_it_ends() -> None:
+    click.echo("\nsweep: ending after the running batch", err=True)
+
+
 def _best_so_far(trials: Sequence[Trial]) -> str:
     usable = [trial for trial in trials if trial.usable]
     if not usable:
         return "none usable yet"
     best = max(usable, key=lambda trial: trial.silhouette)
     return f"best {best.silhouette:.4f} at K={best.k}, seed {best.seed}"
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C and SIGTERM end the sweep after the running batch instead of at once."""
-    asked: list[int] = []
-
-    def remember(signum: int, _frame: object) -> None:
-        asked.append(signum)
-        click.echo("\nsweep: ending after the running batch", err=True)
-
-    kept = {signum: signal.signal(signum, remember) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for signum, handler in kept.items():
-            signal.signal(signum, handler)

@@ -14,38 +14,31 @@ from retail_clusters.training.candidates import Trial
 from retail_clusters.training.study_charts import study_html
 from retail_clusters.training.trials import Evaluator
 
-_NUMBER: Final = "trial"
-
-
-def written_trials(parent: str) -> dict[int, tuple[str, bool]]:
-    """Find the children of a parent, by trial number: run id, and whether it was written to its end."""
-    return {
-        int(child.data.tags[_NUMBER]): (child.info.run_id, child.info.status == "FINISHED")
-        for child in tracking.children(parent)
-        if _NUMBER in child.data.tags
-    }
+NUMBER: Final = "trial"
 
 
 def write_trials(
-    parent: str,
+    children: tracking.ChildRuns,
     trials: Sequence[Trial],
-    written: Mapping[int, tuple[str, bool]],
     *,
     experiment: Experiment,
+    tags: Mapping[str, str],
 ) -> None:
-    """Write a child run for each trial that has none yet, or only half of one."""
-    for trial in trials:
-        run_id, complete = written.get(trial.number, (None, False))
-        if complete:
-            continue
-        tracking.write_child(
-            parent,
-            f"K={trial.k}, seed {trial.seed}",
-            params=experiment.flat() | {"k": str(trial.k), "seed": str(trial.seed)},
-            metrics=trial.evaluation.metrics,
-            tags=_tags(trial),
-            run_id=run_id,
-        )
+    """Write a child run for each trial that has none yet, or only half of one.
+
+    A trial has the params that tell it from others; its parent has every setting.
+    """
+    children.write([_child(trial, experiment, tags) for trial in trials])
+
+
+def _child(trial: Trial, experiment: Experiment, tags: Mapping[str, str]) -> tracking.ChildRun:
+    scaling = experiment.features.scaling
+    return tracking.ChildRun(
+        name=f"K={trial.k} seed {trial.seed}",
+        params={"k": str(trial.k), "seed": str(trial.seed), "features.scaling": scaling},
+        metrics=trial.evaluation.metrics,
+        tags=_tags(trial) | dict(tags),
+    )
 
 
 def log_report(
@@ -121,7 +114,7 @@ def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 def _tags(trial: Trial) -> dict[str, str]:
     return {
-        _NUMBER: str(trial.number),
+        NUMBER: str(trial.number),
         "state": "feasible" if trial.usable else "infeasible",
         "why_infeasible": trial.why_unusable,
     }
