@@ -22,6 +22,10 @@ class NoUsableClusteringError(RetailClustersError, RuntimeError):
     """A sweep whose every candidate breaks a guardrail."""
 
 
+class StorageError(RetailClustersError, OSError):
+    """A store that fails at what it is asked to do, though the location is a fitting one."""
+
+
 class TransferError(RetailClustersError, OSError):
     """A download that did not arrive whole."""
 

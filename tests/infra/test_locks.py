@@ -1,0 +1,195 @@
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from retail_clusters.errors import InputError, StorageError
+from retail_clusters.infra import storage
+from retail_clusters.infra._lock_holder import Holder
+from retail_clusters.infra.locations import join
+from retail_clusters.infra.locks import Lock, lock
+
+PURPOSE = "one scorer at a time uses the output"
+
+HOLDING = textwrap.dedent("""
+    import sys
+    from retail_clusters.infra.locks import lock
+    with lock(sys.argv[1], purpose="mine"):
+        print("held", flush=True)
+        sys.stdin.read()
+""")
+
+
+def hold(location: str | Path) -> "subprocess.Popen[str]":
+    """Start a process that holds a local lock until it is told to end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(location)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def elsewhere(**changes: str) -> Holder:
+    """Describe a process of another machine."""
+    fields = {"host": "far", "user": "ann", "since": "2026-01-01T00:00:00+00:00", "process": "boot 1 7@1"}
+    return Holder(pid=7, **(fields | changes))
+
+
+@pytest.fixture(params=["local", "viewfs"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place for a lock, on this machine's disks and behind a scheme of Spark."""
+    if request.param == "local":
+        return str(tmp_path / "lock")
+    return far_place(request.getfixturevalue("spark"), tmp_path)
+
+
+@pytest.fixture
+def far(spark: SparkSession, tmp_path: Path) -> str:
+    """A place for a lock behind a scheme of Spark."""
+    return far_place(spark, tmp_path)
+
+
+def far_place(spark: SparkSession, folder: Path) -> str:
+    settings = spark.sparkContext._jsc.hadoopConfiguration()
+    settings.set("fs.viewfs.mounttable.shop.link./data", f"file://{folder.parents[1]}")
+    return f"viewfs://shop/data/{folder.relative_to(folder.parents[1])}/lock"
+
+
+def refused(location: str | Path, **options: float) -> str:
+    with pytest.raises(InputError) as refusal, lock(str(location), purpose=PURPOSE, **options):
+        pass
+    return str(refusal.value)
+
+
+def test_a_lock_has_one_holder_and_is_free_afterwards(place: str):
+    with lock(place, purpose=PURPOSE) as held:
+        message = refused(place)
+        held.confirm()
+    assert message.startswith(f"{PURPOSE}, but {place} is held by process {os.getpid()} of ")
+    assert len(message.splitlines()) == 1
+    with lock(place, purpose=PURPOSE):
+        pass
+
+
+def test_a_lock_is_free_after_a_block_that_fails(place: str):
+    with pytest.raises(ZeroDivisionError), lock(place, purpose=PURPOSE):
+        _ = 1 / 0
+    with lock(place, purpose=PURPOSE):
+        pass
+
+
+def test_of_many_at_once_one_at_a_time_holds_the_lock(place: str):
+    inside, most, together = [0], [0], threading.Barrier(4)
+
+    def work() -> None:
+        together.wait()
+        with lock(place, purpose=PURPOSE, wait=60):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+
+
+def test_another_process_is_refused_and_named_until_the_holder_is_killed(tmp_path: Path):
+    process = hold(tmp_path / "lock")
+    assert f"held by process {process.pid} of " in refused(tmp_path / "lock")
+    process.kill()
+    process.wait()
+    with lock(str(tmp_path / "lock"), purpose=PURPOSE):
+        pass
+
+
+def test_a_lock_behind_a_link_is_refused(tmp_path: Path):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "lock").symlink_to(tmp_path / "victim")
+    assert "a lock must be a plain file" in refused(tmp_path / "lock")
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_lock_file_can_be_used_by_every_user(tmp_path: Path):
+    before = os.umask(0o077)
+    try:
+        with lock(str(tmp_path / "lock"), purpose=PURPOSE):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o666
+
+
+def test_a_lock_of_another_machine_holds_while_its_lease_does(far: str, tmp_path: Path):
+    storage.create_exclusive(far, elsewhere().text)
+    assert "held by process 7 of ann on far" in refused(far)
+    os.utime(tmp_path / "lock", (0, 0))
+    with lock(far, purpose=PURPOSE):
+        assert "on far" not in refused(far)
+    assert not storage.exists(far)
+
+
+def test_a_lock_of_a_process_known_to_be_gone_is_free_at_once(far: str):
+    here = Holder.here()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    gone = here.process.rpartition(" ")[0] + f" {ended.pid}@1"
+    left = Holder(here.host, ended.pid, here.user, here.since, gone)
+    assert left.is_gone
+    assert not here.is_gone
+    assert not elsewhere(host=here.host).is_gone
+    storage.create_exclusive(far, left.text)
+    with lock(far, purpose=PURPOSE):
+        pass
+
+
+def test_a_lock_file_that_is_not_readable_text_of_ours_holds_for_a_lease(far: str):
+    storage.create_exclusive(far, "something else")
+    assert "held by another process" in refused(far)
+
+
+def test_a_holder_renews_its_lock_for_longer_than_a_lease(far: str):
+    with lock(far, purpose=PURPOSE, lease=0.9):
+        assert "held by process" in refused(far, wait=2.5, lease=0.9)
+
+
+def test_a_holder_that_was_taken_over_is_told_and_leaves_the_lock_alone(far: str):
+    with lock(far, purpose=PURPOSE, lease=0.3) as held:
+        other = elsewhere().text
+        storage.write_text(far, other)
+        assert held.lost.wait(30)
+        with pytest.raises(StorageError, match="was taken over"):
+            held.confirm()
+    assert storage.find_text(far) == other
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
+def test_a_second_user_of_the_machine_takes_the_lock_of_the_first(tmp_path: Path):
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(folder.stat().st_mode | 0o1777 if folder == tmp_path else 0o755)
+    with lock(str(tmp_path / "lock"), purpose=PURPOSE):
+        pass
+    os.seteuid(65534)
+    try:
+        with lock(str(tmp_path / "lock"), purpose=PURPOSE) as held:
+            assert Holder.parse((tmp_path / "lock").read_text()) == held.holder
+    finally:
+        os.seteuid(0)
+
+
+def test_a_lock_is_what_it_says(tmp_path: Path):
+    with lock(str(tmp_path / "lock"), purpose=PURPOSE) as held:
+        assert isinstance(held, Lock)
+        assert Holder.parse((tmp_path / "lock").read_text()) == held.holder
+    assert join(str(tmp_path), "lock") == held.location
