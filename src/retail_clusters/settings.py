@@ -1,5 +1,6 @@
 """The settings of an experiment: frozen, strict, and checked when they are made."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -18,6 +19,10 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Clusters = Annotated[int, Field(ge=2)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
+DateFormat = Annotated[str, Field(min_length=1)]
+
+_DATE_FORMAT = re.compile(r"(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+")
 
 
 class _Settings(BaseModel):
@@ -36,6 +41,50 @@ class Split(_Settings):
             raise ValueError(
                 f"train_until must come before validate_until, but got {self.train_until} "
                 f"and {self.validate_until}: move one of them"
+            )
+        return self
+
+
+class Columns(_Settings):
+    """What the files call the eight facts of a line, which stand in this order, and how they write a date."""
+
+    invoice_no: ColumnName = "InvoiceNo"
+    stock_code: ColumnName = "StockCode"
+    description: ColumnName = "Description"
+    quantity: ColumnName = "Quantity"
+    invoice_date: ColumnName = "InvoiceDate"
+    unit_price: ColumnName = "UnitPrice"
+    customer_id: ColumnName = "CustomerID"
+    country: ColumnName = "Country"
+    date_format: DateFormat = "yyyy-MM-dd HH:mm:ss"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names in the order in which they stand in a file's header."""
+        return (
+            self.invoice_no,
+            self.stock_code,
+            self.description,
+            self.quantity,
+            self.invoice_date,
+            self.unit_price,
+            self.customer_id,
+            self.country,
+        )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        if len({name.replace(" ", "") for name in self.names}) < len(self.names):
+            raise ValueError(f"each column needs a name of its own, but got {', '.join(self.names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_date(self) -> Self:
+        missing = [part for part in ("y", "M", "d") if part not in self.date_format]
+        if missing or not _DATE_FORMAT.fullmatch(self.date_format):
+            raise ValueError(
+                f"date_format must be one of Spark's patterns with year, month and day in numbers, such as "
+                f"dd/MM/yyyy HH:mm, but got {self.date_format!r}"
             )
         return self
 
@@ -112,6 +161,7 @@ class Experiment(_Settings):
 
     k: Clusters = 20
     seed: Seed = 1
+    columns: Columns = Columns()
     split: Split = Split()
     features: Features = Features()
     lloyd: Lloyd = Lloyd()

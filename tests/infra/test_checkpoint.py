@@ -77,5 +77,5 @@ def test_a_real_stream_tells_its_files_batches_and_watermarks(spark: SparkSessio
 def test_a_log_of_another_version_is_refused(tmp_path: Path):
     (tmp_path / "offsets").mkdir()
     (tmp_path / "offsets" / "0").write_text("v9\n{}\n{}")
-    with pytest.raises(InputError, match="version v1, but .* is of 'v9'"):
+    with pytest.raises(InputError, match=r"version v1, but .* is of 'v9'"):
         checkpoint.watermark(str(tmp_path), batch=0)

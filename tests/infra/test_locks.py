@@ -87,7 +87,23 @@ def test_a_lock_is_free_after_a_block_that_fails(place: str):
         pass
 
 
-def test_of_many_at_once_one_at_a_time_holds_the_lock(place: str):
+def test_who_waits_has_the_lock_once_it_is_given_back(place: str):
+    had: list[Lock] = []
+
+    def take() -> None:
+        with lock(place, purpose=PURPOSE, wait=60) as held:
+            had.append(held)
+
+    waiting = threading.Thread(target=take)
+    with lock(place, purpose=PURPOSE):
+        waiting.start()
+        assert not had
+    waiting.join()
+    assert [held.location for held in had] == [place]
+
+
+def test_of_many_at_once_one_at_a_time_holds_the_lock(tmp_path: Path):
+    place = str(tmp_path / "lock")
     inside, most, together = [0], [0], threading.Barrier(4)
 
     def work() -> None:

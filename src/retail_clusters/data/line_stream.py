@@ -4,19 +4,12 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
-from retail_clusters import schema
-
-_HEADER: Final = ",".join(schema.COLUMNS)
-_CSV_FILES: Final = "*.{csv,csv.gz,csv.bz2}"
-
-#: Spark skips files a week older than the newest one it has seen, and says nothing: never do.
-_NEVER: Final = "36500d"
+from retail_clusters.data import csv_files
 
 
 @dataclass(frozen=True)
@@ -36,15 +29,12 @@ def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
 
 def read_stream(spark: SparkSession, data: str, *, max_files_per_trigger: int) -> DataFrame:
     """Read lines as files arrive: `line` and `source_file`, without headers and blank lines."""
-    reader = spark.readStream.options(maxFilesPerTrigger=max_files_per_trigger, maxFileAge=_NEVER)
-    if Path(data).is_dir():
-        reader = reader.option("pathGlobFilter", _CSV_FILES)
-    return _lines(reader.text(str(Path(data).absolute())))
+    return csv_files.read_line_stream(spark, data, max_files_per_trigger=max_files_per_trigger)
 
 
 def read_files(spark: SparkSession, files: tuple[Path, ...]) -> DataFrame:
     """Read the lines of files again, by the rule of `read_stream`."""
-    return _lines(spark.read.text([str(file) for file in files]))
+    return csv_files.read_lines(spark, [str(file) for file in files])
 
 
 def last_batch(checkpoint: Path) -> int | None:
@@ -84,14 +74,6 @@ def watermark(checkpoint: Path) -> datetime:
     """Return the watermark of the last committed batch: days that end by then are closed."""
     last = last_batch(checkpoint)
     return _instant(0 if last is None else _offsets(checkpoint, last)[0])
-
-
-def _lines(text: DataFrame) -> DataFrame:
-    line = F.col("value")
-    is_header = F.translate(line, '" \t\ufeff', "") == _HEADER
-    return text.select(line.alias(schema.LINE), F.col("_metadata.file_path").alias(schema.SOURCE_FILE)).where(
-        ~is_header & (F.trim(line) != "")
-    )
 
 
 def _offsets(checkpoint: Path, batch: int) -> tuple[int, int]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import click
 from pyspark.sql import DataFrame, SparkSession
@@ -14,7 +13,8 @@ from retail_clusters.data import csv_files, invoices, prepared, weighted_rows
 from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.errors import InputError
 from retail_clusters.infra import tracking
-from retail_clusters.settings import Experiment, Split
+from retail_clusters.infra.storage import FileStatus
+from retail_clusters.settings import Columns, Experiment, Split
 
 OpenRun = Callable[[str], AbstractContextManager[str]]
 
@@ -32,10 +32,10 @@ class Prepared:
         return weighted_rows.canonical(weighted_rows.weighted_rows(self.reduced, splits), count=count)
 
 
-def check_data(data: str) -> list[Path]:
+def check_data(data: str, columns: Columns | None = None) -> list[FileStatus]:
     """Find the files and check their headers, before any Spark starts."""
-    files = csv_files.find_files(data)
-    csv_files.check_headers(files)
+    files = csv_files.list_files(data)
+    csv_files.check_headers([file.location for file in files], columns or Columns())
     return files
 
 
@@ -43,7 +43,7 @@ def prepare(
     spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
 ) -> Prepared:
     """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
-    files = check_data(data)
+    files = check_data(data, experiment.columns)
     with open_run("prepare") as run_id:
         tracking.log_settings({"data": data, "files": str(len(files))} | experiment.flat())
         key = _key(files, experiment.split)
@@ -65,13 +65,15 @@ def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -
     return Prepared(table=table, reduced=prepared.read_rows(spark, table))
 
 
-def _key(files: list[Path], split: Split) -> str:
+def _key(files: list[FileStatus], split: Split) -> str:
     return prepared.cache_key(csv_files.fingerprint(files), split, weighted_rows.PREPARATION_VERSION)
 
 
-def _make(spark: SparkSession, files: list[Path], empty: PreparedTable, *, split: Split) -> PreparedTable:
+def _make(
+    spark: SparkSession, files: list[FileStatus], empty: PreparedTable, *, split: Split
+) -> PreparedTable:
     started = time.perf_counter()
-    parsed = invoices.parse(csv_files.read_lines(spark, files))
+    parsed = invoices.parse(csv_files.read_lines(spark, [file.location for file in files]))
     reduced = weighted_rows.reduce_lines(parsed, split=split).cache()
     contents = weighted_rows.summarize(reduced)
     table = replace(

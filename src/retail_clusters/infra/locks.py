@@ -113,7 +113,7 @@ def _read(path: Path) -> str:
 def _on_store(held: Lock, purpose: str, wait: float, lease: float) -> Iterator[None]:
     ends = time.monotonic() + wait
     while not _create(held):
-        other = Holder.parse(storage.find_text(held.location) or "")
+        other = Holder.parse(_text(held.location))
         if _is_stale(held, other, lease):
             _take_away(held, other)
         elif time.monotonic() >= ends:
@@ -138,7 +138,14 @@ def _create(held: Lock) -> bool:
 
 
 def _is_ours(held: Lock) -> bool:
-    return storage.find_text(held.location) == held.holder.text
+    return _text(held.location) == held.holder.text
+
+
+def _text(location: str) -> str:
+    """Return what stands in a lock file; nothing where it is gone, or half written."""
+    with suppress(StorageError):
+        return storage.find_text(location) or ""
+    return ""
 
 
 def _is_stale(held: Lock, other: Holder | None, lease: float) -> bool:
@@ -157,7 +164,7 @@ def _take_away(held: Lock, other: Holder | None) -> None:
     aside = f"{held.location}.{held.holder.token}"
     with suppress(RetailClustersError):
         storage.rename(held.location, aside)
-        if Holder.parse(storage.find_text(aside) or "") != other:
+        if Holder.parse(_text(aside)) != other:
             storage.rename(aside, held.location)
     storage.remove(aside)
 

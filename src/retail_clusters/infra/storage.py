@@ -132,7 +132,12 @@ def read_text(location: str) -> str:
 
 def find_text(location: str) -> str | None:
     """Return a file's text; None when there is no such file."""
-    return read_text(location) if is_file(location) else None
+    try:
+        return read_text(location)
+    except InputError:
+        if exists(location):
+            raise
+        return None
 
 
 @contextmanager
@@ -183,7 +188,11 @@ def write_text(location: str, text: str) -> None:
 
 
 def create_exclusive(location: str, text: str) -> bool:
-    """Write a text file if there is none; tell whether it did. One of several processes succeeds."""
+    """Write a text file if there is none; tell whether it did.
+
+    One of several processes succeeds on this machine's disks, HDFS, ABFS, GCS and S3 with conditional writes;
+    a disk that is mounted under another scheme makes no such promise.
+    """
     with _told(location) as files:
         return files.create_exclusive(location, text.encode("utf-8"))
 

@@ -16,7 +16,6 @@ from retail_clusters.infra.registry import OpenedVersion
 from retail_clusters.serving import drift
 from retail_clusters.serving.drift import Counts
 from retail_clusters.serving.output import Draft
-from retail_clusters.serving.stream import literal
 from retail_clusters.training import agreement
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
 from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
@@ -77,8 +76,8 @@ def write_batch(spark: SparkSession, draft: Draft, files: Sequence[Path], *, mod
 
     What comes in is counted before it is split, what goes out in the written files.
     """
-    broken = {file: problem for file in files if (problem := _problem(file))}
-    good = [Path(literal(file)) for file in files if file not in broken]
+    broken = {str(file): problem for file in files if (problem := unreadable_files.problem(str(file)))}
+    good = [str(file) for file in files if str(file) not in broken]
     rows_in = _write_lines(draft, _parsed(spark, good, model=model), model=model)
     rows = (
         row
@@ -113,15 +112,8 @@ def compare(spark: SparkSession, draft: Draft, *, challenger: ServedModel) -> Ag
     return Agreement(agreement.matched_share(table), agreement.adjusted_rand_index(table))
 
 
-def _problem(file: Path) -> str | None:
-    return unreadable_files.damage(file) or csv_files.header_problem(file)
-
-
-def _parsed(spark: SparkSession, files: Sequence[Path], *, model: ServedModel) -> DataFrame:
-    if files:
-        lines = csv_files.read_lines(spark, files)
-    else:
-        lines = spark.createDataFrame([], f"{schema.LINE} string, {schema.SOURCE_FILE} string")
+def _parsed(spark: SparkSession, files: Sequence[str], *, model: ServedModel) -> DataFrame:
+    lines = csv_files.read_lines(spark, files)
     return refuse_unseen_days(invoices.parse(lines), model=model.opened.model)
 
 
