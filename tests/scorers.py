@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import os
 import re
 import signal
@@ -9,10 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pyarrow.dataset as ds
@@ -21,7 +25,8 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, weighted_rows
 from retail_clusters.infra import registry
-from retail_clusters.serving.score import ScoreSummary, score
+from retail_clusters.serving import score
+from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Features, Lloyd, Scoring, Split
 from retail_clusters.training import clustering, features
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
@@ -29,17 +34,16 @@ from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 HEADER = ",".join(schema.COLUMNS)
 LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 SCRIPT = """
-import sys
-from pathlib import Path
+import json, sys
 from retail_clusters.infra import tracking
 from retail_clusters.infra.spark import spark_session
-from retail_clusters.serving.score import score
+from retail_clusters.serving import score
+from retail_clusters.serving.score import ScoreRequest
 from retail_clusters.settings import Scoring
-source, output, checkpoint, files, once = sys.argv[1:]
+arguments = json.loads(sys.argv[1])
 tracking.connect(experiment="tests")
 with spark_session("score") as spark:
-    score(spark, source=Path(source), output=Path(output), checkpoint=Path(checkpoint), once=once == "True",
-          alias="champion", settings=Scoring(max_files_per_trigger=int(files)))
+    score.run(spark, ScoreRequest(**arguments | {"settings": Scoring(**arguments["settings"])}))
 """
 
 
@@ -67,20 +71,30 @@ def _register_model(rows: DataFrame, *, k: int, unseen_days: str) -> str:
         )
 
 
-def drain(spark: SparkSession, source: Path, *, files: int = 20, **changes: object) -> ScoreSummary:
+def request(source: Path, *, files: int = 20, **changes: object) -> ScoreRequest:
+    """Ask for what is in a folder, with output and checkpoint beside it."""
+    settings = {name: changes.pop(name) for name in ("shadow", "archive") if name in changes}
+    arguments: dict[str, Any] = {
+        "source": str(source),
+        "output": str(source.parent / "output"),
+        "checkpoint": str(source.parent / "checkpoint"),
+        "settings": Scoring(max_files_per_trigger=files, **settings),  # type: ignore[arg-type]
+    }
+    return ScoreRequest(**arguments | changes)
+
+
+def drain(spark: SparkSession, source: Path, **changes: object) -> ScoreSummary:
     """Score what is in a folder, in here."""
-    place = source.parent
-    arguments = {"output": place / "output", "checkpoint": place / "checkpoint", "once": True} | changes
-    settings = Scoring(max_files_per_trigger=files, shadow=bool(arguments.pop("shadow", False)))
-    return score(spark, source=source, alias="champion", settings=settings, **arguments)  # type: ignore[arg-type]
+    return score.run(spark, request(source, **changes))  # type: ignore[arg-type]
 
 
-def start(source: Path, *, files: int, once: bool = True) -> "subprocess.Popen[str]":
+def start(source: Path, **changes: object) -> "subprocess.Popen[str]":
     """Start a scorer as a process of its own, in a group of its own."""
-    place = source.parent
-    arguments = [source, place / "output", place / "checkpoint", files, once]
+    asked = asdict(request(source, **changes))  # type: ignore[arg-type]
+    asked |= {"settings": asked["settings"].model_dump()}
+    del asked["columns"]
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        [sys.executable, "-c", SCRIPT, json.dumps(asked)],
         env=os.environ | {"SPARK_MASTER": "local[2]"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -97,9 +111,13 @@ def put(folder: Path, name: str, content: str | bytes) -> Path:
     return draft.replace(folder / name)
 
 
-def wait_until(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
-    """Wait for a condition, by looking; fail when the process that should bring it about has ended."""
+def wait_until(
+    condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None, *, seconds: float = 120
+) -> None:
+    """Wait for a condition, by looking; fail at the deadline, and when the process that should bring it ended."""
+    ends = time.monotonic() + seconds
     while not condition():
+        assert time.monotonic() < ends, f"waited {seconds} seconds in vain"
         if process is None:
             threading.Event().wait(0.02)
             continue

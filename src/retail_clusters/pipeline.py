@@ -9,7 +9,8 @@ from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import InputError, PromotionRefusedError
 from retail_clusters.infra import registry, tracking
 from retail_clusters.promotion.promote import promote
-from retail_clusters.serving.score import ScoreSummary, score
+from retail_clusters.serving import score
+from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Experiment
 from retail_clusters.training import context, sweep
 from retail_clusters.training.context import Published
@@ -54,15 +55,11 @@ def main(spark: SparkSession, *, data: str, experiment: Experiment) -> None:
         if refusal and registry.version_named(registry.CHAMPION) is None:
             raise refusal
         output = OUTPUT / run_id
-        scored = score(
-            spark,
-            source=check_folder(data),
-            output=output,
-            checkpoint=output / "checkpoint",
-            once=True,
-            alias=registry.CHAMPION,
-            settings=experiment.scoring,
+        check_folder(data)
+        request = ScoreRequest(
+            source=data, output=str(output), settings=experiment.scoring, columns=experiment.columns
         )
+        scored = score.run(spark, request)
     _summarize(published, scored, output)
     if refusal:
         raise refusal

@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
 
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
+#: YAML reads a bare `off` as false.
+Archive = Annotated[
+    Literal["off", "move", "delete"], BeforeValidator(lambda how: "off" if how is False else how)
+]
 Objective = Literal["silhouette", "median_silhouette"]
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -147,6 +151,7 @@ class Scoring(_Settings):
     max_files_per_trigger: Count = 400
     drift_warning: Annotated[float, Field(gt=0)] = 0.25
     shadow: bool = False
+    archive: Archive = "off"
 
 
 class Purchases(_Settings):

@@ -80,20 +80,20 @@ def score_command(
     """Score files as they arrive, with a model that follows its alias."""
     from retail_clusters.infra import tracking
     from retail_clusters.infra.spark import spark_session
-    from retail_clusters.serving.score import check_score_arguments, score
+    from retail_clusters.serving.score import ScoreRequest, check, run
 
     overrides = {"scoring.max_files_per_trigger": max_files_per_trigger, "scoring.shadow": shadow}
-    settings = load_experiment(experiment, overrides).scoring
-    state = checkpoint or output / "checkpoint"
+    settings = load_experiment(experiment, overrides)
+    request = ScoreRequest(
+        source=str(source),
+        output=str(output),
+        checkpoint=str(checkpoint) if checkpoint else None,
+        once=once,
+        alias=alias,
+        settings=settings.scoring,
+        columns=settings.columns,
+    )
     tracking.connect(experiment=experiment.stem)
-    check_score_arguments(source=source, output=output, checkpoint=state, alias=alias)
+    check(request)
     with spark_session("score") as spark:
-        score(
-            spark,
-            source=source,
-            output=output,
-            checkpoint=state,
-            once=once,
-            alias=alias,
-            settings=settings,
-        )
+        run(spark, request)

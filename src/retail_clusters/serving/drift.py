@@ -1,8 +1,8 @@
 """How far lines have moved from those that trained a model: population stability index (PSI)."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,41 +17,64 @@ WATCHED: Final = (schema.PREDICTION, schema.UNIT_PRICE, schema.QUANTITY, schema.
 
 #: A share counts as no less, so that a bin which is empty on one side gives a finite index.
 _FLOOR: Final = 1e-4
+_BINNED: Final = ("clusters", "price", "quantity", "weekday")
 _THURSDAY: Final = 3
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Lines in each bin of a baseline; the last of `clusters` counts numbers that it does not know."""
+    """Lines in each bin of a baseline; the last of `clusters` counts numbers that it does not know.
+
+    `first_day` and `last_day` are the days since 1970 that the lines span; None when there are no lines.
+    """
 
     clusters: tuple[int, ...]
     price: tuple[int, ...]
     quantity: tuple[int, ...]
     weekday: tuple[int, ...]
+    first_day: int | None = None
+    last_day: int | None = None
 
     @property
     def lines(self) -> int:
         """Count the lines."""
         return sum(self.weekday)
 
+    @property
+    def spans_a_week(self) -> bool:
+        """Tell whether every weekday has had its chance."""
+        return (
+            self.first_day is not None and self.last_day is not None and self.last_day - self.first_day >= 6
+        )
+
     def on_unseen_days(self, baseline: Baseline) -> int:
         """Count the lines of weekdays that no training line has."""
         return sum(lines for lines, share in zip(self.weekday, baseline.weekday, strict=True) if share == 0)
 
     def __add__(self, other: "Counts") -> "Counts":
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return Counts(*(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
+        return Counts(
+            *(_add(getattr(self, name), getattr(other, name)) for name in _BINNED),
+            first_day=min(
+                (day for day in (self.first_day, other.first_day) if day is not None), default=None
+            ),
+            last_day=max((day for day in (self.last_day, other.last_day) if day is not None), default=None),
+        )
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Counts":
+        """Read what a batch's record holds."""
+        return cls(**{name: tuple(value) if name in _BINNED else value for name, value in found.items()})
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The PSI of each thing that is watched, over so many lines."""
+    """The PSI of each thing that is watched, over so many lines; of weekdays only where they span a week."""
 
     lines: int
     clusters: float
     price: float
     quantity: float
-    weekday: float
+    weekday: float | None
 
     @property
     def psi(self) -> float:
@@ -66,9 +89,7 @@ class Drift:
     @property
     def indices(self) -> dict[str, float]:
         """Return each PSI under its name."""
-        values: dict[str, float] = asdict(self)
-        del values["lines"]
-        return values
+        return {name: value for name in _BINNED if (value := getattr(self, name)) is not None}
 
 
 def count(scored: pa.Table, *, against: Baseline) -> Counts:
@@ -83,6 +104,8 @@ def count(scored: pa.Table, *, against: Baseline) -> Counts:
         price=_counted(price, len(against.price)),
         quantity=_counted(quantity, len(against.quantity)),
         weekday=_counted((days + _THURSDAY) % 7, len(schema.WEEKDAYS)),
+        first_day=int(days.min()) if len(days) else None,
+        last_day=int(days.max()) if len(days) else None,
     )
 
 
@@ -99,7 +122,7 @@ def measure(counts: Counts, *, against: Baseline) -> Drift:
         clusters=psi((*against.clusters, 0.0), counts.clusters),
         price=psi(against.price, counts.price),
         quantity=psi(against.quantity, counts.quantity),
-        weekday=psi(against.weekday, counts.weekday),
+        weekday=psi(against.weekday, counts.weekday) if counts.spans_a_week else None,
     )
 
 
@@ -111,13 +134,17 @@ def psi(expected: Sequence[float], found: Sequence[float]) -> float:
 
 
 def latest(batches: Iterable[Counts], *, lines: int) -> Counts | None:
-    """Add up counts, the newest first, until they stand for enough lines."""
+    """Add up counts, the newest first, until they stand for enough lines and for every day of a week."""
     total: Counts | None = None
     for counts in batches:
         total = counts if total is None else total + counts
-        if total.lines >= lines:
+        if total.lines >= lines and total.spans_a_week:
             break
     return total
+
+
+def _add(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
 def _counted(bins: NDArray[np.int64], size: int) -> tuple[int, ...]:
@@ -125,4 +152,5 @@ def _counted(bins: NDArray[np.int64], size: int) -> tuple[int, ...]:
 
 
 def _vector(column: Any) -> Vector:
-    return np.asarray(column, dtype=np.float64)
+    """Return numbers as a model sees them: missing ones are 0."""
+    return np.asarray(column.fill_null(0), dtype=np.float64)

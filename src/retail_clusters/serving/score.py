@@ -1,24 +1,49 @@
 """Files that arrive → scored lines and quarantine, with a model that follows its alias."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import click
 from pyspark.sql import SparkSession
 
+from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import registry, storage, tracking
+from retail_clusters.infra.locations import is_within, join, shown, to_uri
 from retail_clusters.serving.metrics import Totals
-from retail_clusters.serving.output import prepare_output
+from retail_clusters.serving.output import Output
+from retail_clusters.serving.records import InputFile
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
 from retail_clusters.serving.stream import run_stream, stop_on_signals
-from retail_clusters.settings import Scoring
+from retail_clusters.settings import Columns, Scoring
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What to score, where to, and by which alias.
+
+    `checkpoint` is by default a folder of the output. With `rescore`, one file that changed is scored anew, and
+    nothing else.
+    """
+
+    source: str
+    output: str
+    checkpoint: str | None = None
+    once: bool = True
+    alias: str = registry.CHAMPION
+    rescore: str | None = None
+    settings: Scoring = field(default_factory=Scoring)
+    columns: Columns = field(default_factory=Columns)
+
+    @property
+    def state(self) -> str:
+        """Name the checkpoint that was chosen."""
+        return self.checkpoint or join(self.output, "checkpoint")
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What one call of `score` did."""
+    """What one call of `run` did."""
 
     run_id: str
     batches: int
@@ -29,41 +54,37 @@ class ScoreSummary:
     model_versions: tuple[str, ...]
 
 
-def check_score_arguments(*, source: Path, output: Path, checkpoint: Path, alias: str) -> None:
-    """Refuse what cannot be scored, before any Spark starts.
+def check(request: ScoreRequest) -> None:
+    """Refuse what cannot be scored, before any Spark starts where the locations are local.
 
     Raises:
-        InputError: there is no such source folder, or folders lie in one another.
+        InputError: there is no such source folder or file, or folders lie in one another.
         RegistryError: the alias names no version, or the registry does not answer.
     """
-    if not source.is_dir():
+    for location in (request.source, request.output, request.state):
+        storage.check(location)
+    if not storage.is_folder(request.source):
         raise InputError(
-            f"source must be a folder that CSV files arrive in, but found no {source}: "
+            f"source must be a folder that CSV files arrive in, but found no {shown(request.source)}: "
             "make it or name another"
         )
-    for name, folder in (("output", output), ("checkpoint", checkpoint)):
-        if folder.absolute().is_relative_to(source.absolute()):
+    for name, folder in (("output", request.output), ("checkpoint", request.state)):
+        if is_within(folder, request.source):
             raise InputError(
-                f"{name} must lie outside of source, but {folder} is in {source}: name another folder"
+                f"{name} must lie outside of source, but {shown(folder)} is in {shown(request.source)}: "
+                "name another folder"
             )
+    if request.rescore:
+        _find(request.rescore, source=request.source)
     with tracking.short_timeouts():
-        if registry.answered_version(alias) is None:
+        if registry.answered_version(request.alias) is None:
             raise RegistryError(
-                f"alias must name a version to score with, but {alias!r} names none: promote one first "
-                "(entry point promote), or name another alias"
+                f"alias must name a version to score with, but {request.alias!r} names none: promote one "
+                "first (entry point promote), or name another alias"
             )
 
 
-def score(
-    spark: SparkSession,
-    *,
-    source: Path,
-    output: Path,
-    checkpoint: Path,
-    once: bool,
-    alias: str,
-    settings: Scoring,
-) -> ScoreSummary:
+def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     """Run as the step `score`: score what is in `source`, and what arrives, until done or told to stop.
 
     SIGTERM and Ctrl-C end it after the batch under way. Started again on the same checkpoint, it goes on
@@ -71,34 +92,60 @@ def score(
     """
     with (
         tracking.short_timeouts(),
-        open_state(checkpoint, output=output) as state,
+        open_state(request.state, output=request.output, source=request.source) as state,
         stop_on_signals() as stopping,
     ):
-        prepare_output(output)
-        params = {"source": str(source), "output": str(output), "alias": alias} | {
-            f"scoring.{name}": str(value) for name, value in settings.model_dump().items()
-        }
-        run_id = _open_run(state, params)
-        scorer = Scorer(spark, output=output, state=state, alias=alias, settings=settings)
+        scorer = Scorer(
+            spark,
+            source=request.source,
+            output=Output(request.output),
+            state=state,
+            alias=request.alias,
+            settings=request.settings,
+            columns=request.columns,
+        )
+        run_id = _open_run(state, request)
         status = "FAILED"
         try:
             scorer.start()
-            run_stream(
-                spark,
-                source=source,
-                checkpoint=state.stream,
-                max_files_per_trigger=settings.max_files_per_trigger,
-                once=once,
-                process=scorer.process,
-                stopping=stopping,
-            )
+            if request.rescore:
+                scorer.rescore(_find(request.rescore, source=request.source))
+            else:
+                run_stream(
+                    spark,
+                    source=request.source,
+                    checkpoint=state.stream,
+                    max_files_per_trigger=request.settings.max_files_per_trigger,
+                    once=request.once,
+                    process=scorer.process,
+                    stopping=stopping,
+                )
+                scorer.look_again()
             status = "FINISHED"
         finally:
             scorer.finish(status=status)
     return _summary(run_id, scorer.totals)
 
 
-def _open_run(state: ScorerState, params: dict[str, str]) -> str:
+def _find(file: str, *, source: str) -> InputFile:
+    found = storage.status(file)
+    if (
+        found is None
+        or found.is_folder
+        or not is_within(file, source)
+        or not file.endswith(csv_files.SUFFIXES)
+    ):
+        raise InputError(
+            f"rescore must name a CSV file in source, but got {shown(file)} (source: {shown(source)}): "
+            "name one that the scorer has told of as changed"
+        )
+    return InputFile(to_uri(file), found.length, found.modified_ms)
+
+
+def _open_run(state: ScorerState, request: ScoreRequest) -> str:
+    params = {"source": request.source, "output": request.output, "alias": request.alias} | {
+        f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()
+    }
     uri = tracking.store_uri()
     earlier = state.identity.run_id if state.identity.tracking_uri == uri else None
     run_id = tracking.detached_run("score", run_id=earlier, params=params)
