@@ -19,18 +19,22 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, weighted_rows
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
-from retail_clusters.settings import Features, Lloyd, Scoring, Split
-from retail_clusters.training import clustering, features
+from retail_clusters.settings import Features, Scoring
+from retail_clusters.training import features
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.training.model import INTERFACE, scoring_pipeline
+from retail_clusters.training.rows import WeightedRows, weighted_rows
 
+registry = ModelRegistry("retail-clusters")
 HEADER = ",".join(schema.COLUMNS)
 LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 SCRIPT = """
@@ -47,28 +51,50 @@ with spark_session("score") as spark:
 """
 
 
-def register_models(spark: SparkSession, data: Path, *chosen: tuple[int, str]) -> list[str]:
-    """Train and register a model for each (K, unseen days), as the jobs do but in one iteration."""
-    parsed = invoices.parse(csv_files.read_lines(spark, csv_files.find_files(str(data))))
-    reduced = weighted_rows.reduce_lines(parsed, split=Split())
-    rows = weighted_rows.canonical(weighted_rows.weighted_rows(reduced, [schema.TRAIN]), count=1).cache()
-    versions = [_register_model(rows, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
-    rows.unpersist()
-    return versions
+def register_models(spark: SparkSession, *chosen: tuple[int, str]) -> list[str]:
+    """Register a small model for each (K, unseen days)."""
+    return [_register_model(spark, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
 
 
-def _register_model(rows: DataFrame, *, k: int, unseen_days: str) -> str:
-    pipeline = features.fit_features(rows, features=Features(unseen_days=unseen_days))  # type: ignore[arg-type]
-    training = clustering.training_set(features.with_features(rows, pipeline))
-    fitted = clustering.fit(training, k=k, seed=1, settings=Lloyd(max_iterations=1))
-    baseline = measure_baseline(fitted.assign(training.rows))
-    training.release()
+def register_broken(*, of: str) -> str:
+    """Register a version whose artifact nobody has."""
+    known = registry.read_version(version=of)
+    made = mlflow.MlflowClient().create_model_version(
+        registry.name, source=f"{known.source}-gone", run_id=known.run_id
+    )
+    return str(made.version)
+
+
+def _register_model(spark: SparkSession, *, k: int, unseen_days: str) -> str:
+    rows = _training_rows()
+    stages = features.fit_features(rows, features=Features(unseen_days=unseen_days), spark=spark)  # type: ignore[arg-type]
+    width = 2 + len(schema.WEEKDAYS) - 1 - (unseen_days == "error")
+    centres = np.linspace(1, 50, k)[:, None] * np.ones(width)
+    baseline = measure_baseline(rows, np.arange(len(rows)) % k, clusters=k)
     with mlflow.start_run(run_name="train"):
         return registry.register(
-            features.scoring_pipeline(pipeline, fitted.model),
+            scoring_pipeline(stages, centres, spark=spark),
+            interface=INTERFACE,
             tags={},
             metadata={DRIFT_BASELINE: baseline.to_json()},
         )
+
+
+def _training_rows() -> WeightedRows:
+    """Return rows of every weekday but Saturday."""
+    days = [day for day in schema.WEEKDAYS if day != "Saturday"]
+    count = 20 * len(days)
+    return weighted_rows(
+        pa.table(
+            {
+                schema.UNIT_PRICE: np.linspace(0.5, 40, count),
+                schema.QUANTITY: pa.array(np.arange(count) % 24 + 1, pa.int32()),
+                schema.DAY_OF_WEEK: [days[at % len(days)] for at in range(count)],
+                schema.WEIGHT: np.arange(count) % 7 + 1,
+                schema.CANCELLATIONS: np.zeros(count, dtype=np.int64),
+            }
+        )
+    )
 
 
 def request(source: Path, *, files: int = 20, **changes: object) -> ScoreRequest:

@@ -44,3 +44,9 @@ class DifferenceFoundError(RetailClustersError, AssertionError):
     """Two computations that must agree to the last bit do not."""
 
     exit_code: ClassVar[int] = 4
+
+
+class StoppedError(RetailClustersError, InterruptedError):
+    """The user ended a job, which can go on from where it is."""
+
+    exit_code: ClassVar[int] = 130

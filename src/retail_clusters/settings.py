@@ -17,11 +17,14 @@ UnseenDays = Literal["keep", "error"]
 Archive = Annotated[
     Literal["off", "move", "delete"], BeforeValidator(lambda how: "off" if how is False else how)
 ]
-Objective = Literal["silhouette", "median_silhouette"]
+Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
+Solver = Literal["exact", "spark"]
+Sampler = Literal["grid", "tpe"]
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Clusters = Annotated[int, Field(ge=2)]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
 DateFormat = Annotated[str, Field(min_length=1)]
@@ -100,6 +103,17 @@ class Features(_Settings):
     unseen_days: UnseenDays = "keep"
 
 
+class Training(_Settings):
+    """How a clustering is fitted.
+
+    `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own
+    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark.
+    """
+
+    solver: Solver = "exact"
+    in_memory_rows: Count = 2_000_000
+
+
 class Lloyd(_Settings):
     """When Lloyd's iterations stop."""
 
@@ -115,16 +129,17 @@ class Guardrails(_Settings):
 
 
 class Sweep(_Settings):
-    """The search over K and seed; seeds run from 0 to `seeds` - 1."""
+    """The search over K and seed; seeds run from 0 to `seeds` - 1, and no `trials` means the whole space."""
 
     k_min: Clusters = 2
     k_max: Clusters = 60
     seeds: Count = 8
-    trials: Count = 40
+    sampler: Sampler = "grid"
+    trials: Count | None = None
     batch_size: Count = 8
-    threads: Count = 4
     sampler_seed: Seed = 0
     objective: Objective = "silhouette"
+    min_seeds: Count = 3
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:
@@ -133,6 +148,14 @@ class Sweep(_Settings):
                 f"k_min must be at most k_max, but got {self.k_min} and {self.k_max}: swap or move them"
             )
         return self
+
+
+class Stability(_Settings):
+    """Whether clusters come back when days are drawn anew: how often, and what counts as coming back."""
+
+    draws: Count = 20
+    min_jaccard: Share = 0.75
+    seed: Seed = 0
 
 
 class Promotion(_Settings):
@@ -162,16 +185,19 @@ class Purchases(_Settings):
 
 
 class Experiment(_Settings):
-    """Every setting of one experiment file; `k` and `seed` are those of a single training."""
+    """Every setting of one experiment file; `model` is registered; `k`, `seed` are a single training's."""
 
+    model: ModelName = "retail-clusters"
     k: Clusters = 20
     seed: Seed = 1
     columns: Columns = Columns()
     split: Split = Split()
     features: Features = Features()
+    training: Training = Training()
     lloyd: Lloyd = Lloyd()
     guardrails: Guardrails = Guardrails()
     sweep: Sweep = Sweep()
+    stability: Stability = Stability()
     promotion: Promotion = Promotion()
     scoring: Scoring = Scoring()
     purchases: Purchases = Purchases()
@@ -188,7 +214,7 @@ class Experiment(_Settings):
             InputError: a value is no longer allowed.
         """
         tree: dict[str, Any] = {}
-        for name in cls().flat().keys() & flat.keys():
+        for name in _names(cls) & flat.keys():
             _put(tree, name.split("."), flat[name])
         try:
             return cls.model_validate_strings(tree)
@@ -250,11 +276,23 @@ def _explain_one(error: dict[str, Any]) -> str:
     return f"{name}: {message[:1].lower()}{message[1:]}, but got {error['input']!r}"
 
 
+def _names(of: type[BaseModel], prefix: str = "") -> set[str]:
+    """Return the dotted names of all settings."""
+    names: set[str] = set()
+    for name, field in of.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= _names(inner, f"{prefix}{name}.")
+        else:
+            names.add(f"{prefix}{name}")
+    return names
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{name}.")
-        else:
+        elif value is not None:
             flat[f"{prefix}{name}"] = str(value)
     return flat

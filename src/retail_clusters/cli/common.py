@@ -40,6 +40,7 @@ experiment_option = click.option(
 experiment_name_option = optional(
     "--experiment-name", click.STRING, "MLflow experiment [default: the file's name]"
 )
+model_option = optional("--model", click.STRING, "registered model [default: the experiment's]")
 trials_option = optional("--trials", click.IntRange(min=1), "trials of the sweep")
 study_option = optional("--study", click.STRING, "name of the study, to resume it")
 storage_option = optional(

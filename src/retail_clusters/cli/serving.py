@@ -6,10 +6,10 @@ import click
 
 from retail_clusters.cli.common import (
     DATA,
-    EXPERIMENT,
     PATH,
     cli,
     experiment_option,
+    model_option,
     open_session,
     optional,
 )
@@ -18,12 +18,14 @@ from retail_clusters.settings import load_experiment
 
 @cli.command("promote")
 @experiment_option
+@model_option
 @optional("--version", click.STRING, "model version [default: alias challenger, else the latest]")
 @click.option("--dry-run", type=click.BOOL, default=False, show_default=True, help="only show the gates")
 @optional("--reason", click.STRING, "for the ledger")
 @optional("--accept-new-space", click.BOOL, "promote although the champion scales features differently")
 def promote_command(
     experiment: Path,
+    model: str | None,
     version: str | None,
     dry_run: bool,
     reason: str | None,
@@ -32,30 +34,36 @@ def promote_command(
     """Hold a model version against the gates, and make it champion."""
     from retail_clusters.promotion.promote import promote
 
-    settings = load_experiment(experiment, {"promotion.accept_new_space": accept_new_space})
+    settings = load_experiment(experiment, {"model": model, "promotion.accept_new_space": accept_new_space})
     with open_session("promote", experiment, None) as spark:
         promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or "")
 
 
 @cli.command("rollback")
+@experiment_option
+@model_option
 @optional("--reason", click.STRING, "for the ledger")
-def rollback_command(reason: str | None) -> None:
+def rollback_command(experiment: Path, model: str | None, reason: str | None) -> None:
     """Make the champion before this one champion again."""
     from retail_clusters.infra import tracking
     from retail_clusters.promotion.rollback import rollback
 
-    tracking.connect(experiment=EXPERIMENT.stem)
-    rollback(reason=reason or "")
+    settings = load_experiment(experiment, {"model": model})
+    tracking.connect(experiment=experiment.stem)
+    rollback(model=settings.model, reason=reason or "")
 
 
 @cli.command("history")
-def history_command() -> None:
+@experiment_option
+@model_option
+def history_command(experiment: Path, model: str | None) -> None:
     """Print the ledger of promotions."""
     from retail_clusters.infra import tracking
     from retail_clusters.promotion.history import history
 
-    tracking.connect(experiment=EXPERIMENT.stem)
-    history()
+    settings = load_experiment(experiment, {"model": model})
+    tracking.connect(experiment=experiment.stem)
+    history(model=settings.model)
 
 
 @cli.command("score")
@@ -63,6 +71,7 @@ def history_command() -> None:
 @click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
 @optional("--checkpoint", PATH, "folder of the stream's state [default: OUTPUT/checkpoint]")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
+@model_option
 @click.option("--alias", default="champion", show_default=True, help="which model version to follow")
 @optional("--max-files-per-trigger", click.INT, "files of a batch")
 @experiment_option
@@ -72,6 +81,7 @@ def score_command(
     output: Path,
     checkpoint: Path | None,
     once: bool,
+    model: str | None,
     alias: str,
     max_files_per_trigger: int | None,
     experiment: Path,
@@ -80,15 +90,20 @@ def score_command(
     """Score files as they arrive, with a model that follows its alias."""
     from retail_clusters.infra import tracking
     from retail_clusters.infra.spark import spark_session
-    from retail_clusters.serving.score import ScoreRequest, check, run
+    from retail_clusters.serving.score import check_score_arguments, score
 
-    overrides = {"scoring.max_files_per_trigger": max_files_per_trigger, "scoring.shadow": shadow}
+    overrides = {
+        "model": model,
+        "scoring.max_files_per_trigger": max_files_per_trigger,
+        "scoring.shadow": shadow,
+    }
     settings = load_experiment(experiment, overrides)
     request = ScoreRequest(
         source=str(source),
         output=str(output),
         checkpoint=str(checkpoint) if checkpoint else None,
         once=once,
+        model=settings.model,
         alias=alias,
         settings=settings.scoring,
         columns=settings.columns,

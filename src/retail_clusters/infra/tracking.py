@@ -124,6 +124,31 @@ def exists(run_id: str) -> bool:
     return True
 
 
+def can_resume(run_id: str) -> bool:
+    """Tell whether a run is of the current experiment, not deleted, and not finished."""
+    client = MlflowClient()
+    try:
+        found = client.get_run(run_id).info
+    except mlflow.MlflowException as failure:
+        if failure.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return (found.lifecycle_stage, found.experiment_id) == ("active", current_experiment()) and (
+        found.status != "FINISHED"
+    )
+
+
+def current_experiment() -> str:
+    """Return the id of the experiment that new runs go to."""
+    active = mlflow.active_run()
+    if active:
+        return str(active.info.experiment_id)
+    made = os.environ.get("MLFLOW_RUN_ID")
+    if made:
+        return str(MlflowClient().get_run(made).info.experiment_id)
+    return str(mlflow.tracking.fluent._get_experiment_id())
+
+
 def read_run(run_id: str) -> Run:
     """Look up a run.
 

@@ -12,17 +12,16 @@ from pyspark.sql.types import StringType, StructField, StructType
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
-from retail_clusters.infra import registry
 from retail_clusters.infra.locations import literal
 from retail_clusters.infra.plans import Template
-from retail_clusters.infra.registry import OpenedVersion
+from retail_clusters.infra.registry import ModelRegistry, OpenedVersion
 from retail_clusters.serving import drift
 from retail_clusters.serving.drift import Counts
 from retail_clusters.serving.staged import StagedBatch
 from retail_clusters.settings import Columns
 from retail_clusters.training import agreement
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
+from retail_clusters.training.model import check_model, open_model, refuse_unseen_days, score_lines
 
 _TEXT: Final = StructType([StructField(name, StringType()) for name in (schema.LINE, schema.SOURCE_FILE)])
 _LINES, _BAD = "lines", "bad"
@@ -68,13 +67,15 @@ class Agreement:
     adjusted_rand_index: float
 
 
-def serve(spark: SparkSession, version: str, *, columns: Columns) -> ServedModel:
+def serve(
+    spark: SparkSession, registry: ModelRegistry, *, version: str, columns: Columns
+) -> ServedModel:
     """Load a version, check it on the smoke batch, and build its queries.
 
     Raises:
         RegistryError: it cannot be loaded, or does not work.
     """
-    opened = registry.open_version(version)
+    opened = open_model(registry, version=version)
     check_model(spark, opened.model, version=version)
     parsed = Template(
         spark, _TEXT, lambda lines: refuse_unseen_days(invoices.parse(lines), model=opened.model)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -53,7 +53,10 @@ class Counts:
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
-            *(_add(getattr(self, name), getattr(other, name)) for name in _BINNED),
+            clusters=_add(self.clusters, other.clusters),
+            price=_add(self.price, other.price),
+            quantity=_add(self.quantity, other.quantity),
+            weekday=_add(self.weekday, other.weekday),
             first_day=min(
                 (day for day in (self.first_day, other.first_day) if day is not None), default=None
             ),
@@ -63,7 +66,8 @@ class Counts:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Counts":
         """Read what a batch's record holds."""
-        return cls(**{name: tuple(value) if name in _BINNED else value for name, value in found.items()})
+        bins: dict[str, Any] = {name: tuple(found[name]) for name in _BINNED}
+        return cls(**bins, first_day=found["first_day"], last_day=found["last_day"])
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,12 @@ def count(scored: pa.Table, *, against: Baseline) -> Counts:
 
 def empty_counts(against: Baseline) -> Counts:
     """Return counts of nothing, in the bins of a baseline."""
-    sizes = (len(against.clusters) + 1, len(against.price), len(against.quantity), len(schema.WEEKDAYS))
-    return Counts(*((0,) * size for size in sizes))
+    return Counts(
+        clusters=(0,) * (len(against.clusters) + 1),
+        price=(0,) * len(against.price),
+        quantity=(0,) * len(against.quantity),
+        weekday=(0,) * len(schema.WEEKDAYS),
+    )
 
 
 def measure(counts: Counts, *, against: Baseline) -> Drift:

@@ -7,8 +7,9 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.infra import registry, storage, tracking
+from retail_clusters.infra import storage, tracking
 from retail_clusters.infra.locations import is_within, join, shown, to_uri
+from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.serving.metrics import Totals
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.records import InputFile
@@ -30,7 +31,8 @@ class ScoreRequest:
     output: str
     checkpoint: str | None = None
     once: bool = True
-    alias: str = registry.CHAMPION
+    model: str = "retail-clusters"
+    alias: str = CHAMPION
     rescore: str | None = None
     settings: Scoring = field(default_factory=Scoring)
     columns: Columns = field(default_factory=Columns)
@@ -77,10 +79,10 @@ def check(request: ScoreRequest) -> None:
     if request.rescore:
         _find(request.rescore, source=request.source)
     with tracking.short_timeouts():
-        if registry.answered_version(request.alias) is None:
+        if ModelRegistry(request.model).answered_version(alias=request.alias) is None:
             raise RegistryError(
-                f"alias must name a version to score with, but {request.alias!r} names none: promote one "
-                "first (entry point promote), or name another alias"
+                f"alias must name a version of {request.model} to score with, but {request.alias!r} names none: "
+                "promote one first (entry point promote), or name another alias"
             )
 
 
@@ -100,6 +102,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
             source=request.source,
             output=Output(request.output),
             state=state,
+            registry=ModelRegistry(request.model),
             alias=request.alias,
             settings=request.settings,
             columns=request.columns,
@@ -143,7 +146,7 @@ def _find(file: str, *, source: str) -> InputFile:
 
 
 def _open_run(state: ScorerState, request: ScoreRequest) -> str:
-    params = {"source": request.source, "output": request.output, "alias": request.alias} | {
+    params = {"source": request.source, "output": request.output, "model": request.model, "alias": request.alias} | {
         f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()
     }
     uri = tracking.store_uri()

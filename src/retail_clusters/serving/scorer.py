@@ -3,16 +3,16 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Final
 
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra.console import Progress
 from retail_clusters.infra.locations import shown
+from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.serving import charts, source_watch
 from retail_clusters.serving.archive import put_away
 from retail_clusters.serving.batch import Agreement, ServedModel, compare, count_batch, serve, write_batch
@@ -41,6 +41,7 @@ class Scorer:
         source: str,
         output: Output,
         state: ScorerState,
+        registry: ModelRegistry,
         alias: str,
         settings: Scoring,
         columns: Columns,
@@ -53,14 +54,14 @@ class Scorer:
         self.totals = Totals()
         self.progress = Progress()
         self._spark, self._source, self._output, self._state = spark, source, output, state
-        self._settings, self._columns = settings, columns
+        self._registry, self._settings, self._columns = registry, settings, columns
         self._book = RecordBook.load(output)
         self._book.check_stream(
             spark_checkpoint.query_id(state.stream), last_batch=spark_checkpoint.last_batch(state.stream)
         )
         prepare(output, after=self._book.last)
         self._champion = self._follow(alias)
-        self._challenger = self._follow(registry.CHALLENGER) if settings.shadow else None
+        self._challenger = self._follow(CHALLENGER) if settings.shadow else None
         self._drift = DriftWatch(self._book, warning=settings.drift_warning, warn=self.progress.warn)
         self._changed = ChangedFiles(output)
         self._looked = float("-inf")
@@ -202,8 +203,10 @@ class Scorer:
     def _follow(self, alias: str) -> Follower[ServedModel]:
         return Follower(
             alias,
-            look_up=registry.answered_version,
-            load=partial(serve, self._spark, columns=self._columns),
+            look_up=lambda named: self._registry.answered_version(alias=named),
+            load=lambda version: serve(
+                self._spark, self._registry, version=version, columns=self._columns
+            ),
             warn=self.progress.warn,
             note=self.progress.note,
         )

@@ -1,19 +1,17 @@
 """What a sweep leaves in MLflow: a child run for each trial, tables and charts on the parent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Final
 
 import optuna
 import pandas as pd
 
 from retail_clusters.infra import tracking
-from retail_clusters.settings import Experiment
-from retail_clusters.training import charts
+from retail_clusters.settings import Experiment, Guardrails
+from retail_clusters.training import charts, seed_agreement
 from retail_clusters.training.candidates import Trial
-from retail_clusters.training.context import TrainingContext
-from retail_clusters.training.seed_agreement import stability
 from retail_clusters.training.study_charts import study_html
+from retail_clusters.training.trials import Evaluator
 
 _NUMBER: Final = "trial"
 
@@ -43,15 +41,16 @@ def write_trials(
             parent,
             f"K={trial.k}, seed {trial.seed}",
             params=experiment.flat() | {"k": str(trial.k), "seed": str(trial.seed)},
-            metrics=_metrics(trial),
+            metrics=trial.evaluation.metrics,
             tags=_tags(trial),
             run_id=run_id,
         )
 
 
-def log_report(bench: TrainingContext, study: optuna.Study, trials: Sequence[Trial]) -> None:
-    """Log the table of trials, the stability of seeds and the charts on the open run."""
-    guardrails = bench.experiment.guardrails
+def log_report(
+    study: optuna.Study, trials: Sequence[Trial], *, evaluator: Evaluator, settings: Guardrails
+) -> None:
+    """Log the table of trials, the agreement of seeds and the charts on the open run."""
     tracking.log_metrics(
         {
             "trials_completed": len(trials),
@@ -59,15 +58,18 @@ def log_report(bench: TrainingContext, study: optuna.Study, trials: Sequence[Tri
         }
     )
     table = trials_table(trials)
-    seeds = stability(trials, bench.evaluation.validation)
+    groups = seed_agreement.by_k(trials)
+    seeds = seed_agreement.table(groups, evaluator.agreements(groups))
     tracking.log_table(table, "trials")
     tracking.log_table(seeds, "stability")
-    silhouette = charts.sweep_chart(table, column="silhouette", title="Validation silhouette against K")
+    silhouette = charts.sweep_chart(
+        table, column="validation_silhouette", title="Validation silhouette against K"
+    )
     share = charts.sweep_chart(
         table,
         column="largest_cluster_share",
         title="Share of the largest cluster against K",
-        bound=guardrails.max_cluster_share,
+        bound=settings.max_cluster_share,
     )
     tracking.log_figure(silhouette, "charts/silhouette.png")
     tracking.log_figure(share, "charts/largest_cluster_share.png")
@@ -78,19 +80,14 @@ def log_report(bench: TrainingContext, study: optuna.Study, trials: Sequence[Tri
 
 def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
     """Return one row a trial, in the order of asking."""
-    rows = [asdict(trial) | {"usable": trial.usable, "why_unusable": trial.why_unusable} for trial in trials]
-    return pd.DataFrame(rows).drop(columns=["centres", "violations"])
-
-
-def _metrics(trial: Trial) -> dict[str, float]:
-    return {
-        "validation_silhouette": trial.silhouette,
-        "train_cost": trial.train_cost,
-        "iterations": trial.iterations,
-        "largest_cluster_share": trial.largest_cluster_share,
-        "effective_clusters": trial.effective_clusters,
-        "clusters": trial.clusters,
-    }
+    return pd.DataFrame(
+        [
+            {"number": trial.number, "k": trial.k, "seed": trial.seed}
+            | dict(trial.evaluation.metrics)
+            | {"usable": trial.usable, "why_unusable": trial.why_unusable}
+            for trial in trials
+        ]
+    )
 
 
 def _tags(trial: Trial) -> dict[str, str]:
