@@ -140,7 +140,7 @@ def put(folder: Path, name: str, content: str | bytes) -> Path:
 def wait_until(
     condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None, *, seconds: float = 120
 ) -> None:
-    """Wait for a condition, by looking; fail at the deadline, and when the process that should bring it ended."""
+    """Wait for a condition, by looking; fail at the deadline, or when the process that brings it ends."""
     ends = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends, f"waited {seconds} seconds in vain"

@@ -90,7 +90,7 @@ def score_command(
     """Score files as they arrive, with a model that follows its alias."""
     from retail_clusters.infra import tracking
     from retail_clusters.infra.spark import spark_session
-    from retail_clusters.serving.score import check_score_arguments, score
+    from retail_clusters.serving.score import ScoreRequest, check, run
 
     overrides = {
         "model": model,

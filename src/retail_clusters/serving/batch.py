@@ -29,7 +29,7 @@ _LINES, _BAD = "lines", "bad"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A version that has been tried: its queries, built once, and the shares of its training lines if known."""
+    """A version that has been tried: its queries, built once, and its training lines in shares."""
 
     opened: OpenedVersion
     baseline: Baseline | None
@@ -67,9 +67,7 @@ class Agreement:
     adjusted_rand_index: float
 
 
-def serve(
-    spark: SparkSession, registry: ModelRegistry, *, version: str, columns: Columns
-) -> ServedModel:
+def serve(spark: SparkSession, registry: ModelRegistry, *, version: str, columns: Columns) -> ServedModel:
     """Load a version, check it on the smoke batch, and build its queries.
 
     Raises:

@@ -39,8 +39,8 @@ def check(output: str) -> None:
     storage.check(output)
     if not storage.is_folder(Output(output).commits):
         raise InputError(
-            f"output must be a scorer's, but {shown(output)} holds no records of batches: name the folder that "
-            "was given to the entry point score"
+            f"output must be a scorer's, but {shown(output)} holds no records of batches: name the folder "
+            "that was given to the entry point score"
         )
 
 
@@ -48,8 +48,8 @@ def run(spark: SparkSession, output: str) -> CompactSummary:
     """Rewrite the committed batches into few files, in the order of the invoices' days.
 
     The scorer may run meanwhile: committed batches do not change. Until the list of what is compacted is
-    replaced, in one step, readers take the batches; from then on, the new files. Killed at any moment, the next
-    call removes what is in neither.
+    replaced, in one step, readers take the batches; from then on, the new files. After a kill at any
+    moment the next call removes what is in neither.
     """
     place = Output(output)
     with lock(join(place.location, "compact.lock"), purpose="one compact at a time works on an output"):

@@ -19,33 +19,32 @@ WATCHED: Final = (schema.PREDICTION, schema.UNIT_PRICE, schema.QUANTITY, schema.
 _FLOOR: Final = 1e-4
 _BINNED: Final = ("clusters", "price", "quantity", "weekday")
 _THURSDAY: Final = 3
+#: Of so many days, a weekday that did not come is news.
+_MANY_DAYS: Final = 21
 
 
 @dataclass(frozen=True)
 class Counts:
     """Lines in each bin of a baseline; the last of `clusters` counts numbers that it does not know.
 
-    `first_day` and `last_day` are the days since 1970 that the lines span; None when there are no lines.
+    `days` are the distinct days of the lines, counted from 1970.
     """
 
     clusters: tuple[int, ...]
     price: tuple[int, ...]
     quantity: tuple[int, ...]
     weekday: tuple[int, ...]
-    first_day: int | None = None
-    last_day: int | None = None
+    days: tuple[int, ...] = ()
 
     @property
     def lines(self) -> int:
         """Count the lines."""
         return sum(self.weekday)
 
-    @property
-    def spans_a_week(self) -> bool:
-        """Tell whether every weekday has had its chance."""
-        return (
-            self.first_day is not None and self.last_day is not None and self.last_day - self.first_day >= 6
-        )
+    def has_whole_week(self, baseline: Baseline) -> bool:
+        """Tell whether each weekday of the training lines has come, or has had its chance."""
+        trained = [lines for lines, share in zip(self.weekday, baseline.weekday, strict=True) if share]
+        return all(trained) or len(self.days) >= _MANY_DAYS
 
     def on_unseen_days(self, baseline: Baseline) -> int:
         """Count the lines of weekdays that no training line has."""
@@ -57,22 +56,19 @@ class Counts:
             price=_add(self.price, other.price),
             quantity=_add(self.quantity, other.quantity),
             weekday=_add(self.weekday, other.weekday),
-            first_day=min(
-                (day for day in (self.first_day, other.first_day) if day is not None), default=None
-            ),
-            last_day=max((day for day in (self.last_day, other.last_day) if day is not None), default=None),
+            days=tuple(sorted({*self.days, *other.days})),
         )
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Counts":
         """Read what a batch's record holds."""
         bins: dict[str, Any] = {name: tuple(found[name]) for name in _BINNED}
-        return cls(**bins, first_day=found["first_day"], last_day=found["last_day"])
+        return cls(**bins, days=tuple(found["days"]))
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The PSI of each thing that is watched, over so many lines; of weekdays only where they span a week."""
+    """The PSI of each thing that is watched, over so many lines; of weekdays once a week is whole."""
 
     lines: int
     clusters: float
@@ -108,8 +104,7 @@ def count(scored: pa.Table, *, against: Baseline) -> Counts:
         price=_counted(price, len(against.price)),
         quantity=_counted(quantity, len(against.quantity)),
         weekday=_counted((days + _THURSDAY) % 7, len(schema.WEEKDAYS)),
-        first_day=int(days.min()) if len(days) else None,
-        last_day=int(days.max()) if len(days) else None,
+        days=tuple(int(day) for day in np.unique(days)),
     )
 
 
@@ -130,7 +125,7 @@ def measure(counts: Counts, *, against: Baseline) -> Drift:
         clusters=psi((*against.clusters, 0.0), counts.clusters),
         price=psi(against.price, counts.price),
         quantity=psi(against.quantity, counts.quantity),
-        weekday=psi(against.weekday, counts.weekday) if counts.spans_a_week else None,
+        weekday=psi(against.weekday, counts.weekday) if counts.has_whole_week(against) else None,
     )
 
 
@@ -141,12 +136,12 @@ def psi(expected: Sequence[float], found: Sequence[float]) -> float:
     return float(np.sum((f - e) * np.log(f / e)))
 
 
-def latest(batches: Iterable[Counts], *, lines: int) -> Counts | None:
-    """Add up counts, the newest first, until they stand for enough lines and for every day of a week."""
+def latest(batches: Iterable[Counts], *, lines: int, against: Baseline) -> Counts | None:
+    """Add up counts, the newest first, until they stand for enough lines and a whole week."""
     total: Counts | None = None
     for counts in batches:
         total = counts if total is None else total + counts
-        if total.lines >= lines and total.spans_a_week:
+        if total.lines >= lines and total.has_whole_week(against):
             break
     return total
 

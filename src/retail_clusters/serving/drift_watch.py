@@ -33,7 +33,7 @@ class DriftWatch:
             for record in recent
             if record.counts and record.model_version == model.version
         )
-        window = drift.latest(chain((counts,), earlier), lines=DRIFT_LINES)
+        window = drift.latest(chain((counts,), earlier), lines=DRIFT_LINES, against=model.baseline)
         moved = drift.measure(window, against=model.baseline) if window and window.lines else None
         self._tell(moved)
         return moved

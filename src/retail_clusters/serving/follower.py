@@ -1,4 +1,4 @@
-"""The model that scores now: follows an alias, and stays with the old one until the new one has been tried."""
+"""The model that scores now: it follows an alias, and goes on until the next one has been tried."""
 
 import threading
 import time
@@ -164,9 +164,10 @@ class Follower(Generic[Model]):
 class Lookout:
     """A thread that lets followers look at their aliases again and again."""
 
-    def __init__(self, *followers: Follower[Model]) -> None:
+    def __init__(self, *followers: Follower[Model], every: float = INTERVAL) -> None:
         """Start the thread."""
         self._followers = followers
+        self._every = every
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aliases", daemon=True)
         self._thread.start()
@@ -177,6 +178,6 @@ class Lookout:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ending.wait(INTERVAL):
+        while not self._ending.wait(self._every):
             for follower in self._followers:
                 follower.look()

@@ -1,4 +1,4 @@
-"""A scorer's lines as they stand by its records: each line once, whatever was killed, compacted or replaced."""
+"""A scorer's lines by its records: each line once, whatever was killed, compacted or replaced."""
 
 from collections.abc import Sequence
 from functools import reduce

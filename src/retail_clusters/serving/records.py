@@ -16,7 +16,7 @@ RECENT: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file as it was when a batch began: its URI, length in bytes, and modification time in milliseconds."""
+    """A file when a batch began: its URI, length in bytes, and modification time in milliseconds."""
 
     location: str
     length: int
@@ -27,9 +27,9 @@ class InputFile:
 class Record:
     """What one batch did.
 
-    `stream_batch` is Spark's number of the batch in the query `query_id`; None where Spark knows nothing of it, as
-    with a file that is scored anew. `replaces` names the lines that this batch stands for from now on: earlier
-    batch and `source_file`.
+    `stream_batch` is Spark's number of the batch in the query `query_id`; None where Spark knows nothing of
+    it, as with a file that is scored anew. `replaces` names the lines that this batch stands for from now on:
+    earlier batch and `source_file`.
     """
 
     batch_id: int
@@ -98,8 +98,8 @@ class RecordBook:
         beyond = [batch_id for batch_id in output.begun() if batch_id > book.last + 1]
         if beyond:
             raise InputError(
-                f"an output must hold a record of each batch, but {shown(output.location)} has lines of batch "
-                f"{beyond[-1]} and records up to {book.last}: bring back the folder commits that belongs to them"
+                f"an output must hold a record of each batch, but {shown(output.location)} has lines of "
+                f"batch {beyond[-1]} and records up to {book.last}: bring back the folder commits with theirs"
             )
         return book
 
@@ -157,8 +157,8 @@ class RecordBook:
 
     def _mismatch(self, found: str) -> InputError:
         return InputError(
-            f"checkpoint and output must belong together, but for {shown(self.output.location)} {found}: bring "
-            "back the checkpoint that was used last, or name a new folder for both and score everything anew"
+            f"checkpoint and output must belong together, but for {shown(self.output.location)} {found}: "
+            "bring back the checkpoint that was used last, or name new folders and score everything anew"
         )
 
     def _check_next(self, batch_id: int) -> None:

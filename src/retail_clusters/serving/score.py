@@ -1,6 +1,6 @@
 """Files that arrive → scored lines and quarantine, with a model that follows its alias."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import click
 from pyspark.sql import SparkSession
@@ -8,39 +8,16 @@ from pyspark.sql import SparkSession
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.infra import storage, tracking
-from retail_clusters.infra.locations import is_within, join, shown, to_uri
-from retail_clusters.infra.registry import CHAMPION, ModelRegistry
+from retail_clusters.infra.locations import is_within, shown, to_uri
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving.metrics import Totals
-from retail_clusters.serving.output import Output
 from retail_clusters.serving.records import InputFile
+from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
 from retail_clusters.serving.stream import run_stream, stop_on_signals
-from retail_clusters.settings import Columns, Scoring
 
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """What to score, where to, and by which alias.
-
-    `checkpoint` is by default a folder of the output. With `rescore`, one file that changed is scored anew, and
-    nothing else.
-    """
-
-    source: str
-    output: str
-    checkpoint: str | None = None
-    once: bool = True
-    model: str = "retail-clusters"
-    alias: str = CHAMPION
-    rescore: str | None = None
-    settings: Scoring = field(default_factory=Scoring)
-    columns: Columns = field(default_factory=Columns)
-
-    @property
-    def state(self) -> str:
-        """Name the checkpoint that was chosen."""
-        return self.checkpoint or join(self.output, "checkpoint")
+__all__ = ["ScoreRequest", "ScoreSummary", "check", "run"]
 
 
 @dataclass(frozen=True)
@@ -81,8 +58,8 @@ def check(request: ScoreRequest) -> None:
     with tracking.short_timeouts():
         if ModelRegistry(request.model).answered_version(alias=request.alias) is None:
             raise RegistryError(
-                f"alias must name a version of {request.model} to score with, but {request.alias!r} names none: "
-                "promote one first (entry point promote), or name another alias"
+                f"alias must name a version of {request.model} to score with, but {request.alias!r} names "
+                "none: promote one first (entry point promote), or name another alias"
             )
 
 
@@ -97,16 +74,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         open_state(request.state, output=request.output, source=request.source) as state,
         stop_on_signals() as stopping,
     ):
-        scorer = Scorer(
-            spark,
-            source=request.source,
-            output=Output(request.output),
-            state=state,
-            registry=ModelRegistry(request.model),
-            alias=request.alias,
-            settings=request.settings,
-            columns=request.columns,
-        )
+        scorer = Scorer(spark, request, state=state)
         run_id = _open_run(state, request)
         status = "FAILED"
         try:
@@ -146,7 +114,8 @@ def _find(file: str, *, source: str) -> InputFile:
 
 
 def _open_run(state: ScorerState, request: ScoreRequest) -> str:
-    params = {"source": request.source, "output": request.output, "model": request.model, "alias": request.alias} | {
+    names = ("source", "output", "model", "alias")
+    params = {name: str(getattr(request, name)) for name in names} | {
         f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()
     }
     uri = tracking.store_uri()

@@ -8,8 +8,8 @@ from typing import Final
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
-from retail_clusters.infra import tracking
 from retail_clusters.infra import checkpoint as spark_checkpoint
+from retail_clusters.infra import tracking
 from retail_clusters.infra.console import Progress
 from retail_clusters.infra.locations import shown
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
@@ -21,11 +21,11 @@ from retail_clusters.serving.follower import Follower, Lookout
 from retail_clusters.serving.metrics import Totals, agreement_metrics, batch_metrics, drift_metrics, line_of
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.records import InputFile, Record, RecordBook
+from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.sender import Sender
 from retail_clusters.serving.source_watch import ChangedFiles
 from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
 from retail_clusters.serving.state import ScorerState
-from retail_clusters.settings import Columns, Scoring
 
 #: Seconds between two looks at the whole folder, which the stream itself lists at each trigger.
 _LOOK_EVERY: Final = 10.0
@@ -34,18 +34,7 @@ _LOOK_EVERY: Final = 10.0
 class Scorer:
     """Scores batch after batch: what the stream calls."""
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        *,
-        source: str,
-        output: Output,
-        state: ScorerState,
-        registry: ModelRegistry,
-        alias: str,
-        settings: Scoring,
-        columns: Columns,
-    ) -> None:
+    def __init__(self, spark: SparkSession, request: ScoreRequest, *, state: ScorerState) -> None:
         """Read the records, and refuse a checkpoint that does not belong to them.
 
         Raises:
@@ -53,23 +42,25 @@ class Scorer:
         """
         self.totals = Totals()
         self.progress = Progress()
-        self._spark, self._source, self._output, self._state = spark, source, output, state
-        self._registry, self._settings, self._columns = registry, settings, columns
-        self._book = RecordBook.load(output)
+        self._spark, self._state = spark, state
+        self._source, self._output = request.source, Output(request.output)
+        self._registry = ModelRegistry(request.model)
+        self._settings, self._columns = request.settings, request.columns
+        self._book = RecordBook.load(self._output)
         self._book.check_stream(
             spark_checkpoint.query_id(state.stream), last_batch=spark_checkpoint.last_batch(state.stream)
         )
-        prepare(output, after=self._book.last)
-        self._champion = self._follow(alias)
-        self._challenger = self._follow(CHALLENGER) if settings.shadow else None
-        self._drift = DriftWatch(self._book, warning=settings.drift_warning, warn=self.progress.warn)
-        self._changed = ChangedFiles(output)
+        prepare(self._output, after=self._book.last)
+        self._champion = self._follow(request.alias)
+        self._challenger = self._follow(CHALLENGER) if self._settings.shadow else None
+        self._drift = DriftWatch(self._book, warning=self._settings.drift_warning, warn=self.progress.warn)
+        self._changed = ChangedFiles(self._output)
         self._looked = float("-inf")
         self._lookout: Lookout | None = None
         self._sender: Sender | None = None
 
     def start(self) -> None:
-        """Load the model, and begin to follow its alias and to send points, those of an earlier process first.
+        """Load the model, follow its alias, and send points, those of an earlier process first.
 
         Raises:
             RegistryError: there is no model to start with.
@@ -171,7 +162,7 @@ class Scorer:
         self.progress.show(line_of(record))
 
     def _once_each(self, files: Sequence[InputFile]) -> list[InputFile]:
-        """Leave out files whose path leads through a link to a folder that it is in: they are there already."""
+        """Leave out files that are there already, under a path without a link to a folder above."""
         looped = [file for file in files if source_watch.loops(file, source=self._source)]
         if looped:
             self.progress.warn(
@@ -204,9 +195,7 @@ class Scorer:
         return Follower(
             alias,
             look_up=lambda named: self._registry.answered_version(alias=named),
-            load=lambda version: serve(
-                self._spark, self._registry, version=version, columns=self._columns
-            ),
+            load=lambda version: serve(self._spark, self._registry, version=version, columns=self._columns),
             warn=self.progress.warn,
             note=self.progress.note,
         )

@@ -1,4 +1,4 @@
-"""Points on their way to MLflow: sent beside the scoring, from the batches' records, until they have arrived."""
+"""Points on their way to MLflow: sent beside the scoring, from the batches' records."""
 
 import threading
 from collections.abc import Callable

@@ -58,7 +58,7 @@ def open_state(checkpoint: str, *, output: str, source: str) -> Iterator[ScorerS
     """Lend the state of the one scorer that may work on this checkpoint and output.
 
     Raises:
-        InputError: another process holds the checkpoint, or the output belongs to another checkpoint or source.
+        InputError: another process holds the checkpoint, or the output is of another checkpoint or source.
     """
     storage.make_folder(checkpoint)
     with lock(join(checkpoint, "lock"), purpose="a checkpoint serves one scorer at a time"):
