@@ -18,8 +18,9 @@ from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.settings import Features
-from retail_clusters.training import clustering, features, lloyd
-from retail_clusters.training.model import INTERFACE
+from retail_clusters.training import features
+from retail_clusters.training.model import INTERFACE, centres_digest, scoring_pipeline
+from retail_clusters.training.rows import weighted_rows
 
 registry = ModelRegistry("retail-clusters")
 book = Ledger(registry.name)
@@ -60,14 +61,13 @@ def model(
     spark: SparkSession, table: PreparedTable, centres: Sequence[Sequence[float]], *, how: Features
 ) -> PipelineModel:
     """Make a model of raw lines with given centres (price, quantity), as good on any weekday."""
-    rows = prepared.read_rows(spark, table).where("split = 'train'")
-    pipeline = features.fit_features(rows, features=how)
+    rows = weighted_rows(prepared.read_rows(spark, table).where("split = 'train'").drop("split").toArrow())
+    pipeline = features.fit_features(rows, features=how, spark=spark)
     points = np.array(centres, dtype=float)
     if how.scaling == "log":
         points = np.sign(points) * np.log1p(np.abs(points))
     slots = 2 if how.unseen_days == "keep" else 1
-    kmeans = lloyd.kmeans_model(np.hstack([points, np.full((len(points), slots), 0.5)]), spark=spark)
-    return features.scoring_pipeline(pipeline, kmeans)
+    return scoring_pipeline(pipeline, np.hstack([points, np.full((len(points), slots), 0.5)]), spark=spark)
 
 
 def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
@@ -82,7 +82,7 @@ def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
             tags={
                 "data_digest": table.data_digest,
                 "prepared_lines": json.dumps(dict(table.lines)),
-                "model_digest": clustering.centres_digest(np.array(kmeans.clusterCenters())),
+                "model_digest": centres_digest(np.array(kmeans.clusterCenters())),
             },
         )
 

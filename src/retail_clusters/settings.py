@@ -3,21 +3,19 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
 
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
+Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
 #: YAML reads a bare `off` as false.
 Archive = Annotated[
     Literal["off", "move", "delete"], BeforeValidator(lambda how: "off" if how is False else how)
 ]
-Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
 Solver = Literal["exact", "spark"]
 Sampler = Literal["grid", "tpe"]
 
@@ -222,40 +220,6 @@ class Experiment(_Settings):
             raise InputError(f"the run's settings are not allowed: {_explain(invalid)}") from invalid
 
 
-def load_experiment(path: Path, overrides: Mapping[str, object] | None = None) -> Experiment:
-    """Read an experiment file; an override (dotted name to value, None for no override) wins over it.
-
-    Raises:
-        InputError: no such file, no YAML mapping, an unknown setting, or a value out of bounds.
-    """
-    tree = _read_yaml(path)
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            _put(tree, name.split("."), value)
-    try:
-        return Experiment.model_validate(tree)
-    except ValidationError as invalid:
-        raise InputError(f"{path}: {_explain(invalid)}") from invalid
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as unreadable:
-        raise InputError(
-            f"an experiment is a YAML file, but {path} cannot be read ({unreadable.strerror}): "
-            "name one, such as experiments/default.yaml"
-        ) from unreadable
-    except (yaml.YAMLError, UnicodeDecodeError) as malformed:
-        where = " ".join(str(malformed).split())
-        raise InputError(f"an experiment is a YAML file, but {path} does not parse: {where}") from malformed
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise InputError(f"an experiment is a YAML mapping, but {path} holds a {type(tree).__name__}")
-    return tree
-
-
 def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
     for name in names[:-1]:
         tree = tree.setdefault(name, {})
@@ -263,10 +227,11 @@ def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
 
 
 def _explain(invalid: ValidationError) -> str:
-    return "; ".join(_explain_one(dict(error)) for error in invalid.errors())
+    return "; ".join(explain_one(dict(error)) for error in invalid.errors())
 
 
-def _explain_one(error: dict[str, Any]) -> str:
+def explain_one(error: dict[str, Any]) -> str:
+    """Return one of pydantic's errors as the law and what was found."""
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown setting {name}: settings are listed in experiments/default.yaml"

@@ -13,8 +13,9 @@ from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.locations import literal
+from retail_clusters.infra.logged_model import OpenedVersion
 from retail_clusters.infra.plans import Template
-from retail_clusters.infra.registry import ModelRegistry, OpenedVersion
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import drift
 from retail_clusters.serving.drift import Counts
 from retail_clusters.serving.staged import StagedBatch
@@ -67,7 +68,7 @@ class Agreement:
     adjusted_rand_index: float
 
 
-def serve(spark: SparkSession, registry: ModelRegistry, *, version: str, columns: Columns) -> ServedModel:
+def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> ServedModel:
     """Load a version, check it on the smoke batch, and build its queries.
 
     Raises:

@@ -56,7 +56,7 @@ def check(request: ScoreRequest) -> None:
     if request.rescore:
         _find(request.rescore, source=request.source)
     with tracking.short_timeouts():
-        if ModelRegistry(request.model).answered_version(alias=request.alias) is None:
+        if ModelRegistry(request.model).version_named(alias=request.alias) is None:
             raise RegistryError(
                 f"alias must name a version of {request.model} to score with, but {request.alias!r} names "
                 "none: promote one first (entry point promote), or name another alias"

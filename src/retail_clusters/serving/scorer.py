@@ -194,8 +194,8 @@ class Scorer:
     def _follow(self, alias: str) -> Follower[ServedModel]:
         return Follower(
             alias,
-            look_up=lambda named: self._registry.answered_version(alias=named),
-            load=lambda version: serve(self._spark, self._registry, version=version, columns=self._columns),
+            look_up=lambda named: self._registry.version_named(alias=named),
+            load=lambda version: serve(self._spark, self._registry, version=version),
             warn=self.progress.warn,
             note=self.progress.note,
         )

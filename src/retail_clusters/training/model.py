@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
-from retail_clusters.infra.registry import OPTIONAL, Columns, ModelInterface, ModelRegistry, OpenedVersion
+from retail_clusters.infra.logged_model import OPTIONAL, Columns, ModelInterface, OpenedVersion
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.training import features, kmeans
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, in_memory
 from retail_clusters.training.rows import WeightedRows
