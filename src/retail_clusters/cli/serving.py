@@ -122,23 +122,19 @@ def score_command(
         until = "what is there" if once else "what arrives, until Ctrl-C"
         announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
         from retail_clusters.infra.spark import spark_session
-        from retail_clusters.serving.score import check_score_arguments, score
+        from retail_clusters.serving.score import ScoreRequest, check, run
 
-        state = checkpoint or output / "checkpoint"
-        experiment.connect()
-        check_score_arguments(
-            source=source, output=output, checkpoint=state, model=settings.model, alias=alias
+        request = ScoreRequest(
+            source=str(source),
+            output=str(output),
+            checkpoint=str(checkpoint) if checkpoint else None,
+            once=once,
+            model=settings.model,
+            alias=alias,
+            settings=settings.scoring,
+            columns=settings.columns,
         )
+        experiment.connect()
+        check(request)
         with spark_session("score") as spark:
-            report(
-                score(
-                    spark,
-                    source=source,
-                    output=output,
-                    checkpoint=state,
-                    once=once,
-                    model=settings.model,
-                    alias=alias,
-                    settings=settings.scoring,
-                )
-            )
+            report(run(spark, request))
