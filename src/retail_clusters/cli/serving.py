@@ -40,16 +40,18 @@ def promote_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
-        tell, session = (
-            (announce_reading, session_to_read) if dry_run else (announce, experiment.open_session)
-        )
-        tell(
-            "promote",
-            f"{named} of {settings.model}, {'the gates alone' if dry_run else 'gates, then champion'}",
-        )
+        if dry_run:
+            announce_reading("promote", f"{named} of {settings.model}, the gates alone")
+        else:
+            announce("promote", f"{named} of {settings.model}, the gates, then champion")
         from retail_clusters.promotion.promote import promote
 
-        with session("promote") as spark:
+        session = (
+            session_to_read("promote")
+            if dry_run
+            else experiment.open_session("promote", beside_model=settings.model)
+        )
+        with session as spark:
             report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
 
 
@@ -65,7 +67,7 @@ def rollback_command(experiment: Choice, model: str | None, reason: str | None, 
         announce("rollback", f"{settings.model} back to the champion before this one")
         from retail_clusters.promotion.rollback import rollback
 
-        experiment.connect()
+        experiment.connect(beside_model=settings.model)
         report(rollback(model=settings.model, reason=reason or ""))
 
 
