@@ -10,6 +10,9 @@ from urllib.parse import unquote, urlsplit
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.data import csv_files
+from retail_clusters.infra.spark import small_session
+
+__all__ = ["small_session"]
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,6 @@ class BatchInput:
 
     files: tuple[Path, ...]
     watermark: datetime
-
-
-def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
-    """Return a session of its own to a stream over small files: few shuffle partitions, few state stores."""
-    session = spark.newSession()
-    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
-    return session
 
 
 def read_stream(spark: SparkSession, data: str, *, max_files_per_trigger: int) -> DataFrame:
