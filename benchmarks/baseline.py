@@ -9,7 +9,7 @@ from typing import Final
 from benchmarks.common import PROJECT
 
 COMMIT: Final = "565f958"
-FOLDER: Final = PROJECT / "build" / f"baseline-{COMMIT}"
+FOLDER: Final = PROJECT / ".baseline" / COMMIT
 
 
 def checkout() -> Path:

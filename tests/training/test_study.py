@@ -29,7 +29,9 @@ def open_study(storage: str, **identity: str) -> optuna.Study:
     return study.open_study(name="s", storage=storage, identity={"data_digest": "d"} | identity)
 
 
-def run(storage: str, *, settings: Sweep = SMALL, begin=start, stop=lambda: False, **identity: str) -> Outcome:
+def run(
+    storage: str, *, settings: Sweep = SMALL, begin=start, stop=lambda: False, **identity: str
+) -> Outcome:
     return study.run(
         open_study(storage, **identity), settings=settings, start=begin, on_batch=lambda _: None, stop=stop
     )
