@@ -20,7 +20,8 @@ from retail_clusters.settings import Experiment
 from retail_clusters.training import cluster_report, descriptions, publish, sweep, sweep_report
 from retail_clusters.training.context import TrainingContext, training_context
 from retail_clusters.training.publish import Published
-from retail_clusters.training.sweep import SWEEP_RUN, StudyName
+from retail_clusters.training.sweep import StudyName
+from retail_clusters.training.sweep_report import SWEEP_RUN
 
 OUTPUT: Final = "output"
 

@@ -11,6 +11,7 @@ from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import CHALLENGER, CHAMPION, ModelRegistry
 from retail_clusters.promotion import charts, evaluate, renumber
 from retail_clusters.promotion.champion import move_champion, recover_interrupted
+from retail_clusters.promotion.descriptions import of_promotion
 from retail_clusters.promotion.evaluate import Evaluated, Measured
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.promotion.ledger import Ledger
@@ -59,9 +60,12 @@ def promote(
                 registry, chosen, champion, why="it has the same clusters to the bit", dry_run=False
             )
         _record(registry, held)
+        tracking.set_tags({"kind": "promote"})
         if held.measured is None or not held.verdict.passed:
+            tracking.describe(of_promotion(held, model=registry.name, reason=reason))
             raise _refusal(held)
         after = _make_champion(spark, held.measured, verdict=held.verdict, reason=reason)
+        tracking.describe(of_promotion(held, model=registry.name, reason=reason, champion=after))
     return Promotion(challenger=chosen, champion=after, promoted=True, verdict=held.verdict)
 
 
@@ -143,6 +147,7 @@ def _make_champion(spark: SparkSession, held: Measured, *, verdict: Verdict, rea
     for name, text in texts.items():
         tracking.log_text(text, name)
     tracking.log_table(card.clusters, "profile")
+    tracking.log_comparable_table(card.clusters, "profile")
     held.registry.tag(version=chosen.version, tags=_verdict_tags(verdict, before))
     with Ledger(held.registry.name).exclusive():
         done = move_champion(

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from retail_clusters.infra import plots
 
-_PREFIX: Final = "drift_"
+_PREFIX: Final = "drift/"
 #: Below it a population stability index is usually called no change.
 _NO_CHANGE: Final = 0.1
 
@@ -18,7 +18,6 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
     The bounds are those of no change, and of a warning.
     """
     names = sorted({name for metrics in points.values() for name in metrics if name.startswith(_PREFIX)})
-    names = [name for name in names if name != f"{_PREFIX}psi"]
     if not names:
         return None
     figure, (axes,) = plots.figure(
@@ -33,7 +32,13 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
         line = {batch: metrics[name] for batch, metrics in points.items() if name in metrics}
         label = name.removeprefix(_PREFIX)
         axes.plot(
-            list(line), list(line.values()), marker=marker, markersize=5, linewidth=1.4, color=colour, label=label
+            list(line),
+            list(line.values()),
+            marker=marker,
+            markersize=5,
+            linewidth=1.4,
+            color=colour,
+            label=label,
         )
     axes.set(xlabel="batch", ylabel="PSI (green: no change)", ylim=(0, None))
     axes.locator_params(axis="x", integer=True)

@@ -10,6 +10,7 @@ from retail_clusters.settings import Sweep
 from retail_clusters.training import profile
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.publish import Published
+from retail_clusters.wording import percent
 
 #: Clusters in a description; a tag of MLflow holds 8,000 characters.
 _CLUSTERS: Final = 15
@@ -39,7 +40,7 @@ def result(published: Published) -> str:
         f"**K={found.k} seed {found.seed}** is {markdown.version_link(published.model, published.version)} "
         f"of `{published.model}`: silhouette **{found.validation.silhouette:.4f}** on validation lines, "
         f"**{test.silhouette:.4f}** on test lines (gap {gap:+.4f}); the largest cluster holds "
-        f"{found.validation.largest_cluster_share:.1%} of the validation lines."
+        f"{percent(found.validation.largest_cluster_share)} of the validation lines."
     )
 
 
@@ -51,7 +52,7 @@ def figures(published: Published) -> str:
         (
             f"{q.silhouette:.4f}",
             f"{q.macro_silhouette:.4f}",
-            f"{q.largest_cluster_share:.1%}",
+            percent(q.largest_cluster_share),
             f"{q.clusters}",
             f"{q.lines:,}",
         )
@@ -122,7 +123,7 @@ def _winners(winners: pd.DataFrame) -> str:
             f"{row['seed']}",
             f"{row['validation_silhouette']:.4f}",
             f"{row['validation_macro_silhouette']:.4f}",
-            f"{row['largest_cluster_share']:.1%}",
+            percent(row["largest_cluster_share"]),
         ]
         for _, row in winners.iterrows()
     ]

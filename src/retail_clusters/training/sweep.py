@@ -27,8 +27,6 @@ from retail_clusters.training.study import Outcome, Progress
 from retail_clusters.training.study_lock import only_worker
 
 STORAGE: Final = "optuna.journal"
-#: The tag of a run that registered a version: the run of the search that found it.
-SWEEP_RUN: Final = "sweep_run_id"
 _RUN: Final = "mlflow_run_id"
 
 #: Settings that decide what a trial is, beside the data: a study goes on with these alone.
@@ -69,7 +67,7 @@ def sweep(
     with search_run(opened, experiment.sweep) as run_id:
         best = search(context, opened, which, parent=run_id, entry_point="sweep")
         published = publish_best(context, best)
-        tracking.set_tags({SWEEP_RUN: run_id})
+        tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
     sweep_report.add_outcome(run_id, published)
     click.echo("sweep: done")
     publish.summarize(published)

@@ -17,6 +17,11 @@ from retail_clusters.training.study_charts import sweep_page
 from retail_clusters.training.trials import Evaluator
 
 NUMBER: Final = "trial"
+#: The tag of a run that registered a version: the run of the search that found it.
+SWEEP_RUN: Final = "sweep_run_id"
+CHARTS: Final = tuple(
+    f"charts/{name}.png" for name in ("silhouette", "largest_cluster_share", "cost", "seed_agreement")
+)
 
 
 def write_trials(
@@ -84,7 +89,9 @@ def log_report(
 
 def add_outcome(run_id: str, published: Published) -> None:
     """Add to a sweep's page how its winner measured on later lines, and whether its clusters come back."""
-    by_id.log_metrics(run_id, published.metrics)
+    held = tracking.read_run(run_id).data.metrics
+    new = {name: value for name, value in published.metrics.items() if name not in held}
+    by_id.log_metrics(run_id, new)
     told = by_id.description(run_id).partition(f"\n\n{descriptions.OUTCOME}")[0]
     by_id.describe(run_id, f"{told}\n\n{descriptions.of_outcome(published)}")
 

@@ -1,6 +1,8 @@
 """MLflow's tracking store: where runs go, how they live, what they are told, what they hold."""
 
-from retail_clusters.infra.tracking.attempts import try_end_run, try_log_figure, try_log_points
+from mlflow.entities import Run
+
+from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, try_log_figure, try_log_points
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
 from retail_clusters.infra.tracking.reading import (
     can_resume,
@@ -35,6 +37,7 @@ from retail_clusters.infra.tracking.store import (
 __all__ = [
     "ChildRun",
     "ChildRuns",
+    "Run",
     "answered",
     "can_resume",
     "children",
@@ -62,6 +65,7 @@ __all__ = [
     "short_timeouts",
     "sqlite_file",
     "store_uri",
+    "try_describe",
     "try_end_run",
     "try_log_figure",
     "try_log_points",
