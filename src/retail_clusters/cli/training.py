@@ -1,4 +1,4 @@
-"""Commands that make models: main, prepare, train, sweep, verify."""
+"""Commands that make models, and look back at them: main, prepare, train, sweep, verify, report."""
 
 import os
 
@@ -163,3 +163,25 @@ def verify_command(run_id: str | None, version: str | None, model: str | None) -
 
     with session_to_read("verify") as spark:
         verify(spark, run_id=run_id, version=version, model_name=model or Experiment().model)
+
+
+@command("report", example="--version 3 --output reports/version-3.html")
+@optional("--run-id", click.STRING, "a main, sweep, train or register run")
+@optional("--version", click.STRING, "a model version")
+@optional("--model", click.STRING, f"registered model of the version [default: {Experiment().model}]")
+@click.option("--output", default="output/report.html", show_default=True, help="file to write the page to")
+@json_option
+def report_command(
+    run_id: str | None, version: str | None, model: str | None, output: str, as_json: bool
+) -> None:
+    """One page of a sweep or a version, to read anywhere."""
+    with reporting(as_json) as tell:
+        named = f"run {run_id}" if run_id else f"version {version} of {model or Experiment().model}"
+        announce_reading("report", f"{named}, on one page in {output}")
+        from retail_clusters.infra import tracking
+        from retail_clusters.training import report
+
+        request = report.ReportRequest(run_id, version, model or Experiment().model, output)
+        report.check(request)
+        tracking.connect_to_read()
+        tell(report.run(request))
