@@ -21,8 +21,10 @@ METRICS = {
 }
 PROFILE = pd.DataFrame(
     [(3, "usual orders, usual price", 90, 0.9, 100.0, *range(6), 0.0, "Monday")],
-    columns=["cluster", "name", "lines", "share", "spend", "price_p05", "price_median", "price_p95"]
-    + ["quantity_p05", "quantity_median", "quantity_p95", "cancellation_share", "top_weekday"],
+    columns=[
+        *("cluster", "name", "lines", "share", "spend", "price_p05", "price_median", "price_p95"),
+        *("quantity_p05", "quantity_median", "quantity_p95", "cancellation_share", "top_weekday"),
+    ],
 )
 TRAINING = Training(
     run_id="f" * 32,
@@ -42,8 +44,10 @@ SEARCH = Search(
     tags={},
     winners=pd.DataFrame(
         [WINNER],
-        columns=["objective", "chosen", "k", "seed", "validation_silhouette", "validation_macro_silhouette"]
-        + ["largest_cluster_share"],
+        columns=[
+            *("objective", "chosen", "k", "seed", "validation_silhouette", "validation_macro_silhouette"),
+            "largest_cluster_share",
+        ],
     ),
     seeds=pd.DataFrame(
         [(2, 8, 0.5, 0.74, 0.9)], columns=["k", "seeds", "silhouette_min", "silhouette_max", "agreement"]
@@ -70,7 +74,7 @@ class Outline(HTMLParser):
         self.open: list[str] = []
         self.feed(page)
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
         if tag not in {"meta", "img"}:
             self.open.append(tag)
 

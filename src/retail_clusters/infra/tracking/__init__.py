@@ -1,10 +1,9 @@
 """MLflow's tracking store: where runs go, how they live, what they are told, what they hold."""
 
-from mlflow.entities import Run
-
 from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, try_log_figure, try_log_points
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
 from retail_clusters.infra.tracking.reading import (
+    Run,
     can_resume,
     children,
     is_finished,
