@@ -30,8 +30,18 @@ class TransferError(RetailClustersError, OSError):
     """A download that did not arrive whole."""
 
 
+class StoreError(RetailClustersError, OSError):
+    """MLflow's tracking store does not answer, or refuses."""
+
+
 class RegistryError(RetailClustersError, LookupError):
     """The model registry does not hold, or does not give, what was asked for."""
+
+
+class NotRegisteredError(RegistryError):
+    """A version or an alias that the registry does not hold."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class PromotionRefusedError(RetailClustersError, RuntimeError):

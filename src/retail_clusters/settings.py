@@ -1,18 +1,21 @@
 """The settings of an experiment: frozen, strict, and checked when they are made."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
 
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
 Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
+#: YAML reads a bare `off` as false.
+Archive = Annotated[
+    Literal["off", "move", "delete"], BeforeValidator(lambda how: "off" if how is False else how)
+]
 Solver = Literal["exact", "spark"]
 Sampler = Literal["grid", "tpe"]
 
@@ -21,6 +24,10 @@ Count = Annotated[int, Field(ge=1)]
 Clusters = Annotated[int, Field(ge=2)]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
+DateFormat = Annotated[str, Field(min_length=1)]
+
+_DATE_FORMAT = re.compile(r"(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+")
 
 
 class _Settings(BaseModel):
@@ -39,6 +46,50 @@ class Split(_Settings):
             raise ValueError(
                 f"train_until must come before validate_until, but got {self.train_until} "
                 f"and {self.validate_until}: move one of them"
+            )
+        return self
+
+
+class Columns(_Settings):
+    """What the files call the eight facts of a line, which stand in this order, and how they write a date."""
+
+    invoice_no: ColumnName = "InvoiceNo"
+    stock_code: ColumnName = "StockCode"
+    description: ColumnName = "Description"
+    quantity: ColumnName = "Quantity"
+    invoice_date: ColumnName = "InvoiceDate"
+    unit_price: ColumnName = "UnitPrice"
+    customer_id: ColumnName = "CustomerID"
+    country: ColumnName = "Country"
+    date_format: DateFormat = "yyyy-MM-dd HH:mm:ss"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names in the order in which they stand in a file's header."""
+        return (
+            self.invoice_no,
+            self.stock_code,
+            self.description,
+            self.quantity,
+            self.invoice_date,
+            self.unit_price,
+            self.customer_id,
+            self.country,
+        )
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        if len({name.replace(" ", "") for name in self.names}) < len(self.names):
+            raise ValueError(f"each column needs a name of its own, but got {', '.join(self.names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_date(self) -> Self:
+        missing = [part for part in ("y", "M", "d") if part not in self.date_format]
+        if missing or not _DATE_FORMAT.fullmatch(self.date_format):
+            raise ValueError(
+                f"date_format must be one of Spark's patterns with year, month and day in numbers, such as "
+                f"dd/MM/yyyy HH:mm, but got {self.date_format!r}"
             )
         return self
 
@@ -121,6 +172,7 @@ class Scoring(_Settings):
     max_files_per_trigger: Count = 400
     drift_warning: Annotated[float, Field(gt=0)] = 0.25
     shadow: bool = False
+    archive: Archive = "off"
 
 
 class Purchases(_Settings):
@@ -136,6 +188,7 @@ class Experiment(_Settings):
     model: ModelName = "retail-clusters"
     k: Clusters = 20
     seed: Seed = 1
+    columns: Columns = Columns()
     split: Split = Split()
     features: Features = Features()
     training: Training = Training()
@@ -167,40 +220,6 @@ class Experiment(_Settings):
             raise InputError(f"the run's settings are not allowed: {_explain(invalid)}") from invalid
 
 
-def load_experiment(path: Path, overrides: Mapping[str, object] | None = None) -> Experiment:
-    """Read an experiment file; an override (dotted name to value, None for no override) wins over it.
-
-    Raises:
-        InputError: no such file, no YAML mapping, an unknown setting, or a value out of bounds.
-    """
-    tree = _read_yaml(path)
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            _put(tree, name.split("."), value)
-    try:
-        return Experiment.model_validate(tree)
-    except ValidationError as invalid:
-        raise InputError(f"{path}: {_explain(invalid)}") from invalid
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as unreadable:
-        raise InputError(
-            f"an experiment is a YAML file, but {path} cannot be read ({unreadable.strerror}): "
-            "name one, such as experiments/default.yaml"
-        ) from unreadable
-    except (yaml.YAMLError, UnicodeDecodeError) as malformed:
-        where = " ".join(str(malformed).split())
-        raise InputError(f"an experiment is a YAML file, but {path} does not parse: {where}") from malformed
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise InputError(f"an experiment is a YAML mapping, but {path} holds a {type(tree).__name__}")
-    return tree
-
-
 def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
     for name in names[:-1]:
         tree = tree.setdefault(name, {})
@@ -208,10 +227,11 @@ def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
 
 
 def _explain(invalid: ValidationError) -> str:
-    return "; ".join(_explain_one(dict(error)) for error in invalid.errors())
+    return "; ".join(explain_one(dict(error)) for error in invalid.errors())
 
 
-def _explain_one(error: dict[str, Any]) -> str:
+def explain_one(error: dict[str, Any]) -> str:
+    """Return one of pydantic's errors as the law and what was found."""
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown setting {name}: settings are listed in experiments/default.yaml"

@@ -1,119 +1,232 @@
-"""Invoice lines in CSV files: found, their headers checked, read as text."""
+"""The one reader of invoice lines: which files count, what their header must be, their lines as text.
+
+A file is a location: a path, or a URI of any file system that Spark knows.
+"""
 
 import bz2
 import csv
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
-from glob import glob
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Any, Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import InputError
+from retail_clusters.infra import locations, storage
+from retail_clusters.infra.storage import FileStatus
+from retail_clusters.settings import Columns
 
-HEADER: Final = ",".join(schema.COLUMNS)
+SUFFIXES: Final = (".csv", ".csv.gz", ".csv.bz2")
+#: The same rule as a pattern of Spark's option `pathGlobFilter`; names with `.` or `_` in front Spark skips.
+NAME_PATTERN: Final = "*.{csv,csv.gz,csv.bz2}"
 
-_OPENERS: Final[dict[str, Callable[[Path], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
-_SUFFIXES: Final = (".csv", ".csv.gz", ".csv.bz2")
+#: A file that arrives late may be older than every other: by default Spark's streams skip it after a week.
+NEVER_TOO_OLD: Final = {"maxFileAge": "36500d"}
+#: Folders in folders count, and `year=2011/` is a folder like any other, not a column.
+RECURSIVE: Final = {"recursiveFileLookup": "true"}
+#: The paths are files' names, not patterns.
+_LITERAL: Final = {"__globPaths__": "false"}
+#: Hadoop looks for a checksum beside each local file, under a name that may not hold a colon.
+WITHOUT_CHECKSUMS: Final = {
+    "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "fs.file.impl.disable.cache": "true",
+}
+_UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LONGEST_HEADER: Final = 65_536
+_IGNORED_IN_HEADER: Final = '" \t\ufeff'
+_USUAL: Final = Columns()
 
 
-def find_files(data: str) -> list[Path]:
-    """List the CSV files (.csv, .csv.gz, .csv.bz2) of a folder, a glob or a single path, by name.
+def list_files(data: str) -> list[FileStatus]:
+    """List the CSV files of a folder and the folders in it, of a pattern, or of a single path, by name.
 
     Raises:
         InputError: there is no such path, or no CSV file in it.
     """
-    path = Path(data)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        found = sorted(file for file in path.iterdir() if _is_csv(file))
-        if not found:
-            raise InputError(
-                f"data needs at least one CSV file, but found none in the folder {data}: "
-                "name the folder that holds them, or make some with the entry point generate"
-            )
+    storage.check(data)
+    matches = storage.expand(data)
+    found = [file for match in matches for file in _files_of(match, named=match == data)]
+    if found:
         return found
-    matches = sorted(Path(name) for name in glob(data) if _is_csv(Path(name)))  # noqa: PTH207 - as the shell expands it
-    if not matches:
+    if storage.is_folder(data):
         raise InputError(
-            f"data must name a folder, a file or a glob, but found no such path: {data} "
-            "(relative paths start at the project's folder)"
+            f"data needs at least one CSV file, but found none in the folder {locations.shown(data)}: "
+            "name the folder that holds them, or make some with the entry point generate"
         )
-    return matches
+    raise InputError(
+        f"data must name a folder, a file or a pattern, but found no such path: {locations.shown(data)} "
+        "(relative paths start at the working folder)"
+    )
 
 
-def header_problem(file: Path) -> str | None:
-    """Say how a file's first line differs from the header of invoice lines; None when it does not."""
+def find_files(data: str) -> list[str]:
+    """Return the locations of what `list_files` lists."""
+    return [file.location for file in list_files(data)]
+
+
+def header(columns: Columns = _USUAL) -> str:
+    """Return the header that files must have: the columns' names, in their order."""
+    return ",".join(columns.names)
+
+
+def is_header(line: str, columns: Columns = _USUAL) -> bool:
+    """Tell whether a line is the header, which may come again anywhere in a file.
+
+    Quotes, a byte order mark, and spaces around the names do not count.
+    """
+    return columns.names[0] in line and _compact(line) == _compact(header(columns))
+
+
+def header_problem(file: str, columns: Columns = _USUAL) -> str | None:
+    """Say why a file's name or first line keeps it from being read; None when nothing does."""
+    if not locations.is_utf8(file):
+        return "the file's name is not UTF-8, and Spark opens no such file: rename it"
     line = _first_line(file)
     if line is None:
         return "the file cannot be read as CSV text"
     if not line:
         return "the file is empty"
-    found = _names(line)
-    if found == list(schema.COLUMNS):
-        return None
-    missing = [name for name in schema.COLUMNS if name not in found]
-    extra = [name for name in found if name not in schema.COLUMNS]
-    if missing or extra:
-        parts = [f"no column {', '.join(missing)}"] if missing else []
-        parts += [f"found {', '.join(extra)[:200]!r}"] if extra else []
-        return f"the header differs: {'; '.join(parts)}"
-    return f"the header's columns stand in another order: {line[:200]}"
+    return None if is_header(line, columns) else _difference(line, columns)
 
 
-def check_headers(files: Sequence[Path]) -> None:
+def check_headers(files: Sequence[str], columns: Columns = _USUAL) -> None:
     """Refuse files whose header is not that of invoice lines.
 
     Raises:
         InputError: names the first such file, what it lacks and what was found.
     """
     for file in files:
-        problem = header_problem(file)
+        problem = header_problem(file, columns)
         if problem:
-            raise InputError(f"{file}: {problem}; the header must be {HEADER}")
+            raise InputError(f"{locations.shown(file)}: {problem}; the header must be {header(columns)}")
 
 
-def read_lines(spark: SparkSession, files: Sequence[Path]) -> DataFrame:
+def read_lines(spark: SparkSession, files: Sequence[str], *, columns: Columns = _USUAL) -> DataFrame:
     """Read the files' lines as text: `line` and `source_file`, without headers and blank lines.
 
-    Rows come in no particular order. A line that repeats its header counts as a header.
+    Rows come in no particular order.
     """
-    headers = sorted({header for file in files if (header := _first_line(file))} | {HEADER})
-    line = F.col("value")
-    return (
-        spark.read.text([str(file.absolute()) for file in files])
-        .select(line.alias(schema.LINE), F.col("_metadata.file_path").alias(schema.SOURCE_FILE))
-        .where(~F.col(schema.LINE).isin(headers) & (F.trim(schema.LINE) != ""))
+    if not files:
+        return spark.createDataFrame([], f"{schema.LINE} string, {schema.SOURCE_FILE} string")
+    reader = spark.read.options(**_LITERAL, **RECURSIVE)
+    if any(":" in locations.local_path(file) for file in files if locations.is_local(file)):
+        reader = reader.options(**WITHOUT_CHECKSUMS)
+    return _lines(reader.text([locations.to_uri(file) for file in files]), columns)
+
+
+def read_line_stream(
+    spark: SparkSession, data: str, *, max_files_per_trigger: int, columns: Columns = _USUAL
+) -> DataFrame:
+    """Read lines as files arrive, by the rules of `find_files` and `read_lines`.
+
+    A packed file that is damaged gives the lines before the damage, and one that is gone gives none: a caller
+    that must know asks `unreadable_files.damage`.
+    """
+    reader = spark.readStream.options(**NEVER_TOO_OLD, **RECURSIVE, maxFilesPerTrigger=max_files_per_trigger)
+    reader = reader.options(ignoreCorruptFiles="true", ignoreMissingFiles="true")
+    if locations.is_local(data):
+        reader = reader.options(**WITHOUT_CHECKSUMS)
+    if storage.is_file(data):
+        return _lines(reader.text(locations.literal(data)), columns)
+    there = locations.literal(data) if storage.exists(data) else locations.to_uri(data)
+    return _lines(reader.option("pathGlobFilter", NAME_PATTERN).text(there), columns)
+
+
+def loops(file: str, *, source: str) -> bool:
+    """Tell whether a file's path leads through a folder twice, by a link to a folder that it stands in.
+
+    Spark's streams follow such a link forty times; `find_files` lists each folder once.
+    """
+    if not locations.is_local(file):
+        return False
+    folders = [locations.parent(file)]
+    while folders[-1] != source and locations.parent(folders[-1]) != folders[-1]:
+        folders.append(locations.parent(folders[-1]))
+    return any(
+        locations.is_within(above, below)
+        for at, below in enumerate(folders[:-1])
+        for above in folders[at + 1 :]
     )
 
 
-def fingerprint(files: Sequence[Path]) -> str:
+def fingerprint(files: Sequence[FileStatus]) -> str:
     """Return a digest that changes whenever a file is written, moved, added or removed; reads no content."""
-    stats = [(str(file.resolve()), file.stat()) for file in files]
-    facts = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats]
+    facts = [(locations.to_uri(file.location), file.length, file.modified_ms) for file in files]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _is_csv(file: Path) -> bool:
-    return file.is_file() and file.name.endswith(_SUFFIXES) and not file.name.startswith((".", "_"))
+@contextmanager
+def open_unpacked(file: str) -> Iterator[IO[bytes]]:
+    """Open a file as the stream of bytes that its lines are in."""
+    with storage.open_read(file) as stream:
+        unpacker = _UNPACKERS.get(suffix(file))
+        yield unpacker(stream) if unpacker else stream
 
 
-def _first_line(file: Path) -> str | None:
-    opener = _OPENERS.get(file.suffix, partial(Path.open, mode="rb"))
+def suffix(file: str) -> str:
+    """Return the last suffix of a file's name, such as `.gz`."""
+    _, dot, end = locations.name(file).rpartition(".")
+    return f"{dot}{end}"
+
+
+def is_packed(file: str) -> bool:
+    """Tell whether a file is unpacked as it is read."""
+    return suffix(file) in _UNPACKERS
+
+
+def _files_of(match: str, *, named: bool) -> list[FileStatus]:
+    status = storage.status(match)
+    if status is None:
+        return []
+    if status.is_folder:
+        return storage.list_files(match, recursive=True, suffixes=SUFFIXES)
+    name = locations.name(match)
+    return [status] if named or (name.endswith(SUFFIXES) and not name.startswith((".", "_"))) else []
+
+
+def _lines(text: DataFrame, columns: Columns) -> DataFrame:
+    source = F.col("_metadata.file_path").alias(schema.SOURCE_FILE)
+    lines = text.select(F.col("value").alias(schema.LINE), source)
+    return lines.where(~_is_header(F.col(schema.LINE), columns) & (F.trim(schema.LINE) != ""))
+
+
+def _is_header(line: Column, columns: Columns) -> Column:
+    """Do as `is_header` does; the second condition alone would take longer than reading."""
+    compact = F.translate(line, _IGNORED_IN_HEADER, "")
+    return line.contains(columns.names[0]) & (compact == _compact(header(columns)))
+
+
+def _compact(line: str) -> str:
+    return line.translate({ord(sign): None for sign in _IGNORED_IN_HEADER})
+
+
+def _first_line(file: str) -> str | None:
     try:
-        with opener(file) as stream:
-            first: bytes = stream.readline(_LONGEST_HEADER)
-            return first.decode("utf-8-sig").rstrip("\r\n")
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, OSError):
+        with open_unpacked(file) as stream:
+            first = stream.readline(_LONGEST_HEADER).replace(b"\r", b"\n").split(b"\n", 1)[0]
+            return first.decode("utf-8-sig")
+    except (UnicodeDecodeError, EOFError, OSError, InputError):
         return None
+
+
+def _difference(line: str, columns: Columns) -> str:
+    found = _names(line)
+    if len(found) < 2 and (other := next((sign for sign in ";\t|" if sign in line), None)):
+        return (
+            f"the header has no comma: is the separator {other!r}? It must be a comma; found {line[:200]!r}"
+        )
+    missing = [name for name in columns.names if name not in found]
+    extra = [name for name in found if name not in columns.names]
+    if missing or extra:
+        parts = [f"no column {', '.join(missing)}"] if missing else []
+        parts += [f"found {', '.join(extra)[:200]!r}"] if extra else []
+        return f"the header differs: {'; '.join(parts)} (other names are a matter of the settings columns)"
+    return f"the header's columns stand in another order: {line[:200]}"
 
 
 def _names(line: str) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Final
 
 import click
 
+from retail_clusters.infra.secrets import masked
+
 _CLEAR: Final = "\r\033[K"
 
 
@@ -36,3 +38,9 @@ class Progress:
         if self.open_line:
             click.echo()
         self.open_line = False
+
+
+def in_short(failure: BaseException, *, limit: int = 300) -> str:
+    """Return what another library's exception says, in one line and without its secrets."""
+    text = masked(" ".join(str(failure).split())) or type(failure).__name__
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"

@@ -134,10 +134,10 @@ def _numbered(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> La
 
 def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
     """Return params and metrics of a training run; nothing when the store no longer holds it."""
-    if not tracking.exists(run_id):
+    if not tracking.is_active(run_id):
         return {}, {}
-    data = tracking.read_run(run_id).data
-    return data.params, data.metrics
+    run = tracking.read_run(run_id)
+    return tracking.settings_of(run), run.data.metrics
 
 
 def _text(numbers: Sequence[int]) -> str:

@@ -65,6 +65,12 @@ def vectors(parts: Sequence[WeightedRows], *, pipeline: PipelineModel, spark: Sp
     return np.split(vectors_of(made[VALUES]), ends)
 
 
+def facts(width: int) -> tuple[tuple[int, ...], ...]:
+    """Return the columns of each fact in vectors of `width`: price, quantity, the slots of the weekday."""
+    numbers = len(_NUMBERS)
+    return (*((column,) for column in range(numbers)), tuple(range(numbers, width)))
+
+
 def helpers(pipeline: PipelineModel) -> list[str]:
     """Name the columns that the feature stages add to lines, and that a score does not need."""
     scaled = _SCALED if any(isinstance(stage, SQLTransformer) for stage in pipeline.stages) else ()

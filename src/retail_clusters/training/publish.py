@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyspark.ml import PipelineModel
 
@@ -19,6 +20,8 @@ from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Row
 from retail_clusters.training.context import HOLDOUT, TrainingContext
 from retail_clusters.training.evaluation import Evaluation, later_metrics
 from retail_clusters.training.quality import Quality
+from retail_clusters.training.stability_report import StabilityReport, compare_with_shuffled
+from retail_clusters.wording import percent
 
 #: Raised when the same data, K and seed give other bits than before: no difference that `verify` should find.
 KERNEL: Final = "2"
@@ -45,7 +48,13 @@ class Measured:
     def metrics(self) -> Mapping[str, float]:
         """Return the figures of a registered model, under their names in MLflow."""
         later = later_metrics(test=self.test, holdout=self.holdout)
-        return {**self.evaluation.metrics, **later, "near_tie_lines": float(self.near_tie_lines)}
+        gap = self.evaluation.validation.silhouette - self.test.silhouette
+        return {
+            **self.evaluation.metrics,
+            **later,
+            "validation_test_gap": gap,
+            "near_tie_lines": float(self.near_tie_lines),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +64,7 @@ class Published:
     version: str
     model: str
     measured: Measured
+    stability: StabilityReport
 
 
 def measure(context: TrainingContext, found: Evaluation) -> Measured:
@@ -84,10 +94,12 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
     measured = measure(context, found)
     train = context.weighted[schema.TRAIN]
     table = profile.profile(train, measured.train_labels)
+    stability = measure_stability(context, found)
     tags = run_tags(context, measured)
-    tracking.log_metrics(measured.metrics)
+    tracking.log_metrics({**measured.metrics, **stability.metrics})
     tracking.log_table(table, "profile")
     tracking.log_table(model.centres_table(found.centres), "centres")
+    tracking.log_table(stability.table(), "stability")
     tracking.set_tags(tags)
     tracking.log_input(
         data=context.prepared.table.data, digest=context.prepared.table.data_digest, context="training"
@@ -98,8 +110,45 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
         pipeline, interface=model.INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
     )
     tracking.set_tags({"model_version": version})
-    tracking.describe(f"## Clusters of the training lines\n\n{profile.to_markdown(table)}")
-    return Published(version=version, model=context.experiment.model, measured=measured)
+    tracking.describe(_description(stability, table))
+    return Published(version=version, model=context.experiment.model, measured=measured, stability=stability)
+
+
+def published_before(context: TrainingContext, found: Evaluation) -> Published | None:
+    """Return the newest version that holds this very model of this very data; None where there is none."""
+    measured = measure(context, found)
+    tags = run_tags(context, measured)
+    same = {name: tags[name] for name in ("data_digest", "model_digest", "labels_digest")}
+    version = ModelRegistry(context.experiment.model).find_version(tags=same)
+    if version is None:
+        return None
+    click.echo(f"register: version {version} holds this model already")
+    tracking.set_tags({"model_version": version})
+    return Published(
+        version=version,
+        model=context.experiment.model,
+        measured=measured,
+        stability=measure_stability(context, found),
+    )
+
+
+def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityReport:
+    """Refit on training days drawn anew, and do the same on shuffled columns."""
+    train = context.weighted[schema.TRAIN]
+    values = context.sample.values
+    return compare_with_shuffled(
+        values,
+        train.weights_by_group,
+        found.centres,
+        facts=features.facts(values.shape[1]),
+        seed=found.seed,
+        settings=context.experiment.stability,
+        lloyd=context.experiment.lloyd,
+    )
+
+
+def _description(stability: StabilityReport, table: pd.DataFrame) -> str:
+    return f"{stability.sentence}.\n\n## Clusters of the training lines\n\n{profile.to_markdown(table)}"
 
 
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
@@ -122,7 +171,7 @@ def summarize(published: Published) -> None:
     measured = published.measured
     found = measured.evaluation
     sizes = sorted(found.validation.sizes, reverse=True)
-    shares = ", ".join(f"{size / sum(sizes):.1%}" for size in sizes[:5])
+    shares = ", ".join(percent(size / sum(sizes)) for size in sizes[:5])
     more = f" and {len(sizes) - 5} smaller" if len(sizes) > 5 else ""
     click.echo(
         f"  model        version {published.version} of {published.model}, K={found.k}, seed {found.seed}\n"
@@ -131,6 +180,7 @@ def summarize(published: Published) -> None:
         f"  macro        validation {found.validation.macro_silhouette:.4f}, "
         f"test {measured.test.macro_silhouette:.4f} (each cluster counts alike)\n"
         f"  clusters     {shares}{more} of the validation lines\n"
+        f"  come back    {published.stability.sentence}\n"
         f"  digest       {model.centres_digest(found.centres)}"
     )
 

@@ -56,6 +56,11 @@ class WeightedRows:
         names = self.table[schema.DAY_OF_WEEK].to_pylist()
         return np.array([schema.WEEKDAYS.index(name) for name in names], dtype=np.int64)
 
+    @property
+    def weights_by_group(self) -> Floats:
+        """Return the lines that each row stands for in each group of days, n x g."""
+        return vectors_of(self.table[schema.DAY_WEIGHTS])
+
     def numbers(self, name: str) -> Floats:
         """Return a column as n doubles."""
         return np.asarray(self.table[name], dtype=np.float64)

@@ -17,9 +17,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from retail_clusters.errors import InputError, NoUsableClusteringError
+from retail_clusters.infra.console import in_short
+from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Sweep
 from retail_clusters.training import candidates
 from retail_clusters.training.candidates import Candidate, Trial
+from retail_clusters.wording import percent
 
 Batch = Sequence[tuple[int, Candidate]]
 Start = Callable[[Batch], "Future[list[Trial]]"]
@@ -59,14 +62,21 @@ def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> optun
             study_name=name, storage=_storage(storage), direction="maximize", load_if_exists=True
         )
     except Exception as failure:
-        reason = " ".join(str(failure).split())[:300]
         raise InputError(
-            f"storage must be a journal's path or a database URL that Optuna can open, but {storage!r} "
-            f"gave: {reason}"
+            "storage must be a journal's path or a database URL that Optuna can open, but "
+            f"{masked(storage)} gave: {in_short(failure)}"
         ) from failure
     _check_identity(study, name, identity)
     _retire_unfinished(study)
     return study
+
+
+def attributes(*, name: str, storage: str) -> Mapping[str, Any]:
+    """Return what is noted on a study; nothing where there is none of this name."""
+    try:
+        return dict(optuna.load_study(study_name=name, storage=_storage(storage)).user_attrs)
+    except KeyError:
+        return {}
 
 
 def finished(study: optuna.Study) -> list[Trial]:
@@ -90,8 +100,7 @@ def run(
     under way, and of the last one before this returns.
     """
     search = candidates.search_of(settings)
-    space = candidates.space_size(settings)
-    wanted = min(settings.trials or space, space)
+    wanted = wanted_trials(settings)
     done = finished(study)
     unheard: list[Progress] = []
 
@@ -107,7 +116,7 @@ def run(
         done = sorted([*done, *new], key=lambda trial: trial.number)
         unheard.append(Progress(trials=done, new=new))
     tell_user()
-    return Outcome(done, _reason(len(done), wanted, space, interrupted=interrupted), interrupted)
+    return Outcome(done, _reason(len(done), wanted, settings, interrupted=interrupted), interrupted)
 
 
 def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
@@ -141,10 +150,16 @@ def median_silhouettes(trials: Sequence[Trial], *, min_seeds: int) -> Mapping[in
     return {k: statistics.median(found) for k, found in by_k.items() if len(found) >= min_seeds}
 
 
-def _reason(done: int, wanted: int, space: int, *, interrupted: bool) -> str:
+def wanted_trials(settings: Sweep) -> int:
+    """Return how many trials a sweep makes: `trials`, or the whole space."""
+    space = candidates.space_size(settings)
+    return min(settings.trials or space, space)
+
+
+def _reason(done: int, wanted: int, settings: Sweep, *, interrupted: bool) -> str:
     if interrupted:
         return f"stopped by the user after {done} of {wanted} trials"
-    if done >= space:
+    if done >= candidates.space_size(settings):
         return f"the whole space of {done} pairs of K and seed is tried"
     return f"all {wanted} trials are done"
 
@@ -187,6 +202,6 @@ def _nearest_miss(trials: Sequence[Trial]) -> str:
     why = nearest.why_unusable or "its K has too few usable seeds"
     return (
         f"a champion needs a usable clustering, but none of {len(trials)} trials is; the nearest miss is "
-        f"K={nearest.k}, seed {nearest.seed}, with {share:.1%} of the validation lines in one cluster "
+        f"K={nearest.k}, seed {nearest.seed}, with {percent(share)} of the validation lines in one cluster "
         f"({why}): raise sweep.k_max or guardrails.max_cluster_share"
     )

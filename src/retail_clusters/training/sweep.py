@@ -1,9 +1,8 @@
 """The search over K and seed; the best usable candidate is logged, registered and made challenger."""
 
 import secrets
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -17,12 +16,15 @@ from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
+from retail_clusters.infra.secrets import masked
+from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.settings import Experiment
-from retail_clusters.training import candidates, publish, study, sweep_report
+from retail_clusters.training import publish, study, sweep_report
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, check_clusters, training_context
 from retail_clusters.training.publish import Published
 from retail_clusters.training.study import Outcome, Progress
+from retail_clusters.training.study_lock import only_worker
 
 STORAGE: Final = "optuna.journal"
 _RUN: Final = "mlflow_run_id"
@@ -45,6 +47,10 @@ class StudyName:
         fresh = f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         return cls(name=name or fresh, storage=storage or STORAGE)
 
+    def attributes(self) -> Mapping[str, str]:
+        """Return what is noted on the study; nothing where it is new."""
+        return study.attributes(name=self.name, storage=self.storage)
+
 
 def sweep(
     spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
@@ -59,7 +65,7 @@ def sweep(
     which = StudyName.of(study, storage)
     opened = open_study(context, which)
     with search_run(opened) as run_id:
-        best = search(context, opened, parent=run_id, command=f"sweep --study {which.name}")
+        best = search(context, opened, which, parent=run_id, entry_point="sweep")
         published = publish_best(context, best)
     click.echo("sweep: done")
     publish.summarize(published)
@@ -72,7 +78,7 @@ def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
     check_clusters(context, k=experiment.sweep.k_max)
     settings = {name: value for name, value in experiment.flat().items() if name.startswith(_SHAPING)}
     identity = {name: value for name, value in settings.items() if name not in _FREE}
-    click.echo(f"sweep: study {which.name} in {which.storage}")
+    click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
     return study.open_study(
         name=which.name,
         storage=which.storage,
@@ -88,8 +94,8 @@ def search_run(opened: optuna.Study) -> Iterator[str]:
     """
     earlier = opened.user_attrs.get(_RUN, "")
     if earlier and tracking.can_resume(earlier):
-        with tracking.resumed_run(earlier):
-            yield earlier
+        with tracking.run("sweep", resumes=earlier) as run_id:
+            yield run_id
         return
     with tracking.run("sweep") as run_id:
         opened.set_user_attr(_RUN, run_id)
@@ -98,12 +104,27 @@ def search_run(opened: optuna.Study) -> Iterator[str]:
         yield run_id
 
 
-def search(context: TrainingContext, opened: optuna.Study, *, parent: str, command: str) -> Trial:
+def search(
+    context: TrainingContext, opened: optuna.Study, which: StudyName, *, parent: str, entry_point: str
+) -> Trial:
     """Evaluate the trials of a study under the open run `parent`; return the best usable one.
 
     Raises:
-        StoppedError: the user ended it; `command` goes on from there.
+        InputError: another process works on the study.
+        StoppedError: the user ended it; `entry_point` with the same study goes on from there.
     """
+    with only_worker(opened, storage=which.storage) as alive:
+        return _search(context, opened, alive, parent=parent, entry_point=entry_point)
+
+
+def _search(
+    context: TrainingContext,
+    opened: optuna.Study,
+    alive: Callable[[], None],
+    *,
+    parent: str,
+    entry_point: str,
+) -> Trial:
     tracking.log_settings(_settings(context))
     tracking.set_tags(
         {
@@ -114,25 +135,45 @@ def search(context: TrainingContext, opened: optuna.Study, *, parent: str, comma
     )
     evaluator = context.evaluator()
     try:
-        outcome = _run(context, opened, parent=parent, start=evaluator.start)
+        outcome = _run(context, opened, alive, parent=parent, start=evaluator.start)
         click.echo(f"sweep: {len(outcome.trials)} trials, {outcome.reason}")
         tracking.set_tags({"sweep_ended": outcome.reason})
         if outcome.interrupted:
             raise StoppedError(
-                f"sweep: {outcome.reason}, nothing is registered; {command} goes on from there"
+                f"sweep: {outcome.reason}, nothing is registered: "
+                f"{entry_point} --study {opened.study_name} goes on from there"
             )
-        settings = context.experiment.guardrails
-        sweep_report.log_report(opened, outcome.trials, evaluator=evaluator, settings=settings)
+        sweep_report.log_report(
+            opened,
+            outcome.trials,
+            evaluator=evaluator,
+            sweep=context.experiment.sweep,
+            guardrails=context.experiment.guardrails,
+        )
     finally:
         evaluator.release()
     best = study.best(outcome.trials, settings=context.experiment.sweep)
+    if best.k == context.experiment.sweep.k_max:
+        click.secho(f"sweep: best at the edge of the range, K={best.k}: raise sweep.k_max", fg="yellow")
     tracking.log_settings({"best_k": str(best.k), "best_seed": str(best.seed)})
     tracking.log_metrics({"best_validation_silhouette": best.silhouette})
     return best
 
 
-def publish_best(context: TrainingContext, best: Trial) -> Published:
+def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:
+    """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
+    settings, run_id = context.experiment.sweep, opened.user_attrs.get(_RUN, "")
+    trials = study.finished(opened)
+    if len(trials) < study.wanted_trials(settings) or not tracking.is_finished(run_id):
+        return None
+    click.echo(f"sweep: reused the {len(trials)} trials of run {run_id}")
+    return study.best(trials, settings=settings)
+
+
+def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
     """Refit the best trial, hold it to the bits of the trial, publish it on the open run as challenger.
+
+    With `reuse`, a version that holds this very model of this very data is taken instead of a new one.
 
     Raises:
         DifferenceFoundError: the refit is another model than the trial was.
@@ -144,29 +185,38 @@ def publish_best(context: TrainingContext, best: Trial) -> Published:
             f"{best.seed} has other centres than its trial: run verify, and report what it prints"
         )
     tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
-    published = publish.publish(context, found)
+    published = publish.published_before(context, found) if reuse else None
+    published = published or publish.publish(context, found)
     ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
 
 
-def _run(context: TrainingContext, opened: optuna.Study, *, parent: str, start: study.Start) -> Outcome:
+def _run(
+    context: TrainingContext,
+    opened: optuna.Study,
+    alive: Callable[[], None],
+    *,
+    parent: str,
+    start: study.Start,
+) -> Outcome:
     settings = context.experiment.sweep
-    written = sweep_report.written_trials(parent)
+    children = tracking.ChildRuns(parent, key=sweep_report.NUMBER)
+    tags = {"data_digest": context.prepared.table.data_digest}
     done = study.finished(opened)
-    sweep_report.write_trials(parent, done, written, experiment=context.experiment)
-    space = candidates.space_size(settings)
-    total = min(settings.trials or space, space)
+    sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)
+    total = study.wanted_trials(settings)
     bar = tqdm(total=total, initial=len(done), desc="sweep", unit=" trials", disable=None)
 
     def on_batch(progress: Progress) -> None:
-        sweep_report.write_trials(parent, progress.new, written, experiment=context.experiment)
+        alive()
+        sweep_report.write_trials(children, progress.new, experiment=context.experiment, tags=tags)
         bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
         bar.update(len(progress.new))
         if bar.disable:
             click.echo(f"sweep: {len(progress.trials)} of {total} trials, {_best_so_far(progress.trials)}")
 
-    with bar, _stop_on_interrupt() as stop:
-        return study.run(opened, settings=settings, start=start, on_batch=on_batch, stop=stop)
+    with bar, stop_on_signals(_say_that_it_ends) as stopping:
+        return study.run(opened, settings=settings, start=start, on_batch=on_batch, stop=stopping.is_set)
 
 
 def _settings(context: TrainingContext) -> dict[str, str]:
@@ -175,26 +225,13 @@ def _settings(context: TrainingContext) -> dict[str, str]:
     return {name: value for name, value in flat.items() if name not in {"k", "seed"}}
 
 
+def _say_that_it_ends() -> None:
+    click.echo("\nsweep: ending after the running batch", err=True)
+
+
 def _best_so_far(trials: Sequence[Trial]) -> str:
     usable = [trial for trial in trials if trial.usable]
     if not usable:
         return "none usable yet"
     best = max(usable, key=lambda trial: trial.silhouette)
     return f"best {best.silhouette:.4f} at K={best.k}, seed {best.seed}"
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C and SIGTERM end the sweep after the running batch instead of at once."""
-    asked: list[int] = []
-
-    def remember(signum: int, _frame: object) -> None:
-        asked.append(signum)
-        click.echo("\nsweep: ending after the running batch", err=True)
-
-    kept = {signum: signal.signal(signum, remember) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for signum, handler in kept.items():
-            signal.signal(signum, handler)

@@ -32,9 +32,10 @@ def verify(
     """
     run_id = _run_of(run_id, version, model_name)
     recorded = tracking.read_run(run_id)
-    _check_trained(run_id, recorded.data.params, recorded.data.tags)
-    experiment = Experiment.from_flat(recorded.data.params)
-    prepared = ensure_prepared(spark, data=recorded.data.params["data"], experiment=experiment)
+    settings = tracking.settings_of(recorded)
+    _check_trained(run_id, settings, recorded.data.tags)
+    experiment = Experiment.from_flat(settings)
+    prepared = ensure_prepared(spark, data=settings["data"], experiment=experiment)
     context = training_context(prepared, experiment=experiment)
     measured = publish.measure(context, context.fit(k=experiment.k, seed=experiment.seed))
     tags = publish.run_tags(context, measured)
