@@ -26,7 +26,8 @@ from retail_clusters.settings import Features, Scoring, Split
 from retail_clusters.training import features, kmeans
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.blocks import block, in_memory
-from retail_clusters.training.model import INTERFACE, scoring_pipeline
+from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.model import scoring_pipeline
 from retail_clusters.training.rows import WeightedRows
 from retail_clusters.training.rows import weighted_rows as weighted
 

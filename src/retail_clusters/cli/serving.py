@@ -41,10 +41,13 @@ def promote_command(
         announce(
             "promote", f"{named} of {settings.model} before the gates{', and no more' if dry_run else ''}"
         )
-        from retail_clusters.promotion.promote import promote
+        from retail_clusters.promotion.promote import PromoteRequest, check, run
 
+        request = PromoteRequest(settings, version=version, dry_run=dry_run, reason=reason or "")
+        experiment.connect()
+        check(request)
         with experiment.open_session("promote") as spark:
-            report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
+            report(run(spark, request))
 
 
 @command("rollback", example='--reason "two clusters changed places"')

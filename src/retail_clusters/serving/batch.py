@@ -18,7 +18,8 @@ from retail_clusters.serving.drift import Counts
 from retail_clusters.serving.output import Draft
 from retail_clusters.training import agreement
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.model import check_model, open_model, refuse_unseen_days, score_lines
+from retail_clusters.training.interface import open_model
+from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
 
 
 @dataclass(frozen=True)
