@@ -9,10 +9,12 @@ from retail_clusters.cli.common import (
     PATH,
     Choice,
     announce,
+    announce_reading,
     command,
     experiment_options,
     model_option,
     optional,
+    session_to_read,
 )
 from retail_clusters.cli.results import json_option, reporting
 
@@ -38,15 +40,20 @@ def promote_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
-        announce(
-            "promote", f"{named} of {settings.model} before the gates{', and no more' if dry_run else ''}"
-        )
+        if dry_run:
+            announce_reading("promote", f"{named} of {settings.model}, the gates alone")
+        else:
+            announce("promote", f"{named} of {settings.model}, the gates, then champion")
         from retail_clusters.promotion.promote import PromoteRequest, check, run
 
         request = PromoteRequest(settings, version=version, dry_run=dry_run, reason=reason or "")
-        experiment.connect()
+        session = (
+            session_to_read("promote")
+            if dry_run
+            else experiment.open_session("promote", beside_model=settings.model)
+        )
         check(request)
-        with experiment.open_session("promote") as spark:
+        with session as spark:
             report(run(spark, request))
 
 
@@ -62,7 +69,7 @@ def rollback_command(experiment: Choice, model: str | None, reason: str | None, 
         announce("rollback", f"{settings.model} back to the champion before this one")
         from retail_clusters.promotion.rollback import rollback
 
-        experiment.connect()
+        experiment.connect(beside_model=settings.model)
         report(rollback(model=settings.model, reason=reason or ""))
 
 
@@ -74,6 +81,7 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
     """Print the ledger of promotions."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
+        announce_reading("history", f"the moves of champion of {settings.model}")
         from retail_clusters.infra import tracking
         from retail_clusters.promotion.history import history
 
@@ -116,23 +124,19 @@ def score_command(
         until = "what is there" if once else "what arrives, until Ctrl-C"
         announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
         from retail_clusters.infra.spark import spark_session
-        from retail_clusters.serving.score import check_score_arguments, score
+        from retail_clusters.serving.score import ScoreRequest, check, run
 
-        state = checkpoint or output / "checkpoint"
-        experiment.connect()
-        check_score_arguments(
-            source=source, output=output, checkpoint=state, model=settings.model, alias=alias
+        request = ScoreRequest(
+            source=str(source),
+            output=str(output),
+            checkpoint=str(checkpoint) if checkpoint else None,
+            once=once,
+            model=settings.model,
+            alias=alias,
+            settings=settings.scoring,
+            columns=settings.columns,
         )
+        experiment.connect()
+        check(request)
         with spark_session("score") as spark:
-            report(
-                score(
-                    spark,
-                    source=source,
-                    output=output,
-                    checkpoint=state,
-                    once=once,
-                    model=settings.model,
-                    alias=alias,
-                    settings=settings.scoring,
-                )
-            )
+            report(run(spark, request))
