@@ -44,15 +44,17 @@ def promote_command(
             announce_reading("promote", f"{named} of {settings.model}, the gates alone")
         else:
             announce("promote", f"{named} of {settings.model}, the gates, then champion")
-        from retail_clusters.promotion.promote import promote
+        from retail_clusters.promotion.promote import PromoteRequest, check, run
 
+        request = PromoteRequest(settings, version=version, dry_run=dry_run, reason=reason or "")
         session = (
             session_to_read("promote")
             if dry_run
             else experiment.open_session("promote", beside_model=settings.model)
         )
+        check(request)
         with session as spark:
-            report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
+            report(run(spark, request))
 
 
 @command("rollback", example='--reason "two clusters changed places"')
