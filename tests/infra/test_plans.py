@@ -9,7 +9,7 @@ from pyspark.testing import assertDataFrameEqual
 
 from retail_clusters.infra.plans import Template
 
-SHAPE = StructType.fromDDL("name string, number int")
+SHAPE = StructType().add("name", "string").add("number", "integer")
 
 
 def query(frame: DataFrame) -> DataFrame:
