@@ -13,10 +13,11 @@ from typing import Final
 PROJECT: Final = Path(__file__).parents[1]
 REPORT: Final = PROJECT / "docs" / "benchmarks.md"
 SECTIONS: Final = {
-    "trial": "One trial: fit and evaluate",
+    "commands": "Whole commands, beside the first version",
+    "sweep": "The whole space of K and seed",
+    "trial": "One pair: fit and evaluate",
     "quality": "Quality is not paid for speed",
     "prepare": "Preparing",
-    "sweep": "A whole sweep",
     "scoring": "Scoring a stream",
     "purchases": "Spend per customer and day as a stream",
 }

@@ -19,9 +19,10 @@ from retail_clusters.settings import Experiment
 from retail_clusters.training import context
 from retail_clusters.training.context import TrainingContext
 
-_PROJECT: Final = Path(__file__).parents[1]
-REAL: Final = _PROJECT.parent / "shared" / "retail-data" / "by-day"
-DATA: Final = str(REAL if REAL.is_dir() else _PROJECT / "data" / "sample" / "by-day")
+PROJECT: Final = Path(__file__).parents[1]
+SAMPLE: Final = PROJECT / "data" / "sample" / "by-day"
+REAL: Final = PROJECT.parent / "shared" / "retail-data" / "by-day"
+DATA: Final = str(REAL if REAL.is_dir() else SAMPLE)
 
 
 @contextmanager
@@ -58,10 +59,15 @@ def take_turns(
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(times):
         for name, run in contestants.items():
-            started = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(timed(run))
     return seconds
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Return the seconds that a call takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def print_table(what: str, seconds: Mapping[str, list[float]], *, base: str) -> None:
@@ -71,3 +77,9 @@ def print_table(what: str, seconds: Mapping[str, list[float]], *, base: str) -> 
     for name, runs in seconds.items():
         median = statistics.median(runs)
         print(f"| {name} | {median:.3f} | {min(runs):.3f} to {max(runs):.3f} | {median / against:.2f} |")
+
+
+def verdict(ratio: float, aim: float, *, at_most: bool = True) -> str:
+    """Say whether a ratio meets its aim."""
+    met = ratio <= aim if at_most else ratio >= aim
+    return "met" if met else "**missed**"

@@ -1,81 +1,106 @@
-"""A whole sweep of 40 trials, logging included, next to its trials alone."""
+"""The whole space of K and seed: its fits alone, the sweep around them, and how both grow."""
 
+import argparse
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from pyspark import inheritable_thread_target
-
-from benchmarks.common import DATA, chatter_aside, session, workbench
+from benchmarks.common import DATA, PROJECT, chatter_aside, session, timed, training_context, verdict
 from retail_clusters.infra import tracking
-from retail_clusters.training import context, sweep, sweep_report
-from retail_clusters.training.candidates import Trial
+from retail_clusters.training import candidates, study, sweep
 from retail_clusters.training.context import TrainingContext
-from retail_clusters.training.study import finished
+
+_TURNS: Final = 3
+_CORES: Final = (1, 2, 4)
 
 
 def main() -> None:
-    """Take turns: the sweep, then the same candidates without Optuna and MLflow; the first turn warms up."""
+    """Measure each number of cores in a process of its own."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--here", action="store_true", help="measure in this process, as its master says")
+    if parser.parse_args().here:
+        print(json.dumps(measure()))
+        return
+    found = {cores: _measure(cores) for cores in _CORES}
+    two = found[2]
+    pairs, fits = two["pairs"], statistics.median(two["fits"])
+    print(f"The whole space of {pairs} pairs of {Path(DATA).name}, medians of {_TURNS}, 2 cores:\n")
+    print("| | s | aim | |\n|---|---:|---:|---|")
+    whole = statistics.median(two["sweep"])
+    for name, seconds, aim in (
+        ("fits and evaluations", fits, 15.0),
+        ("the sweep: child runs, tables, charts", whole, 30.0),
+    ):
+        print(f"| {name} | {seconds:.1f} | {aim:.0f} | {verdict(seconds, aim)} |")
+    print(f"| the first fits of a process | {two['first']:.1f} | | |")
+    print(f"| the first half of the pairs | {statistics.median(two['half']):.1f} | | |")
+    print("\n| master | fits and evaluations s | the sweep s |\n|---|---:|---:|")
+    for cores, times in found.items():
+        print(
+            f"| local[{cores}] | {statistics.median(times['fits']):.1f} "
+            f"| {statistics.median(times['sweep']):.1f} |"
+        )
+    print(f"\nThis machine has {os.cpu_count()} cores. Best: {two['best']}.")
+
+
+def measure() -> dict[str, Any]:
+    """Time the fits of all pairs, of half of them, and sweeps: seconds."""
     with session() as spark:
-        bench = workbench(spark)
-        with chatter_aside():
-            turns = [one_turn(bench, f"turn-{turn}") for turn in range(6)]
-    count = len(turns[0].trials)
-    whole = statistics.median(turn.whole for turn in turns[1:])
-    alone = statistics.median(turn.alone for turn in turns[1:])
-    report = statistics.median(turn.report for turn in turns[1:])
-    rest = whole - alone - report
-    print(f"| {count} trials of {Path(DATA).name} | seconds | a trial |\n|---|---:|---:|")
-    print(f"| the first sweep of a process | {turns[0].whole:.1f} | {turns[0].whole / count:.2f} |")
-    print(f"| a sweep: Optuna, MLflow, tables, charts included | {whole:.1f} | {whole / count:.2f} |")
-    print(f"| fits and evaluations alone, as parallel | {alone:.1f} | {alone / count:.2f} |")
-    print(f"| tables and charts at the end | {report:.1f} | {report / whole:.0%} of the sweep |")
-    print(f"| the rest: Optuna, and a run of MLflow for each trial | {rest:.1f} | {rest / whole:.0%} |")
-    best = turns[0].best
-    print(f"\nBest: K={best.k}, seed {best.seed}, validation silhouette {best.silhouette:.4f}.")
-    print("Aims: at most 0.9 s a trial, at most 15 % overhead.")
+        context = training_context(spark)
+        search = candidates.search_of(context.experiment.sweep)
+        space = candidates.space_size(context.experiment.sweep)
+        first = timed(lambda: _fits(context, search, space))
+        fits = [timed(lambda: _fits(context, search, space)) for _ in range(_TURNS)]
+        half = [timed(lambda: _fits(context, search, space // 2)) for _ in range(_TURNS)]
+        sweeps = [_sweep(context, f"turn-{turn}") for turn in range(_TURNS)]
+    return {
+        "pairs": space,
+        "first": first,
+        "fits": fits,
+        "half": half,
+        "sweep": [seconds for seconds, _ in sweeps],
+        "best": sweeps[0][1],
+    }
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What one turn took, in seconds, and what it found."""
-
-    whole: float
-    alone: float
-    report: float
-    trials: Sequence[Trial]
-    best: Trial
-
-
-def one_turn(bench: TrainingContext, name: str) -> Turn:
-    """Sweep under a new study, and evaluate its candidates once more without it."""
-    study = sweep.open_study(bench, sweep.StudyName.of(name, f"sqlite:///{Path.cwd() / 'optuna.db'}"))
-    started = time.perf_counter()
-    with tracking.run("sweep") as parent:
-        best = sweep.search(bench, study, parent=parent)
-    whole = time.perf_counter() - started
-    trials = finished(study)
-    started = time.perf_counter()
-    with tracking.run("report"):
-        sweep_report.log_report(bench, study, trials)
-    report = time.perf_counter() - started
-    return Turn(whole, alone=evaluate_alone(bench, trials), report=report, trials=trials, best=best)
-
-
-def evaluate_alone(bench: TrainingContext, trials: Sequence[Trial]) -> float:
-    """Fit and measure the same candidates in the same batches and threads: seconds."""
-    settings = bench.experiment.sweep
-    evaluate = inheritable_thread_target(bench.training.rows.sparkSession)(
-        lambda trial: context.fit(bench, k=trial.k, seed=trial.seed)
+def _measure(cores: int) -> dict[str, Any]:
+    environment = os.environ | {"SPARK_MASTER": f"local[{cores}]"}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.sweep", "--here"],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    started = time.perf_counter()
-    with ThreadPoolExecutor(settings.threads) as executor:
-        for start in range(0, len(trials), settings.batch_size):
-            list(executor.map(evaluate, trials[start : start + settings.batch_size]))
-    return time.perf_counter() - started
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _fits(context: TrainingContext, search: candidates.Search, trials: int) -> None:
+    """Evaluate the first pairs of the space in the sweep's batches, without the records of a sweep."""
+    evaluator = context.evaluator()
+    done: list[candidates.Trial] = []
+    while batch := search.next_batch(done, trials=trials):
+        done += evaluator.start(batch).result()
+    evaluator.release()
+
+
+def _sweep(context: TrainingContext, name: str) -> tuple[float, str]:
+    with chatter_aside():
+        which = sweep.StudyName.of(name, "optuna.journal")
+        started = time.perf_counter()
+        opened = sweep.open_study(context, which)
+        with tracking.run("sweep") as parent:
+            best = sweep.search(context, opened, which, parent=parent, entry_point="sweep")
+        seconds = time.perf_counter() - started
+        assert len(study.finished(opened)) == candidates.space_size(context.experiment.sweep)
+    return seconds, f"K={best.k}, seed {best.seed}, validation silhouette {best.silhouette:.4f}"
 
 
 if __name__ == "__main__":

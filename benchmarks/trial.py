@@ -1,11 +1,8 @@
-"""One trial of this project, of the notebook, and of scikit-learn; and where its time goes."""
+"""One pair of K and seed: of this project, of the notebook, and of scikit-learn."""
 
 import statistics
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from pyspark import inheritable_thread_target
 from pyspark.ml import Pipeline
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.evaluation import ClusteringEvaluator
@@ -15,12 +12,17 @@ from pyspark.sql.functions import col, date_format
 from sklearn.cluster import KMeans as ScikitKMeans
 from sklearn.metrics import silhouette_score
 
-from benchmarks.common import DATA, print_table, session, take_turns, workbench
-from retail_clusters.training import clustering, context, lloyd, quality
-from retail_clusters.training.context import TrainingContext
-from retail_clusters.training.seeding import weighted_kmeans_plus_plus
+from benchmarks.common import DATA, print_table, session, take_turns, training_context, verdict
+from retail_clusters.training import kmeans, quality
+from retail_clusters.training.evaluation import Problem
 
-K, SEED, PARALLEL = 20, 1, 16
+K, SEED = 20, 1
+_OURS = "this project: seeding, Lloyd, cost and every figure of the validation lines"
+_WRITTEN = "the notebook as written"
+_CACHED = "the notebook with features cached"
+_SCIKIT = "scikit-learn KMeans on all lines, silhouette_score on 10,000"
+_FLOOR = "scikit-learn weighted KMeans on the distinct rows, no silhouette"
+_AIMS = {_WRITTEN: 300.0, _CACHED: 100.0, _SCIKIT: 50.0}
 
 
 def notebook_frames(spark: SparkSession) -> tuple[DataFrame, DataFrame]:
@@ -47,89 +49,66 @@ def notebook_trial(train: DataFrame, test: DataFrame) -> float:
 
 
 def main() -> None:
-    """Measure trials in turns, then trials in parallel, then the parts of one."""
+    """Measure one pair in turns, then where its time goes."""
     with session() as spark:
-        bench = workbench(spark)
+        context = training_context(spark)
         train, test = notebook_frames(spark)
         cached = [frame.select("features").cache() for frame in (train, test)]
         lines = np.array([row.features.toArray() for row in cached[0].toLocalIterator()])
         later = np.array([row.features.toArray() for row in cached[1].toLocalIterator()])
         sample = later[np.random.default_rng(0).choice(len(later), min(10_000, len(later)), replace=False)]
+        rows = context.sample
 
         def scikit() -> float:
             model = ScikitKMeans(K, n_init=1, random_state=SEED).fit(lines)
             return float(silhouette_score(sample, model.predict(sample), metric="sqeuclidean"))
 
-        def floor() -> None:
-            rows, weights = bench.training.values, bench.training.weights
-            ScikitKMeans(K, n_init=1, random_state=SEED).fit(rows, sample_weight=weights)
-
         quick = {
-            "this project, one trial": lambda: context.fit(bench, k=K, seed=SEED),
-            "scikit-learn KMeans on all lines, silhouette_score on 10,000": scikit,
-            "scikit-learn weighted KMeans on the distinct rows, no silhouette (the floor)": floor,
+            _OURS: lambda: context.fit(k=K, seed=SEED),
+            _FLOOR: lambda: ScikitKMeans(K, n_init=1, random_state=SEED).fit(
+                rows.values, sample_weight=rows.weights
+            ),
         }
         slow = {
-            "the notebook with features cached": lambda: notebook_trial(*cached),
-            "the notebook as written": lambda: notebook_trial(train, test),
+            _SCIKIT: scikit,
+            _CACHED: lambda: notebook_trial(*cached),
+            _WRITTEN: lambda: notebook_trial(train, test),
         }
-        seconds = take_turns(quick, times=7, warm_ups=5) | take_turns(slow, times=3)
-        seconds["this project, a trial of 16 in 4 threads"] = parallel(bench)
-        print_table(f"K={K}, {len(lines):,} training lines", seconds, base="this project, one trial")
-        ratios(seconds)
-        profile(bench)
+        seconds = take_turns(quick, times=15, warm_ups=3) | take_turns(slow, times=3)
+        print_table(f"K={K}, {len(lines):,} training lines", seconds, base=_OURS)
+        ours = statistics.median(seconds[_OURS])
+        print("\n| this project against | times as fast | aim | |\n|---|---:|---:|---|")
+        for name, aim in _AIMS.items():
+            ratio = statistics.median(seconds[name]) / ours
+            print(f"| {name} | {ratio:.0f} | {aim:.0f} | {verdict(ratio, aim, at_most=False)} |")
+        ratio = ours / statistics.median(seconds[_FLOOR])
+        print(f"\nOf {_FLOOR}: {ratio:.2f} times its time (aim: at most 1.5, {verdict(ratio, 1.5)}).\n")
+        parts(context.problem)
 
 
-def parallel(bench: TrainingContext) -> list[float]:
-    """Fit and measure 16 candidates in 4 threads, three times: seconds a trial."""
-    run = inheritable_thread_target(bench.training.rows.sparkSession)(
-        lambda seed: context.fit(bench, k=K, seed=seed)
+def parts(problem: Problem) -> None:
+    """Print where the time of one pair goes."""
+    sample = problem.sample
+    first = kmeans.seed_centres(sample, k=K, seed=SEED)
+    settings = problem.lloyd
+    fitted = kmeans.iterate(
+        problem.train, first, max_iterations=settings.max_iterations, tolerance=settings.tolerance
     )
-    taken = []
-    for _ in range(3):
-        started = time.perf_counter()
-        with ThreadPoolExecutor(4) as executor:
-            list(executor.map(run, range(PARALLEL)))
-        taken.append((time.perf_counter() - started) / PARALLEL)
-    return taken
-
-
-def ratios(seconds: dict[str, list[float]]) -> None:
-    """Print how many trials in parallel fit into one of the notebook."""
-    ours = statistics.median(seconds["this project, a trial of 16 in 4 threads"])
-    print("\n| a trial in parallel against | times as fast | aim |\n|---|---:|---:|")
-    for name, aim in (("the notebook as written", "25"), ("the notebook with features cached", "5")):
-        print(f"| {name} | {statistics.median(seconds[name]) / ours:.1f} | {aim} |")
-
-
-def profile(bench: TrainingContext) -> None:
-    """Print where the time of one trial goes."""
-    spark, training = bench.training.rows.sparkSession, bench.training
-    settings = bench.experiment.lloyd
-    first = weighted_kmeans_plus_plus(training.values, training.weights, k=K, seed=SEED)
-    fitted = clustering.fit(training, k=K, seed=SEED, settings=settings)
-    parts = {
-        "weighted k-means++ (driver)": lambda: weighted_kmeans_plus_plus(
-            training.values, training.weights, k=K, seed=SEED
+    runs = {
+        "weighted k-means++": lambda: kmeans.seed_centres(sample, k=K, seed=SEED),
+        f"Lloyd, {fitted.iterations} iterations, and the cost": lambda: kmeans.iterate(
+            problem.train, first, max_iterations=settings.max_iterations, tolerance=settings.tolerance
         ),
-        f"Lloyd, {fitted.iterations} iterations, two Spark stages each": lambda: lloyd.iterate(
-            training.points,
-            first,
-            spark=spark,
-            max_iterations=settings.max_iterations,
-            tolerance=settings.tolerance,
-        ),
-        "model from centres": lambda: lloyd.kmeans_model(fitted.centres, spark=spark),
-        "assigning rows, training cost, validation sizes and silhouette": lambda: quality.evaluate(
-            bench.evaluation, clustering=fitted
+        "silhouettes, indices, sizes of the validation lines": lambda: quality.measure(
+            problem.validation, fitted.centres
         ),
     }
-    seconds = take_turns(parts, times=7)
-    total = sum(statistics.median(runs) for runs in seconds.values())
-    print("\n| where a trial's time goes | median s | share |\n|---|---:|---:|")
-    for name, runs in seconds.items():
-        median = statistics.median(runs)
-        print(f"| {name} | {median:.3f} | {median / total:.0%} |")
+    seconds = take_turns(runs, times=15)
+    total = sum(statistics.median(taken) for taken in seconds.values())
+    print("| where the time of a pair goes | median s | share |\n|---|---:|---:|")
+    for name, taken in seconds.items():
+        median = statistics.median(taken)
+        print(f"| {name} | {median:.4f} | {median / total:.0%} |")
 
 
 if __name__ == "__main__":

@@ -16,15 +16,19 @@ from pathlib import Path
 
 import mlflow
 import pyarrow.dataset as ds
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, weighted_rows
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving.score import ScoreSummary, score
-from retail_clusters.settings import Features, Lloyd, Scoring, Split
-from retail_clusters.training import clustering, features
+from retail_clusters.settings import Features, Scoring, Split
+from retail_clusters.training import features, kmeans
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.training.blocks import block, in_memory
+from retail_clusters.training.model import INTERFACE, scoring_pipeline
+from retail_clusters.training.rows import WeightedRows
+from retail_clusters.training.rows import weighted_rows as weighted
 
 HEADER = ",".join(schema.COLUMNS)
 LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
@@ -39,7 +43,7 @@ source, output, checkpoint, files, once = sys.argv[1:]
 tracking.connect(experiment="tests")
 with spark_session("score") as spark:
     score(spark, source=Path(source), output=Path(output), checkpoint=Path(checkpoint), once=once == "True",
-          alias="champion", settings=Scoring(max_files_per_trigger=int(files)))
+          model="retail-clusters", alias="champion", settings=Scoring(max_files_per_trigger=int(files)))
 """
 
 
@@ -47,21 +51,23 @@ def register_models(spark: SparkSession, data: Path, *chosen: tuple[int, str]) -
     """Train and register a model for each (K, unseen days), as the jobs do but in one iteration."""
     parsed = invoices.parse(csv_files.read_lines(spark, csv_files.find_files(str(data))))
     reduced = weighted_rows.reduce_lines(parsed, split=Split())
-    rows = weighted_rows.canonical(weighted_rows.weighted_rows(reduced, [schema.TRAIN]), count=1).cache()
-    versions = [_register_model(rows, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
-    rows.unpersist()
-    return versions
+    train = weighted(weighted_rows.weighted_rows(reduced, [schema.TRAIN]).toArrow())
+    return [_register_model(spark, train, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
 
 
-def _register_model(rows: DataFrame, *, k: int, unseen_days: str) -> str:
-    pipeline = features.fit_features(rows, features=Features(unseen_days=unseen_days))  # type: ignore[arg-type]
-    training = clustering.training_set(features.with_features(rows, pipeline))
-    fitted = clustering.fit(training, k=k, seed=1, settings=Lloyd(max_iterations=1))
-    baseline = measure_baseline(fitted.assign(training.rows))
-    training.release()
+def _register_model(spark: SparkSession, train: WeightedRows, *, k: int, unseen_days: str) -> str:
+    how = Features(unseen_days=unseen_days)  # type: ignore[arg-type]
+    pipeline = features.fit_features(train, features=how, spark=spark)
+    (values,) = features.vectors([train], pipeline=pipeline, spark=spark)
+    everything = in_memory(values, train.weights)
+    fitted = kmeans.fit(
+        everything, block(values, train.weights), k=k, seed=1, max_iterations=1, tolerance=0.0
+    )
+    baseline = measure_baseline(train, kmeans.labels(everything, fitted.centres), clusters=k)
     with mlflow.start_run(run_name="train"):
-        return registry.register(
-            features.scoring_pipeline(pipeline, fitted.model),
+        return ModelRegistry("retail-clusters").register(
+            scoring_pipeline(pipeline, fitted.centres, spark=spark),
+            interface=INTERFACE,
             tags={},
             metadata={DRIFT_BASELINE: baseline.to_json()},
         )
@@ -72,7 +78,9 @@ def drain(spark: SparkSession, source: Path, *, files: int = 20, **changes: obje
     place = source.parent
     arguments = {"output": place / "output", "checkpoint": place / "checkpoint", "once": True} | changes
     settings = Scoring(max_files_per_trigger=files, shadow=bool(arguments.pop("shadow", False)))
-    return score(spark, source=source, alias="champion", settings=settings, **arguments)  # type: ignore[arg-type]
+    return score(  # type: ignore[arg-type]
+        spark, source=source, model="retail-clusters", alias="champion", settings=settings, **arguments
+    )
 
 
 def start(source: Path, *, files: int, once: bool = True) -> "subprocess.Popen[str]":

@@ -15,9 +15,15 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepared import PreparedTable
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.settings import Features
-from retail_clusters.training import clustering, features, lloyd
+from retail_clusters.training import features
+from retail_clusters.training.model import INTERFACE, centres_digest, scoring_pipeline
+from retail_clusters.training.rows import weighted_rows
+
+registry = ModelRegistry("retail-clusters")
+book = Ledger(registry.name)
 
 #: Price and quantity of four groups of lines, far apart, of 40 rows in each split.
 GROUPS = ((2.0, 2), (2.0, 60), (70.0, 2), (70.0, 60))
@@ -55,14 +61,13 @@ def model(
     spark: SparkSession, table: PreparedTable, centres: Sequence[Sequence[float]], *, how: Features
 ) -> PipelineModel:
     """Make a model of raw lines with given centres (price, quantity), as good on any weekday."""
-    rows = prepared.read_rows(spark, table).where("split = 'train'")
-    pipeline = features.fit_features(rows, features=how)
+    rows = weighted_rows(prepared.read_rows(spark, table).where("split = 'train'").drop("split").toArrow())
+    pipeline = features.fit_features(rows, features=how, spark=spark)
     points = np.array(centres, dtype=float)
     if how.scaling == "log":
         points = np.sign(points) * np.log1p(np.abs(points))
     slots = 2 if how.unseen_days == "keep" else 1
-    kmeans = lloyd.kmeans_model(np.hstack([points, np.full((len(points), slots), 0.5)]), spark=spark)
-    return features.scoring_pipeline(pipeline, kmeans)
+    return scoring_pipeline(pipeline, np.hstack([points, np.full((len(points), slots), 0.5)]), spark=spark)
 
 
 def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
@@ -73,19 +78,20 @@ def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
         kmeans = made.stages[-2]
         return registry.register(
             made,
+            interface=INTERFACE,
             tags={
                 "data_digest": table.data_digest,
                 "prepared_lines": json.dumps(dict(table.lines)),
-                "model_digest": clustering.centres_digest(np.array(kmeans.clusterCenters())),
+                "model_digest": centres_digest(np.array(kmeans.clusterCenters())),
             },
         )
 
 
 def again(version: str, *, tags: Mapping[str, str]) -> None:
     """Register the artifact of a version once more, with other tags."""
-    known = registry.read_version(version)
+    known = registry.read_version(version=version)
     MlflowClient().create_model_version(
-        registry.MODEL_NAME, source=known.source, run_id=known.run_id, tags=known.tags | dict(tags)
+        registry.name, source=known.source, run_id=known.run_id, tags=known.tags | dict(tags)
     )
 
 
@@ -93,19 +99,20 @@ def register_for_other_lines(made: PipelineModel, table: PreparedTable) -> str:
     """Register a model whose signature wants the quantity as a text."""
     columns = [
         ColSpec("string" if each.name == schema.QUANTITY else each.type, each.name, required=each.required)
-        for each in registry.SIGNATURE.inputs.inputs
+        for each in INTERFACE.signature().inputs.inputs
     ]
     with mlflow.start_run():
         logged = mlflow.spark.log_model(
             made,
             artifact_path="model",
-            signature=ModelSignature(inputs=Schema(columns), outputs=registry.SIGNATURE.outputs),
+            signature=ModelSignature(inputs=Schema(columns), outputs=INTERFACE.signature().outputs),
             pip_requirements=["pyspark"],
-            registered_model_name=registry.MODEL_NAME,
+            registered_model_name=registry.name,
         )
     version = str(logged.registered_model_version)
-    registry.tag_version(
-        version, {"data_digest": table.data_digest, "prepared_lines": json.dumps(dict(table.lines))}
+    registry.tag(
+        version=version,
+        tags={"data_digest": table.data_digest, "prepared_lines": json.dumps(dict(table.lines))},
     )
     return version
 
@@ -113,10 +120,10 @@ def register_for_other_lines(made: PipelineModel, table: PreparedTable) -> str:
 def versions(count: int) -> None:
     """Register versions without a model: enough for what only moves aliases."""
     client = MlflowClient()
-    client.create_registered_model(registry.MODEL_NAME)
+    client.create_registered_model(registry.name)
     for number in range(1, count + 1):
         client.create_model_version(
-            registry.MODEL_NAME, source=f"file://{Path.cwd()}/none", tags={"model_digest": f"digest {number}"}
+            registry.name, source=f"file://{Path.cwd()}/none", tags={"model_digest": f"digest {number}"}
         )
 
 
@@ -135,7 +142,7 @@ def raw_lines(spark: SparkSession) -> DataFrame:
 
 def aliases() -> dict[str, str | None]:
     """Return what each alias names."""
-    return {name: registry.version_named(name) for name in ("champion", "challenger", "previous")}
+    return {name: registry.version_named(alias=name) for name in ("champion", "challenger", "previous")}
 
 
 def contents(store: Path) -> str:

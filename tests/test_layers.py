@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.import_edges import count_edges
+
 PROJECT = Path(__file__).parents[1]
 
 
@@ -9,6 +11,10 @@ def test_import_contracts_are_kept():
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_most_imports_stay_inside_a_room():
+    assert count_edges(with_ground=False).share >= 0.55
 
 
 def test_only_the_session_module_builds_a_session():

@@ -8,6 +8,8 @@ import click
 from retail_clusters.cli import data, serving, training
 from retail_clusters.cli.common import cli
 from retail_clusters.errors import RetailClustersError
+from retail_clusters.infra.console import in_short
+from retail_clusters.infra.secrets import masked
 
 __all__ = ["cli", "data", "main", "serving", "training"]
 
@@ -18,6 +20,9 @@ def main() -> None:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
+    except click.exceptions.NoArgsIsHelpError as bare:
+        bare.show()
+        sys.exit(2)
     except click.ClickException as wrong:
         click.secho(f"error: {wrong.format_message()}", fg="red", err=True)
         sys.exit(2)
@@ -31,9 +36,9 @@ def main() -> None:
 
 def _tell(failure: Exception) -> None:
     if "--debug" in sys.argv:
-        traceback.print_exception(failure)
+        click.echo(masked("".join(traceback.format_exception(failure))), err=True)
     foreseen = isinstance(failure, RetailClustersError)
-    message = str(failure) if foreseen else f"{type(failure).__name__}: {str(failure).splitlines()[0:1]}"
+    message = masked(str(failure)) if foreseen else f"{type(failure).__name__}: {in_short(failure)}"
     click.secho(f"error: {message}", fg="red", err=True)
     if not foreseen:
         for note in [*getattr(failure, "__notes__", []), "--debug before the command shows the stack trace"]:

@@ -30,8 +30,18 @@ class TransferError(RetailClustersError, OSError):
     """A download that did not arrive whole."""
 
 
+class StoreError(RetailClustersError, OSError):
+    """MLflow's tracking store does not answer, or refuses."""
+
+
 class RegistryError(RetailClustersError, LookupError):
     """The model registry does not hold, or does not give, what was asked for."""
+
+
+class NotRegisteredError(RegistryError):
+    """A version or an alias that the registry does not hold."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class PromotionRefusedError(RetailClustersError, RuntimeError):
@@ -44,3 +54,9 @@ class DifferenceFoundError(RetailClustersError, AssertionError):
     """Two computations that must agree to the last bit do not."""
 
     exit_code: ClassVar[int] = 4
+
+
+class StoppedError(RetailClustersError, InterruptedError):
+    """The user ended a job, which can go on from where it is."""
+
+    exit_code: ClassVar[int] = 130

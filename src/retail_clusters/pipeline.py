@@ -1,80 +1,129 @@
 """The whole way: prepare, sweep, register, promote, score, under one parent run."""
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
 
 import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import InputError, PromotionRefusedError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import locations, storage, tracking
+from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.promotion.promote import promote
 from retail_clusters.serving.score import ScoreSummary, score
 from retail_clusters.settings import Experiment
-from retail_clusters.training import context, sweep
-from retail_clusters.training.context import Published
+from retail_clusters.training import publish, sweep
+from retail_clusters.training.context import TrainingContext, training_context
+from retail_clusters.training.publish import Published
+from retail_clusters.training.sweep import StudyName
 
-OUTPUT = Path("output")
+OUTPUT: Final = "output"
+
+#: The attribute of a study that names the run it was begun in.
+_RUN: Final = "mlflow_main_run_id"
 
 
-def check_folder(data: str) -> Path:
+@dataclass(frozen=True, eq=False)
+class MainResult:
+    """What the whole way ended in; `refusal` when a gate kept the new version from being champion."""
+
+    published: Published
+    champion: str | None
+    scored: ScoreSummary
+    output: str
+    refusal: PromotionRefusedError | None
+
+
+def check_folder(data: str) -> str:
     """Refuse data that the scorer could not watch.
 
     Raises:
         InputError: it is no folder.
     """
-    if not Path(data).is_dir():
+    if not storage.is_folder(data):
         raise InputError(f"main scores what it trains on, so data must be a folder, but got {data}: name one")
-    return Path(data)
+    return data
 
 
-def main(spark: SparkSession, *, data: str, experiment: Experiment) -> None:
-    """Run every step as a child of one run.
+def main(
+    spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage_url: str | None
+) -> MainResult:
+    """Run every step as a child of one run; with the name of a study, go on where that one was left.
 
     Raises:
+        StoppedError: the user ended the search; nothing is registered.
         PromotionRefusedError: a gate refused the new model; the lines are scored with the champion that
             there was, if any.
     """
-    refusal = None
-    with tracking.run("main") as run_id:
+    which = StudyName.of(study, storage_url)
+    with _run(which) as run_id:
         tracking.log_settings({"data": data})
-        bench = context.training_context(
-            prepare(spark, data=data, experiment=experiment), experiment=experiment
-        )
-        with tracking.run("sweep") as sweep_run:
-            study = sweep.open_study(bench, sweep.StudyName.of(None, None))
-            best = sweep.search(bench, study, parent=sweep_run)
-        with tracking.run("register"):
-            published = sweep.publish_best(bench, best)
-        bench.release()
-        try:
-            promote(spark, experiment=experiment, version=published.version, dry_run=False, reason="main")
-        except PromotionRefusedError as refused:
-            refusal = refused
-        if refusal and registry.version_named(registry.CHAMPION) is None:
-            raise refusal
-        output = OUTPUT / run_id
+        context = training_context(prepare(spark, data=data, experiment=experiment), experiment=experiment)
+        published = _search(context, which, main_run=run_id)
+        refusal = _promote(spark, experiment, published)
+        output = locations.join(OUTPUT, run_id)
         scored = score(
             spark,
             source=check_folder(data),
             output=output,
-            checkpoint=output / "checkpoint",
+            checkpoint=locations.join(output, "checkpoint"),
             once=True,
-            alias=registry.CHAMPION,
+            model=experiment.model,
+            alias=CHAMPION,
             settings=experiment.scoring,
         )
-    _summarize(published, scored, output)
+        champion = ModelRegistry(experiment.model).version_named(alias=CHAMPION)
+    result = MainResult(published, champion, scored, output, refusal)
+    _summarize(result)
     if refusal:
         raise refusal
+    return result
 
 
-def _summarize(published: Published, scored: ScoreSummary, output: Path) -> None:
-    champion = registry.version_named(registry.CHAMPION)
+@contextmanager
+def _run(which: StudyName) -> Iterator[str]:
+    """Open the run `main`: the one that the study was begun in, where that did not end well."""
+    earlier = which.attributes().get(_RUN, "")
+    resumes = earlier if earlier and tracking.can_resume(earlier) else None
+    with tracking.run("main", resumes=resumes) as run_id:
+        yield run_id
+
+
+def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Published:
+    opened = sweep.open_study(context, which)
+    resumed = opened.user_attrs.get(_RUN) == main_run
+    opened.set_user_attr(_RUN, main_run)
+    best = sweep.finished_best(context, opened) if resumed else None
+    if best is None:
+        with sweep.search_run(opened) as sweep_run:
+            best = sweep.search(context, opened, which, parent=sweep_run, entry_point="main")
+    with tracking.run("register"):
+        return sweep.publish_best(context, best, reuse=resumed)
+
+
+def _promote(
+    spark: SparkSession, experiment: Experiment, published: Published
+) -> PromotionRefusedError | None:
+    """Hold the new version against the gates; a refusal ends `main` at once only where nothing can score."""
+    try:
+        promote(spark, experiment=experiment, version=published.version, dry_run=False, reason="main")
+    except PromotionRefusedError as refused:
+        if ModelRegistry(experiment.model).version_named(alias=CHAMPION) is None:
+            raise
+        return refused
+    return None
+
+
+def _summarize(result: MainResult) -> None:
+    scored = result.scored
     click.secho("\nmain: done", fg="green", bold=True)
-    context.summarize(published)
+    publish.summarize(result.published)
     click.echo(
-        f"  champion     version {champion}\n"
+        f"  champion     version {result.champion}\n"
         f"  scored       {scored.rows_scored:,} of {scored.rows_in:,} lines, "
-        f"{scored.rows_quarantined:,} quarantined, in {output}\n"
+        f"{scored.rows_quarantined:,} quarantined, in {result.output}\n"
         f"  look next    make ui, then http://127.0.0.1:5000"
     )

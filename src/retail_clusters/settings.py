@@ -3,21 +3,22 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
 
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
-Objective = Literal["silhouette", "median_silhouette"]
+Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
+Solver = Literal["exact", "spark"]
+Sampler = Literal["grid", "tpe"]
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Clusters = Annotated[int, Field(ge=2)]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
 DateFormat = Annotated[str, Field(min_length=1)]
@@ -96,6 +97,17 @@ class Features(_Settings):
     unseen_days: UnseenDays = "keep"
 
 
+class Training(_Settings):
+    """How a clustering is fitted.
+
+    `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own
+    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark.
+    """
+
+    solver: Solver = "exact"
+    in_memory_rows: Count = 2_000_000
+
+
 class Lloyd(_Settings):
     """When Lloyd's iterations stop."""
 
@@ -111,16 +123,17 @@ class Guardrails(_Settings):
 
 
 class Sweep(_Settings):
-    """The search over K and seed; seeds run from 0 to `seeds` - 1."""
+    """The search over K and seed; seeds run from 0 to `seeds` - 1, and no `trials` means the whole space."""
 
     k_min: Clusters = 2
     k_max: Clusters = 60
     seeds: Count = 8
-    trials: Count = 40
+    sampler: Sampler = "grid"
+    trials: Count | None = None
     batch_size: Count = 8
-    threads: Count = 4
     sampler_seed: Seed = 0
     objective: Objective = "silhouette"
+    min_seeds: Count = 3
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:
@@ -129,6 +142,14 @@ class Sweep(_Settings):
                 f"k_min must be at most k_max, but got {self.k_min} and {self.k_max}: swap or move them"
             )
         return self
+
+
+class Stability(_Settings):
+    """Whether clusters come back when days are drawn anew: how often, and what counts as coming back."""
+
+    draws: Count = 20
+    min_jaccard: Share = 0.75
+    seed: Seed = 0
 
 
 class Promotion(_Settings):
@@ -157,16 +178,19 @@ class Purchases(_Settings):
 
 
 class Experiment(_Settings):
-    """Every setting of one experiment file; `k` and `seed` are those of a single training."""
+    """Every setting of one experiment file; `model` is registered; `k`, `seed` are a single training's."""
 
+    model: ModelName = "retail-clusters"
     k: Clusters = 20
     seed: Seed = 1
     columns: Columns = Columns()
     split: Split = Split()
     features: Features = Features()
+    training: Training = Training()
     lloyd: Lloyd = Lloyd()
     guardrails: Guardrails = Guardrails()
     sweep: Sweep = Sweep()
+    stability: Stability = Stability()
     promotion: Promotion = Promotion()
     scoring: Scoring = Scoring()
     purchases: Purchases = Purchases()
@@ -183,46 +207,12 @@ class Experiment(_Settings):
             InputError: a value is no longer allowed.
         """
         tree: dict[str, Any] = {}
-        for name in cls().flat().keys() & flat.keys():
+        for name in _names(cls) & flat.keys():
             _put(tree, name.split("."), flat[name])
         try:
             return cls.model_validate_strings(tree)
         except ValidationError as invalid:
             raise InputError(f"the run's settings are not allowed: {_explain(invalid)}") from invalid
-
-
-def load_experiment(path: Path, overrides: Mapping[str, object] | None = None) -> Experiment:
-    """Read an experiment file; an override (dotted name to value, None for no override) wins over it.
-
-    Raises:
-        InputError: no such file, no YAML mapping, an unknown setting, or a value out of bounds.
-    """
-    tree = _read_yaml(path)
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            _put(tree, name.split("."), value)
-    try:
-        return Experiment.model_validate(tree)
-    except ValidationError as invalid:
-        raise InputError(f"{path}: {_explain(invalid)}") from invalid
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as unreadable:
-        raise InputError(
-            f"an experiment is a YAML file, but {path} cannot be read ({unreadable.strerror}): "
-            "name one, such as experiments/default.yaml"
-        ) from unreadable
-    except (yaml.YAMLError, UnicodeDecodeError) as malformed:
-        where = " ".join(str(malformed).split())
-        raise InputError(f"an experiment is a YAML file, but {path} does not parse: {where}") from malformed
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise InputError(f"an experiment is a YAML mapping, but {path} holds a {type(tree).__name__}")
-    return tree
 
 
 def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
@@ -232,10 +222,11 @@ def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
 
 
 def _explain(invalid: ValidationError) -> str:
-    return "; ".join(_explain_one(dict(error)) for error in invalid.errors())
+    return "; ".join(explain_one(dict(error)) for error in invalid.errors())
 
 
-def _explain_one(error: dict[str, Any]) -> str:
+def explain_one(error: dict[str, Any]) -> str:
+    """Return one of pydantic's errors as the law and what was found."""
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"unknown setting {name}: settings are listed in experiments/default.yaml"
@@ -245,11 +236,23 @@ def _explain_one(error: dict[str, Any]) -> str:
     return f"{name}: {message[:1].lower()}{message[1:]}, but got {error['input']!r}"
 
 
+def _names(of: type[BaseModel], prefix: str = "") -> set[str]:
+    """Return the dotted names of all settings."""
+    names: set[str] = set()
+    for name, field in of.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= _names(inner, f"{prefix}{name}.")
+        else:
+            names.add(f"{prefix}{name}")
+    return names
+
+
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{name}.")
-        else:
+        elif value is not None:
             flat[f"{prefix}{name}"] = str(value)
     return flat

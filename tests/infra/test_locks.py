@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, StorageError
 from retail_clusters.infra import storage
-from retail_clusters.infra._lock_holder import Holder
+from retail_clusters.infra.holders import Holder
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.locks import Lock, lock
 

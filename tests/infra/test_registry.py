@@ -6,9 +6,10 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import RegistryError
-from retail_clusters.infra import registry
 from retail_clusters.settings import Features
+from retail_clusters.training.model import INTERFACE
 from tests import shop
+from tests.shop import registry
 
 
 def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: SparkSession, workplace: Path):
@@ -18,18 +19,22 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     expected = [row.prediction for row in model.transform(lines).collect()]
 
     with mlflow.start_run() as trained:
-        version = registry.register(model, tags={"data_digest": "abc"}, metadata={"key": "kept"})
+        version = registry.register(
+            model, interface=INTERFACE, tags={"data_digest": "abc"}, metadata={"key": "kept"}
+        )
     with mlflow.start_run() as promoted:
-        again = registry.register_again(model, of=version, tags={"renumbered_from": version}, metadata={})
+        again = registry.register_again(
+            model, interface=INTERFACE, of=version, tags={"renumbered_from": version}, metadata={}
+        )
 
-    opened = registry.open_version(version)
+    opened = registry.open_version(version=version)
     assert [row.prediction for row in opened.model.transform(lines).collect()] == expected
     assert opened.metadata["key"] == "kept"
-    assert registry.input_columns(version) == registry.INPUT_COLUMNS
-    assert registry.read_version(version).tags["data_digest"] == "abc"
-    assert registry.read_version(again).run_id == trained.info.run_id
-    assert registry.read_version(again).run_id != promoted.info.run_id
-    remade = registry.open_version(again).model.transform(lines).collect()
+    assert registry.input_columns(version=version) == INTERFACE.inputs
+    assert registry.read_version(version=version).tags["data_digest"] == "abc"
+    assert registry.read_version(version=again).run_id == trained.info.run_id
+    assert registry.read_version(version=again).run_id != promoted.info.run_id
+    remade = registry.open_version(version=again).model.transform(lines).collect()
     assert [row.prediction for row in remade] == expected
     run = MlflowClient().get_run(trained.info.run_id)
     assert run.info.status == "FINISHED"
@@ -42,9 +47,9 @@ def test_input_example_of_a_registered_model_can_be_scored_by_any_client(
 ):
     model = shop.model(spark, shop.prepare(spark), shop.BETTER, how=Features())
     with mlflow.start_run():
-        version = registry.register(model, tags={})
+        version = registry.register(model, interface=INTERFACE, tags={})
 
-    served = mlflow.pyfunc.load_model(f"models:/{registry.MODEL_NAME}/{version}")
+    served = mlflow.pyfunc.load_model(f"models:/{registry.name}/{version}")
     predictions = served.predict(served.input_example)
 
     assert len(predictions) == len(served.input_example)
@@ -52,35 +57,35 @@ def test_input_example_of_a_registered_model_can_be_scored_by_any_client(
 
 
 def test_alias_names_a_version_until_it_is_taken_off(workplace: Path):
-    assert registry.version_named("champion") is None
+    assert registry.version_named(alias="champion") is None
     shop.versions(2)
-    assert registry.version_named("champion") is None
+    assert registry.version_named(alias="champion") is None
 
-    registry.set_alias("champion", "2")
-    assert registry.version_named("champion") == "2"
-    registry.remove_alias("champion")
-    assert registry.version_named("champion") is None
+    registry.set_alias(alias="champion", version="2")
+    assert registry.version_named(alias="champion") == "2"
+    registry.remove_alias(alias="champion")
+    assert registry.version_named(alias="champion") is None
 
 
 def test_versions_are_found_by_their_tags(workplace: Path):
     assert registry.latest_version() is None
     shop.versions(11)
     for version in ("2", "10"):
-        registry.tag_version(version, {"cluster_numbers": "1,0", "renumbered_from": "1"})
-    registry.tag_version("3", {"cluster_numbers": "0,1"})
+        registry.tag(version=version, tags={"cluster_numbers": "1,0", "renumbered_from": "1"})
+    registry.tag(version="3", tags={"cluster_numbers": "0,1"})
 
     assert registry.latest_version() == "11"
-    assert registry.find_version({"cluster_numbers": "1,0", "renumbered_from": "1"}) == "10"
-    assert registry.find_version({"cluster_numbers": "1,0", "renumbered_from": "2"}) is None
-    assert sorted(registry.tag_values("cluster_numbers")) == ["0,1", "1,0", "1,0"]
+    assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "1"}) == "10"
+    assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "2"}) is None
+    assert sorted(registry.tag_values(key="cluster_numbers")) == ["0,1", "1,0", "1,0"]
 
 
 def test_unknown_version_says_what_to_do(workplace: Path):
     with pytest.raises(RegistryError, match="holds no '7': train or sweep first"):
-        registry.read_version("7")
+        registry.read_version(version="7")
 
 
 def test_description_of_a_version_is_kept(workplace: Path):
     shop.versions(1)
-    registry.describe_version("1", "# A card")
-    assert registry.read_version("1").description == "# A card"
+    registry.describe(version="1", markdown="# A card")
+    assert registry.read_version(version="1").description == "# A card"

@@ -3,6 +3,7 @@ import pytest
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.settings import Guardrails, Promotion
+from retail_clusters.training import guardrails
 from retail_clusters.training.quality import Quality
 
 COLUMNS = {"Quantity": "integer (optional)", "UnitPrice": "double (optional)"}
@@ -31,7 +32,7 @@ def test_violation_is_above_zero_exactly_when_the_guardrail_is_broken():
     settings = Guardrails(max_cluster_share=0.8, min_clusters=2)
 
     for sizes in ((80, 20), (81, 19), (100, 0)):
-        broken = gates.violations(measured(sizes=sizes), settings=settings)
+        broken = guardrails.violations(measured(sizes=sizes), settings=settings)
         held = {gate.name: gate.passed for gate in gates.guardrails(measured(sizes=sizes), settings=settings)}
         assert {name: excess <= 0 for name, excess in broken.items()} == held
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.infra import registry
 from retail_clusters.promotion import ledger
 from retail_clusters.promotion.champion import move_champion
-from retail_clusters.promotion.ledger import Move
+from retail_clusters.promotion.ledger import Ledger, Move
 from tests import shop
+from tests.shop import book, registry
 
 
 def announce(before: str | None, after: str, *, action: str = "promote") -> Move:
-    return announce_with(ledger.announce, before, after, action=action)
+    return announce_with(book.announce, before, after, action=action)
 
 
 def announce_with(
@@ -31,12 +32,12 @@ def announce_with(
 
 def done(before: str | None, after: str, *, action: str = "promote") -> Move:
     move = announce(before, after, action=action)
-    ledger.close(move.run_id, state=ledger.DONE, note="")
+    book.close(run_id=move.run_id, state=ledger.DONE, note="")
     return replace(move, state=ledger.DONE)
 
 
 def test_announced_move_is_a_run_of_its_own_that_ends_when_it_is_closed(workplace: Path):
-    move = ledger.announce(
+    move = book.announce(
         action="promote",
         before=None,
         after="1",
@@ -48,13 +49,13 @@ def test_announced_move_is_a_run_of_its_own_that_ends_when_it_is_closed(workplac
     assert (move.number, move.before, move.after, move.challenger) == (1, None, "1", "1")
     assert (move.state, move.here, move.fresh) == (ledger.UNDER_WAY, True, True)
     run = MlflowClient().get_run(move.run_id)
-    assert MlflowClient().get_experiment(run.info.experiment_id).name == ledger.EXPERIMENT
+    assert MlflowClient().get_experiment(run.info.experiment_id).name == "retail-clusters-promotions"
     assert run.data.tags["model_digest"] == "abc"
     assert mlflow.artifacts.load_text(f"runs:/{move.run_id}/gates.csv") == "gate\n"
 
-    ledger.close(move.run_id, state=ledger.DONE, note="all well")
+    book.close(run_id=move.run_id, state=ledger.DONE, note="all well")
 
-    assert ledger.moves() == [replace(move, state=ledger.DONE, note="all well")]
+    assert book.moves() == [replace(move, state=ledger.DONE, note="all well")]
 
 
 def test_announcing_leaves_the_open_run_and_the_experiment_alone(workplace: Path):
@@ -71,7 +72,7 @@ def test_run_that_is_no_move_is_passed_over(workplace: Path):
     experiment = MlflowClient().get_run(move.run_id).info.experiment_id
     MlflowClient().create_run(experiment)
 
-    assert [each.run_id for each in ledger.moves()] == [move.run_id]
+    assert [each.run_id for each in book.moves()] == [move.run_id]
 
 
 @pytest.mark.parametrize(
@@ -99,8 +100,9 @@ def test_right_to_move_goes_back_when_its_holder_is_killed(workplace: Path):
         [
             sys.executable,
             "-c",
-            "import sys\nfrom retail_clusters.io import ledger\n"
-            "with ledger.exclusive():\n    print('held', flush=True); sys.stdin.readline()",
+            "import sys\nfrom retail_clusters.promotion.ledger import Ledger\n"
+            "with Ledger('retail-clusters').exclusive():\n"
+            "    print('held', flush=True); sys.stdin.readline()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -112,11 +114,11 @@ def test_right_to_move_goes_back_when_its_holder_is_killed(workplace: Path):
 
     with pytest.MonkeyPatch.context() as hurry:
         hurry.setattr(ledger, "_PATIENCE", 0.0)
-        with pytest.raises(RegistryError, match="another has been at it"), ledger.exclusive():
+        with pytest.raises(RegistryError, match="another has been at it"), book.exclusive():
             pass
     holder.kill()
     holder.communicate()
-    with ledger.exclusive():
+    with book.exclusive():
         pass
 
 
@@ -128,36 +130,36 @@ def test_move_under_way_on_another_machine_is_left_alone_until_it_must_be_dead(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ):
     shop.versions(3)
-    registry.set_alias(registry.CHAMPION, "1")
+    registry.set_alias(alias="champion", version="1")
     elsewhere(monkeypatch, "there")
     announce("1", "2")
     elsewhere(monkeypatch, "here")
 
-    with ledger.exclusive():
+    with book.exclusive():
         with pytest.raises(PromotionRefusedError, match="on there has been moving it to version 2"):
-            move_champion(action="promote", before="1", after="3", reason="", facts={})
+            move_champion(registry, action="promote", before="1", after="3", reason="", facts={})
         monkeypatch.setattr(ledger, "LEASE", timedelta(0))
-        move_champion(action="promote", before="1", after="3", reason="", facts={})
+        move_champion(registry, action="promote", before="1", after="3", reason="", facts={})
 
-    assert [move.state for move in ledger.moves()] == [ledger.WITHDRAWN, ledger.DONE]
-    assert registry.version_named(registry.CHAMPION) == "3"
+    assert [move.state for move in book.moves()] == [ledger.WITHDRAWN, ledger.DONE]
+    assert registry.version_named(alias="champion") == "3"
 
 
 def test_later_of_two_moves_on_two_machines_withdraws(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     shop.versions(3)
-    registry.set_alias(registry.CHAMPION, "1")
-    announced = ledger.announce
+    registry.set_alias(alias="champion", version="1")
+    announced = Ledger.announce
 
-    def a_moment_after_another(**arguments: Any) -> Move:
+    def a_moment_after_another(mine: Ledger, **arguments: Any) -> Move:
         elsewhere(monkeypatch, "there")
-        announce_with(announced, "1", "2")
+        announce_with(partial(announced, mine), "1", "2")
         elsewhere(monkeypatch, "here")
-        return announced(**arguments)
+        return announced(mine, **arguments)
 
-    monkeypatch.setattr(ledger, "announce", a_moment_after_another)
-    with ledger.exclusive(), pytest.raises(PromotionRefusedError, match="on there has been moving it"):
-        move_champion(action="promote", before="1", after="3", reason="", facts={})
+    monkeypatch.setattr(Ledger, "announce", a_moment_after_another)
+    with book.exclusive(), pytest.raises(PromotionRefusedError, match="on there has been moving it"):
+        move_champion(registry, action="promote", before="1", after="3", reason="", facts={})
 
-    assert registry.version_named(registry.CHAMPION) == "1"
-    assert [move.state for move in ledger.moves()] == [ledger.UNDER_WAY, ledger.WITHDRAWN]
-    assert "on there" in ledger.moves()[-1].note
+    assert registry.version_named(alias="champion") == "1"
+    assert [move.state for move in book.moves()] == [ledger.UNDER_WAY, ledger.WITHDRAWN]
+    assert "on there" in book.moves()[-1].note

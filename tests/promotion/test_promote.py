@@ -17,7 +17,6 @@ from pyspark.sql import functions as F
 
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.infra import registry
 from retail_clusters.promotion import ledger
 from retail_clusters.promotion.promote import Promotion, promote
 from retail_clusters.settings import Experiment, Features
@@ -25,6 +24,7 @@ from retail_clusters.settings import Promotion as Bounds
 from retail_clusters.training.model import parse
 from retail_clusters.training.train import train
 from tests import shop
+from tests.shop import book, registry
 
 FAIR, BETTER, TWIN, WORSE, DEGENERATE, OTHER_LINES, LOG, NO_SATURDAY, UNKNOWN = (str(n) for n in range(1, 10))
 
@@ -73,28 +73,28 @@ def go(spark: SparkSession, version: str | None, *, dry_run: bool = False, **bou
 
 
 def crown(version: str) -> None:
-    registry.set_alias(registry.CHAMPION, version)
+    registry.set_alias(alias="champion", version=version)
 
 
 def promotion_text(name: str) -> str:
-    run_id = ledger.moves()[-1].run_id
+    run_id = book.moves()[-1].run_id
     text: str = mlflow.artifacts.load_text(f"runs:/{run_id}/{name}")
     return text
 
 
 def test_first_promotion_takes_the_challenger_and_puts_it_on_the_ledger(spark: SparkSession, store: Path):
-    registry.set_alias(registry.CHALLENGER, FAIR)
+    registry.set_alias(alias="challenger", version=FAIR)
 
     done = go(spark, None)
 
     assert (done.challenger, done.champion, done.promoted) == (FAIR, FAIR, True)
     assert shop.aliases() == {"champion": FAIR, "challenger": None, "previous": None}
-    move = ledger.moves()[-1]
+    move = book.moves()[-1]
     assert (move.before, move.after, move.reason, move.state) == (None, FAIR, "a test", ledger.DONE)
     assert move.who == ledger.who()
     gates = pd.read_csv(StringIO(promotion_text("gates.csv")))
     assert set(gates["verdict"]) == {"passed"}
-    version = registry.read_version(FAIR)
+    version = registry.read_version(version=FAIR)
     assert version.tags["verdict"] == "passed"
     assert version.tags["gate.test_silhouette"].startswith("passed: 0.")
     assert version.description.startswith(f"# retail-clusters, version {FAIR}\n")
@@ -105,7 +105,7 @@ def test_first_promotion_takes_the_challenger_and_puts_it_on_the_ledger(spark: S
 
     again = go(spark, FAIR)
 
-    assert (again.champion, again.promoted, len(ledger.moves())) == (FAIR, False, 1)
+    assert (again.champion, again.promoted, len(book.moves())) == (FAIR, False, 1)
 
 
 def test_better_challenger_becomes_champion_with_the_numbers_of_the_old(spark: SparkSession, store: Path):
@@ -116,14 +116,14 @@ def test_better_challenger_becomes_champion_with_the_numbers_of_the_old(spark: S
     assert done.promoted
     assert done.champion not in {BETTER, TWIN}
     assert shop.aliases() == {"champion": done.champion, "challenger": None, "previous": BETTER}
-    new, old = (registry.open_version(str(version)).model for version in (done.champion, BETTER))
+    new, old = (registry.open_version(version=str(version)).model for version in (done.champion, BETTER))
     lines = shop.raw_lines(spark)
     assert [row.prediction for row in new.transform(lines).collect()] == [
         row.prediction for row in old.transform(lines).collect()
     ]
-    version = registry.read_version(str(done.champion))
+    version = registry.read_version(version=str(done.champion))
     assert version.tags["renumbered_from"] == TWIN
-    assert version.run_id == registry.read_version(TWIN).run_id
+    assert version.run_id == registry.read_version(version=TWIN).run_id
     parts = parse(new, version=str(done.champion))
     assert parts.numbers == (0, 1, 2, 3)
     assert parts.clustering.digest == version.tags["model_digest"]
@@ -140,12 +140,14 @@ def test_cluster_without_a_match_gets_a_number_that_none_has_had(spark: SparkSes
 
     done = go(spark, BETTER)
 
-    parts = parse(registry.open_version(str(done.champion)).model, version="?")
+    parts = parse(registry.open_version(version=str(done.champion)).model, version="?")
     kept = {tuple(centre[:2]): n for centre, n in zip(parts.clustering.centres, parts.numbers, strict=True)}
     assert kept[70.5, 60.0] == 2
     assert kept[70.5, 2.0] == 1
     assert sorted(kept[2.5, quantity] for quantity in (2.0, 60.0)) == [3, 4]
-    predictions = registry.open_version(str(done.champion)).model.transform(shop.raw_lines(spark)).collect()
+    predictions = (
+        registry.open_version(version=str(done.champion)).model.transform(shop.raw_lines(spark)).collect()
+    )
     assert {row.prediction for row in predictions} == {1, 2, 3, 4}
 
 
@@ -171,8 +173,8 @@ def test_challenger_is_refused_and_the_alias_does_not_move(
     assert refused.value.exit_code == 3
     assert "\n" not in str(refused.value)
     assert shop.aliases() == {"champion": BETTER, "challenger": None, "previous": None}
-    assert ledger.moves() == []
-    tags = registry.read_version(version).tags
+    assert book.moves() == []
+    tags = registry.read_version(version=version).tags
     assert tags["verdict"] == "refused"
     assert any(text.startswith("FAILED") for name, text in tags.items() if name.startswith("gate."))
 
@@ -181,7 +183,7 @@ def test_dry_run_prints_the_table_and_changes_nothing(
     spark: SparkSession, store: Path, capsys: pytest.CaptureFixture[str]
 ):
     crown(FAIR)
-    registry.set_alias(registry.CHALLENGER, BETTER)
+    registry.set_alias(alias="challenger", version=BETTER)
     before = shop.contents(store)
 
     go(spark, None, dry_run=True)
@@ -218,7 +220,7 @@ def test_same_clusters_under_another_version_change_nothing_but_the_challenger(
     go(spark, FAIR)
     go(spark, BETTER)
     champion = shop.aliases()["champion"]
-    registry.set_alias(registry.CHALLENGER, BETTER)
+    registry.set_alias(alias="challenger", version=BETTER)
 
     done = go(spark, None)
 
@@ -262,7 +264,7 @@ def test_plain_client_without_this_project_gets_the_same_predictions(spark: Spar
     )
 
     assert client.returncode == 0, client.stderr
-    mine = registry.open_version(str(done.champion)).model.transform(lines)
+    mine = registry.open_version(version=str(done.champion)).model.transform(lines)
     expected = sorted(list(row) for row in mine.select("InvoiceNo", "Quantity", "prediction").collect())
     assert json.loads(client.stdout.splitlines()[-1]) == expected
 
@@ -271,22 +273,22 @@ def test_plain_client_without_this_project_gets_the_same_predictions(spark: Spar
 PROMOTE = """
 import sys
 from retail_clusters.errors import RetailClustersError
-from retail_clusters.promotion import ledger
+from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.infra.spark import spark_session
 from retail_clusters.infra import tracking
 from retail_clusters.promotion.promote import promote
 from retail_clusters.settings import Experiment
 
-exclusive, asked = ledger.exclusive, []
+exclusive, asked = Ledger.exclusive, []
 
-def when_told():
+def when_told(ledger):
     asked.append(1)
     if len(asked) == 2:
         print("ready", flush=True)
         sys.stdin.readline()
-    return exclusive()
+    return exclusive(ledger)
 
-ledger.exclusive = when_told
+Ledger.exclusive = when_told
 tracking.connect(experiment="shop")
 with spark_session("promote") as spark:
     try:
@@ -336,10 +338,8 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_says_why_it_did_not(
     assert other.returncode == 3
     assert f"champion must still be version {FAIR}" in told
     assert f"but it is version {champion} by now" in told
-    assert registry.version_named(registry.CHAMPION) == champion
-    assert [(move.before, move.after, move.state) for move in ledger.moves()] == [
-        (FAIR, champion, ledger.DONE)
-    ]
+    assert registry.version_named(alias="champion") == champion
+    assert [(move.before, move.after, move.state) for move in book.moves()] == [(FAIR, champion, ledger.DONE)]
 
 
 @pytest.mark.real
@@ -363,8 +363,8 @@ def test_retraining_on_the_real_data_keeps_the_numbers_of_matching_clusters(
         lines = migration[migration[column].isin(matched)]
         assert lines["lines"][stays].sum() >= 0.95 * lines["lines"].sum()
     assert migration["lines"][stays].sum() > 0.5 * migration["lines"].sum()
-    new = registry.open_version(str(done.champion)).model
-    old = registry.open_version(champion.version).model
+    new = registry.open_version(version=str(done.champion)).model
+    old = registry.open_version(version=champion.version).model
     lines = csv_files.read_lines(spark, csv_files.find_files(str(real_data))[-60:])
     good = invoices.good(invoices.parse(lines)).withColumn("id", F.monotonically_increasing_id()).cache()
     one, other = (each.transform(good).select("id", "prediction") for each in (old, new))

@@ -10,17 +10,19 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.infra import registry
 from retail_clusters.promotion import ledger
 from retail_clusters.promotion.champion import move_champion
 from retail_clusters.promotion.history import history
 from retail_clusters.promotion.rollback import rollback
 from tests import shop
+from tests.shop import book, registry
 
 
 def move(before: str | None, after: str) -> ledger.Move:
-    with ledger.exclusive():
-        return move_champion(action="promote", before=before, after=after, reason="a test", facts={})
+    with book.exclusive():
+        return move_champion(
+            registry, action="promote", before=before, after=after, reason="a test", facts={}
+        )
 
 
 @pytest.fixture
@@ -35,12 +37,12 @@ def three(workplace: Path) -> Path:
 def test_rollback_twice_goes_back_twice_and_each_is_on_the_ledger(three: Path):
     assert shop.aliases()["previous"] == "2"
 
-    rollback(reason="once")
+    rollback(model=registry.name, reason="once")
     assert shop.aliases() == {"champion": "2", "challenger": None, "previous": "1"}
-    rollback(reason="twice")
+    rollback(model=registry.name, reason="twice")
     assert shop.aliases() == {"champion": "1", "challenger": None, "previous": None}
 
-    entries = ledger.moves()
+    entries = book.moves()
     assert [(entry.action, entry.before, entry.after) for entry in entries[-2:]] == [
         ("rollback", "3", "2"),
         ("rollback", "2", "1"),
@@ -48,38 +50,38 @@ def test_rollback_twice_goes_back_twice_and_each_is_on_the_ledger(three: Path):
     assert [entry.reason for entry in entries[-2:]] == ["once", "twice"]
     assert MlflowClient().get_run(entries[-1].run_id).data.tags["from_model_digest"] == "digest 2"
     with pytest.raises(RegistryError, match="no champion before version 1"):
-        rollback(reason="thrice")
+        rollback(model=registry.name, reason="thrice")
 
 
 def test_promotion_after_a_rollback_goes_on_from_there(three: Path):
-    rollback(reason="back to 2")
+    rollback(model=registry.name, reason="back to 2")
     move("2", "4")
     assert shop.aliases()["previous"] == "2"
-    assert rollback(reason="again").after == "2"
-    assert rollback(reason="and again").after == "1"
+    assert rollback(model=registry.name, reason="again").after == "2"
+    assert rollback(model=registry.name, reason="and again").after == "1"
 
 
 def test_rollback_goes_back_from_a_champion_that_was_set_by_hand(
     three: Path, capsys: pytest.CaptureFixture[str]
 ):
-    registry.set_alias(registry.CHAMPION, "4")
-    history()
+    registry.set_alias(alias="champion", version="4")
+    history(model=registry.name)
     assert "set by other means" in capsys.readouterr().out
 
-    assert rollback(reason="who was that").after == "3"
+    assert rollback(model=registry.name, reason="who was that").after == "3"
     assert shop.aliases()["previous"] == "2"
 
 
 def test_rollback_without_a_champion_says_what_to_do(workplace: Path):
     with pytest.raises(RegistryError, match="there is no champion: promote a version"):
-        rollback(reason="too early")
+        rollback(model=registry.name, reason="too early")
 
 
 def test_history_prints_every_move_in_order(three: Path, capsys: pytest.CaptureFixture[str]):
-    rollback(reason="a regret")
+    rollback(model=registry.name, reason="a regret")
     capsys.readouterr()
 
-    entries = history()
+    entries = history(model=registry.name)
 
     assert [entry.number for entry in entries] == [1, 2, 3, 4]
     lines = capsys.readouterr().out.splitlines()
@@ -99,11 +101,11 @@ def test_champion_that_moved_since_the_gates_stays(three: Path):
     ):
         move("2", "4")
     assert shop.aliases()["champion"] == "3"
-    assert len(ledger.moves()) == 3
+    assert len(book.moves()) == 3
 
 
 def test_move_takes_the_challenger_off_what_it_promoted(three: Path):
-    registry.set_alias(registry.CHALLENGER, "4")
+    registry.set_alias(alias="challenger", version="4")
     move("3", "4")
     assert shop.aliases()["challenger"] is None
 
@@ -111,22 +113,23 @@ def test_move_takes_the_challenger_off_what_it_promoted(three: Path):
 #: Kills itself at the n-th change of an alias, or right after it.
 KILLED = """
 import os, signal, sys
-from retail_clusters.promotion import ledger
-from retail_clusters.infra import registry
-from retail_clusters.promotion.champion import move_champion, recover_interrupted
-set_alias, changes = registry.set_alias, []
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.promotion.champion import move_champion
+from retail_clusters.promotion.ledger import Ledger
+registry = ModelRegistry("retail-clusters")
+set_alias, changes = ModelRegistry.set_alias, []
 
-def set_and_die(alias, version):
+def set_and_die(registry, *, alias, version):
     changes.append(alias)
     if (str(len(changes)), sys.argv[2]) == (sys.argv[1], "before"):
         os.kill(os.getpid(), signal.SIGKILL)
-    set_alias(alias, version)
+    set_alias(registry, alias=alias, version=version)
     if (str(len(changes)), sys.argv[2]) == (sys.argv[1], "after"):
         os.kill(os.getpid(), signal.SIGKILL)
 
-registry.set_alias = set_and_die
-with ledger.exclusive():
-    move_champion(action="promote", before="3", after="4", reason="doomed", facts={})
+ModelRegistry.set_alias = set_and_die
+with Ledger(registry.name).exclusive():
+    move_champion(registry, action="promote", before="3", after="4", reason="doomed", facts={})
 """
 
 
@@ -149,9 +152,9 @@ def test_ledger_and_aliases_agree_after_a_kill_9_at_any_moment(
 ):
     killed = subprocess.run([sys.executable, "-c", KILLED, change, moment], check=False, env=os.environ)
     assert killed.returncode == -signal.SIGKILL
-    assert ledger.moves()[-1].state == ledger.UNDER_WAY
+    assert book.moves()[-1].state == ledger.UNDER_WAY
 
-    entries = history()
+    entries = history(model=registry.name)
 
     assert (entries[-1].reason, entries[-1].state) == ("doomed", state)
     assert shop.aliases() == {"champion": champion, "challenger": None, "previous": previous}
@@ -159,19 +162,21 @@ def test_ledger_and_aliases_agree_after_a_kill_9_at_any_moment(
     told = capsys.readouterr()
     assert "the process died" in told.err
     assert "the process died" in told.out
-    assert rollback(reason="after the crash").after == previous
+    assert rollback(model=registry.name, reason="after the crash").after == previous
 
 
 RACE = """
 import sys
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.promotion import ledger
-from retail_clusters.promotion.champion import move_champion, recover_interrupted
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.promotion.champion import move_champion
+from retail_clusters.promotion.ledger import Ledger
+registry = ModelRegistry("retail-clusters")
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    with ledger.exclusive():
-        move_champion(action="promote", before="3", after=sys.argv[1], reason="race", facts={})
+    with Ledger(registry.name).exclusive():
+        move_champion(registry, action="promote", before="3", after=sys.argv[1], reason="race", facts={})
 except PromotionRefusedError as refused:
     sys.exit(refused.exit_code)
 """
@@ -198,6 +203,6 @@ def test_of_three_moves_at_once_exactly_one_wins(three: Path):
         racer.communicate()
 
     assert sorted(racer.returncode for racer in racers) == [0, 3, 3]
-    entries = ledger.moves()
+    entries = book.moves()
     assert [entry.before for entry in entries if entry.state == ledger.DONE] == [None, "1", "2", "3"]
     assert shop.aliases()["champion"] == entries[-1].after

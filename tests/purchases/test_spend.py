@@ -132,20 +132,34 @@ def test_summable_quarantines_a_price_that_cannot_be_summed_exactly(spark: Spark
     assert found == {"1": purchases.OUT_OF_RANGE, "2": None, "3": reasons[2]}
 
 
-def test_sort_arrivals_calls_a_line_late_once_its_whole_day_is_closed(spark: SparkSession):
+def test_late_keeps_good_lines_whose_whole_day_is_closed(spark: SparkSession):
     day = datetime(2011, 3, 29)
-    when = [day - timedelta(seconds=1), day, day + timedelta(hours=12), day + timedelta(days=5)]
+    when = [day - timedelta(seconds=1), day, day + timedelta(hours=12), day - timedelta(days=5)]
     rows = [(str(at), 1, moment, 1.0, 1.0) for at, moment in enumerate(when)]
     parsed = lines(spark, *rows).withColumn("reason", F.when(F.col("InvoiceNo") == "3", "broken"))
 
-    def kinds(watermark: datetime) -> list[str]:
-        sorted_out = purchases.sort_arrivals(parsed, watermark=watermark.replace(tzinfo=UTC))
-        return [row.kind for row in sorted_out.orderBy("InvoiceNo").collect()]
+    def late(closed_before: datetime) -> list[str]:
+        found = purchases.late(parsed, closed_before=closed_before.replace(tzinfo=UTC))
+        return [row.InvoiceNo for row in found.orderBy("InvoiceNo").collect()]
 
-    assert kinds(day - timedelta(milliseconds=1)) == ["good", "good", "good", "quarantined"]
-    assert kinds(day) == ["late", "good", "good", "quarantined"]
-    assert kinds(day + timedelta(hours=23)) == ["late", "good", "good", "quarantined"]
-    assert kinds(day + timedelta(days=1)) == ["late", "late", "late", "quarantined"]
+    assert late(day - timedelta(milliseconds=1)) == []
+    assert late(day) == ["0"]
+    assert late(day + timedelta(hours=23)) == ["0"]
+    assert late(day + timedelta(days=1)) == ["0", "1", "2"]
+
+
+def test_summed_counts_lines_and_finds_the_newest_good_one(spark: SparkSession):
+    given = lines(spark, ("1", 1, NOON, 2.0, 1.0), ("2", 1, NOON + timedelta(days=9), 2.0, 1.0))
+    parsed = given.withColumn("reason", F.when(F.col("InvoiceNo") == "2", "broken"))
+
+    result, observed = purchases.summed(parsed)
+
+    assert plain(result) == {(1.0, datetime(2011, 3, 29), Decimal(2), 1, 0)}
+    assert observed.get == {
+        "lines": 2,
+        "quarantined": 1,
+        "newest": int(NOON.replace(tzinfo=UTC).timestamp()) * 1_000_000,
+    }
 
 
 def test_merge_adds_up_parts_of_the_same_customer_day(spark: SparkSession):
@@ -164,24 +178,23 @@ def test_parity_is_whole_for_equal_results_in_any_order(spark: SparkSession):
     assert purchases.parity(left, right) == purchases.Parity(customer_days=2, differing=0, examples=[])
 
 
-@pytest.mark.parametrize(
-    ("stream", "sides"),
-    [
-        ([(1.0, 1, "2.500001", 3), (None, 1, "1", 1)], ["batch", "stream"]),
-        ([(1.0, 1, "2.5", 4), (None, 1, "1", 1)], ["batch", "stream"]),
-        ([(1.0, 1, "2.5", 3)], ["batch"]),
-        ([(1.0, 1, "2.5", 3), (0.0, 1, "1", 1)], ["batch", "stream"]),
-        ([(1.0, 1, "2.5", 3), (None, 1, "1", 1), (2.0, 1, "0", 1)], ["stream"]),
-        ([(1.0, 1, "2.5", 3), (1.0, 1, "2.5", 3), (None, 1, "1", 1)], ["stream"]),
-    ],
-)
-def test_parity_finds_a_changed_missing_extra_or_doubled_row(
-    spark: SparkSession, stream: list[tuple[float | None, int, str, int]], sides: list[str]
-):
-    found = purchases.parity(days(spark, *stream), days(spark, (1.0, 1, "2.5", 3), (None, 1, "1", 1)))
+def test_parity_finds_a_changed_missing_extra_or_doubled_row(spark: SparkSession):
+    batch = [(1.0, 1, "2.5", 3), (2.0, 1, "2.5", 3), (3.0, 1, "1", 1), (4.0, 1, "1", 1), (None, 1, "1", 1)]
+    stream = [(1.0, 1, "2.500001", 3), (2.0, 1, "2.5", 4), (4.0, 1, "1", 1), (4.0, 1, "1", 1)]
+    stream += [(0.0, 1, "0", 1), (None, 1, "1", 1)]
 
-    assert sorted(row.side for row in found.examples) == sides
-    assert found.differing == len({row.CustomerID for row in found.examples})
+    found = purchases.parity(days(spark, *stream), days(spark, *batch))
+
+    assert [(row.CustomerID, row.side) for row in found.examples] == [
+        (0.0, "stream"),
+        (1.0, "batch"),
+        (1.0, "stream"),
+        (2.0, "batch"),
+        (2.0, "stream"),
+        (3.0, "batch"),
+        (4.0, "stream"),
+    ]
+    assert (found.customer_days, found.differing) == (6, 5)
 
 
 def test_largest_and_top_customers_order_by_total_and_per_day_by_day(spark: SparkSession):

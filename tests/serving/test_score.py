@@ -18,13 +18,13 @@ from pyspark.testing import assertDataFrameEqual
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.infra import registry
 from retail_clusters.serving import scoring
 from retail_clusters.serving.score import check_score_arguments
 from tests import scorers
 from tests.conftest import SAMPLE
 from tests.mutations import mutated
 from tests.scorers import HEADER, LINE, Server
+from tests.shop import registry
 
 SATURDAY = LINE.replace("2010-12-01", "2010-12-04")
 
@@ -38,7 +38,7 @@ def store(spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempP
     mlflow.set_registry_uri(uri)
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("tests", (folder / "artifacts").as_uri()))
     scorers.register_models(spark, SAMPLE, (8, "keep"), (5, "keep"), (2, "keep"), (4, "error"))
-    registry.set_alias("champion", "1")
+    registry.set_alias(alias="champion", version="1")
     shutil.rmtree(mlflow.artifacts.download_artifacts("models:/retail-clusters/3"))
     return folder / "mlflow.db"
 
@@ -86,7 +86,7 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
     summary = scorers.drain(spark, place / "in", files=5)
     assert (summary.batches, summary.files, summary.model_versions) == (3, 12, ("1",))
     assert summary.rows_in == summary.rows_scored == sum(scorers.lines_of(files).values())
-    model = registry.open_version("1").model
+    model = registry.open_version(version="1").model
     batch = scoring.score(
         invoices.good(invoices.parse(csv_files.read_lines(spark, files))), model=model, version="1"
     )
@@ -162,7 +162,7 @@ def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSess
 def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(
     spark: SparkSession, place: Path
 ) -> None:
-    registry.set_alias("champion", "4")
+    registry.set_alias(alias="champion", version="4")
     scorers.put(place / "in", "a.csv", f"{HEADER}\n{LINE}\n{SATURDAY}\n")
     summary = scorers.drain(spark, place / "in")
     assert (summary.rows_scored, summary.rows_quarantined) == (1, 1)
@@ -198,7 +198,7 @@ def test_a_promotion_is_followed_between_batches_and_a_broken_version_is_not(
 ) -> None:
     def steps() -> None:
         for batch_id, version in enumerate(["1", "2", "3", "4"]):
-            registry.set_alias("champion", version)
+            registry.set_alias(alias="champion", version=version)
             scorers.put(place / "in", f"{batch_id}.csv", f"{HEADER}\n" + f"{LINE}\n" * 100)
             scorers.wait_until(lambda reached=batch_id: recorded(place, reached))  # type: ignore[misc]
 
@@ -211,7 +211,7 @@ def test_a_promotion_is_followed_between_batches_and_a_broken_version_is_not(
 
 
 def test_a_challenger_is_compared_and_leaves_no_trace_in_the_output(spark: SparkSession, place: Path) -> None:
-    registry.set_alias("challenger", "2")
+    registry.set_alias(alias="challenger", version="2")
     for file in sorted(SAMPLE.glob("*.csv"))[:2]:
         scorers.put(place / "in", file.name, file.read_bytes())
     summary = scorers.drain(spark, place / "in", shadow=True)
@@ -223,13 +223,13 @@ def test_a_challenger_is_compared_and_leaves_no_trace_in_the_output(spark: Spark
 def test_what_cannot_be_scored_is_refused_before_spark_starts(place: Path) -> None:
     folders = {"output": place / "output", "checkpoint": place / "checkpoint"}
     with pytest.raises(InputError, match="source must be a folder"):
-        check_score_arguments(source=place / "nowhere", alias="champion", **folders)
+        check_score_arguments(source=place / "nowhere", model="retail-clusters", alias="champion", **folders)
     (place / "in").mkdir()
     with pytest.raises(RegistryError, match="'shadow' names none: promote one first"):
-        check_score_arguments(source=place / "in", alias="shadow", **folders)
+        check_score_arguments(source=place / "in", model="retail-clusters", alias="shadow", **folders)
     with pytest.raises(InputError, match="output must lie outside of source"):
-        check_score_arguments(source=place, alias="champion", **folders)
-    check_score_arguments(source=place / "in", alias="champion", **folders)
+        check_score_arguments(source=place, model="retail-clusters", alias="champion", **folders)
+    check_score_arguments(source=place / "in", model="retail-clusters", alias="champion", **folders)
 
 
 def test_killed_at_random_moments_it_scores_every_line_once_and_ctrl_c_ends_it(place: Path) -> None:

@@ -6,36 +6,45 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.data import csv_files, line_stream
-from retail_clusters.purchases.job import run
-from retail_clusters.purchases.report import Request
-from retail_clusters.purchases.sink import read_records
+from retail_clusters.data import csv_files
+from retail_clusters.purchases.account import Account
+from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Purchases
 
 pytestmark = pytest.mark.soak
 
 FILES_A_BATCH = 5
-SCRIPT = f"""
+REQUEST = PurchasesRequest(
+    data="data",
+    mode="stream",
+    sink="parquet",
+    top=3,
+    output="output",
+    settings=Purchases(max_files_per_trigger=FILES_A_BATCH),
+)
+SCRIPT = """
 import sys
-from pathlib import Path
-from retail_clusters.purchases.job import purchases
-from retail_clusters.settings import Purchases
-settings = Purchases(max_files_per_trigger={FILES_A_BATCH})
-purchases(data="data", mode="stream", top=3, output=Path("output"), sink="parquet", checkpoint=None,
-          once=len(sys.argv) == 1, settings=settings)
+from dataclasses import replace
+from retail_clusters.infra.spark import spark_session
+from retail_clusters.purchases.job import run
+from tests.soak.test_purchases_soak import REQUEST
+with spark_session("purchases") as spark:
+    run(spark, replace(REQUEST, once=len(sys.argv) == 1))
 """
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
 
 
-def copy_year(real_data: Path, *, order: list[Path]) -> None:
+def copy_year(order: list[str]) -> None:
     """Copy the files, modified in the given order, which is the order a stream reads them in."""
     Path("data").mkdir()
     for at, file in enumerate(order):
-        copy = shutil.copyfile(file, Path("data") / file.name)
+        copy = shutil.copyfile(file, Path("data") / Path(file).name)
         os.utime(copy, (1_700_000_000 + at,) * 2)
 
 
@@ -47,7 +56,9 @@ def wait_for_batch(batch: int, process: subprocess.Popen[str]) -> None:
 
 
 def kill_once_committed(batch: int) -> None:
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT], start_new_session=True, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], start_new_session=True, text=True, env=ENVIRONMENT
+    )
     try:
         wait_for_batch(batch, process)
     finally:
@@ -56,39 +67,43 @@ def kill_once_committed(batch: int) -> None:
 
 
 def finish(spark: SparkSession) -> dict[str, int]:
-    """Drain the rest in here, which raises if one customer-day of the account is wrong; give the sums."""
-    settings = Purchases(max_files_per_trigger=FILES_A_BATCH)
-    run(spark, Request("data", "stream", 3, Path("output"), "parquet", None, True, settings))
-    checkpoint = Path("output/checkpoint")
-    records = read_records(Path("output"), last=line_stream.last_batch(checkpoint))
-    names = ("files", "lines", "late", "quarantined")
-    return {name: sum(getattr(record, name) for record in records) for name in names}
+    """Drain the rest in here, and prove all: raises if one customer-day is wrong. Return the sums."""
+    run(spark, replace(REQUEST, prove="all"))
+    state = Account("output").read_state()
+    assert state is not None
+    return asdict(state.counts)
 
 
 @pytest.mark.real
 def test_a_year_in_order_killed_four_times_equals_the_batch(
     spark: SparkSession, workplace: Path, real_data: Path
 ):
-    copy_year(real_data, order=csv_files.find_files(str(real_data)))
+    copy_year(csv_files.find_files(str(real_data)))
     for batch in (3, 14, 30, 47):
-        kill_once_committed(batch)
-
-    assert finish(spark) == {"files": 305, "lines": 541_909, "late": 0, "quarantined": 0}
-
-
-@pytest.mark.real
-def test_a_year_out_of_order_killed_twice_accounts_for_every_late_line(
-    spark: SparkSession, workplace: Path, real_data: Path
-):
-    order = csv_files.find_files(str(real_data))
-    random.Random(5).shuffle(order)
-    copy_year(real_data, order=order)
-    for batch in (7, 25):
         kill_once_committed(batch)
 
     sums = finish(spark)
 
-    assert sums["late"] > 100_000
+    assert (sums["files"], sums["lines"]) == (305, 541_909)
+    assert (sums["lines_late"], sums["lines_quarantined"]) == (0, 0)
+
+
+@pytest.mark.real
+def test_a_year_that_comes_in_two_parts_out_of_order_accounts_for_every_late_line(
+    spark: SparkSession, workplace: Path, real_data: Path
+):
+    order = csv_files.find_files(str(real_data))
+    random.Random(5).shuffle(order)
+    copy_year(order[:150])
+    kill_once_committed(7)
+    assert finish(spark)["lines_late"] == 0
+    for file in order[150:]:
+        shutil.copyfile(file, Path("data") / Path(file).name)
+    kill_once_committed(40)
+
+    sums = finish(spark)
+
+    assert sums["lines_late"] > 100_000
     assert (sums["files"], sums["lines"]) == (305, 541_909)
 
 
@@ -98,11 +113,14 @@ def test_an_endless_stream_takes_files_as_they_come_and_ends_well_on_ctrl_c(
     sample = csv_files.find_files(str(Path(__file__).parents[2] / "data" / "sample" / "by-day"))
     Path("data").mkdir()
     endless = [sys.executable, "-c", SCRIPT, "endless"]
-    process = subprocess.Popen(endless, start_new_session=True, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        endless, start_new_session=True, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     try:
         for at, file in enumerate(sample[:3]):
-            shutil.copyfile(file, f"arriving-{file.name}")
-            Path(f"arriving-{file.name}").replace(Path("data") / file.name)
+            name = Path(file).name
+            shutil.copyfile(file, f"arriving-{name}")
+            Path(f"arriving-{name}").replace(Path("data") / name)
             wait_for_batch(at, process)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=120)

@@ -11,10 +11,10 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra import registry
 from tests import scorers
 from tests.conftest import SAMPLE
 from tests.mutations import mutated
+from tests.shop import registry
 
 pytestmark = pytest.mark.soak
 
@@ -26,7 +26,7 @@ KILLS = 20
 def place(spark: SparkSession, workplace: Path) -> Path:
     """A working folder with two versions in its registry; the first is champion."""
     scorers.register_models(spark, SAMPLE, (8, "keep"), (5, "keep"))
-    registry.set_alias("champion", "1")
+    registry.set_alias(alias="champion", version="1")
     return workplace
 
 
@@ -60,7 +60,7 @@ def test_twenty_kills_while_the_real_files_drain_cost_and_double_no_line(
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         if number == KILLS // 2:
-            registry.set_alias("champion", "2")
+            registry.set_alias(alias="champion", version="2")
     process = scorers.start(place / "in", files=20)
     output, _ = process.communicate()
     assert process.returncode == 0, output

@@ -14,8 +14,8 @@ import yaml
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, NoUsableClusteringError
+from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra import tracking
-from retail_clusters.settings import load_experiment
 from retail_clusters.training.sweep import sweep
 from tests import processes
 from tests.conftest import PROJECT, SAMPLE

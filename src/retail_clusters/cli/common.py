@@ -1,18 +1,59 @@
-"""What commands share: options, the group, and the way into a session."""
+"""What commands share: the group, options, the chosen experiment, and the first line of each."""
 
-from collections.abc import Callable
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import click
 
+from retail_clusters.experiment_file import load_experiment
+from retail_clusters.infra.secrets import masked
+from retail_clusters.settings import Experiment
+
 DATA: Final = "data/sample/by-day"
 EXPERIMENT: Final = Path("experiments", "default.yaml")
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 PATH: Final = click.Path(path_type=Path)
 
 
+class _InOrder(click.Group):
+    """A group that lists its commands in the order of the work, not of the alphabet."""
+
+    order: Final = (
+        *("main", "prepare", "train", "sweep", "promote", "rollback", "history", "score", "purchases"),
+        *("verify", "report", "compact", "generate", "fetch"),
+    )
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """List the commands for `--help`."""
+        return sorted(self.commands, key=self.order.index)
+
+
+@click.group(
+    cls=_InOrder,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        # `mlflow run` hands a parameter that MLproject does not declare over under the name as typed.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
+)
+@click.option("--debug", is_flag=True, help="show the stack trace of a failure")
+def cli(debug: bool) -> None:
+    """Cluster retail invoice lines: prepare, train, sweep, promote, score."""
+
+
+def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Add a command to the group; its help ends with an example."""
+    return cli.command(name, epilog=f"Example:\n\n\b\n  python -m retail_clusters {name} {example}".rstrip())
+
+
 class _Optional(click.ParamType[Any, Any]):
-    """A parameter that MLproject always passes: an empty text says that it is not given."""
+    """A parameter that a script always passes: an empty text says that it is not given."""
 
     def __init__(self, of: click.ParamType[Any, Any]) -> None:
         self.of = of
@@ -27,37 +68,95 @@ def optional(name: str, of: click.ParamType[Any, Any], text: str) -> Callable[..
     return click.option(name, type=_Optional(of), default="", show_default=False, help=text)
 
 
+def _as_one_writes_it(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Return one text for all the ways to write a path: no `./` before it, no slash behind it."""
+    return value if "://" in value else os.path.normpath(value)
+
+
 data_option = click.option(
-    "--data", default=DATA, show_default=True, help="folder, file or glob of CSV files"
-)
-experiment_option = click.option(
-    "--experiment",
-    type=PATH,
-    default=EXPERIMENT,
+    "--data",
+    default=DATA,
     show_default=True,
-    help="settings file",
+    callback=_as_one_writes_it,
+    help="folder, file or glob of CSV files",
 )
-experiment_name_option = optional(
-    "--experiment-name", click.STRING, "MLflow experiment [default: the file's name]"
-)
+model_option = optional("--model", click.STRING, "registered model [default: the experiment's]")
 trials_option = optional("--trials", click.IntRange(min=1), "trials of the sweep")
-study_option = optional("--study", click.STRING, "name of the study, to resume it")
-storage_option = optional(
-    "--storage", click.STRING, "SQLAlchemy URL of the study [default: sqlite:///optuna.db]"
-)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--debug", is_flag=True, help="show the stack trace of a failure")
-def cli(debug: bool) -> None:
-    """Cluster retail invoice lines: prepare, train, sweep, promote, score."""
+@dataclass(frozen=True)
+class Choice:
+    """The experiment that a command works in: its file, what was set beside it, its name in MLflow."""
+
+    file: Path
+    assignments: tuple[str, ...] = ()
+    name: str | None = None
+
+    def load(self, parameters: Mapping[str, object] | None = None) -> Experiment:
+        """Read the settings, checked."""
+        return load_experiment(self.file, parameters, assignments=self.assignments)
+
+    def connect(self) -> None:
+        """Choose the tracking store and the MLflow experiment."""
+        from retail_clusters.infra import tracking
+
+        tracking.connect(experiment=self.name or self.file.stem)
+
+    def open_session(self, job: str) -> Any:
+        """Check for Java, choose the tracking store, and open the Spark session."""
+        from retail_clusters.infra.spark import check_java, spark_session
+
+        check_java()
+        self.connect()
+        return spark_session(job)
 
 
-def open_session(job: str, experiment: Path, experiment_name: str | None) -> Any:
-    """Check for Java, choose the tracking store, and open the Spark session."""
+def experiment_options(of: Command) -> Command:
+    """Add the options of an experiment; the command gets a `Choice` as `experiment`."""
+
+    @click.option(
+        "--experiment",
+        type=PATH,
+        default=EXPERIMENT,
+        show_default=True,
+        help="settings file; its name is the MLflow experiment's",
+    )
+    @click.option(
+        "--set",
+        "assignments",
+        metavar="SECTION.NAME=VALUE",
+        multiple=True,
+        help="a setting that wins over the file; may be given again",
+    )
+    @optional("--experiment-name", click.STRING, "MLflow experiment, if not the file's name")
+    @functools.wraps(of)
+    def with_choice(
+        *, experiment: Path, assignments: tuple[str, ...], experiment_name: str | None, **others: Any
+    ) -> Any:
+        return of(experiment=Choice(experiment, assignments, experiment_name), **others)
+
+    return cast("Command", with_choice)
+
+
+def session_to_read(job: str) -> Any:
+    """Check for Java, choose a tracking store that is there, and open the Spark session."""
     from retail_clusters.infra import tracking
     from retail_clusters.infra.spark import check_java, spark_session
 
     check_java()
-    tracking.connect(experiment=experiment_name or experiment.stem)
+    tracking.connect_to_read()
     return spark_session(job)
+
+
+def announce(job: str, what: str) -> None:
+    """Print the first line of a command: what it is about to do, and where its results go."""
+    click.echo(masked(f"{job}: {what}; results go to {_store()}"))
+
+
+def announce_reading(job: str, what: str) -> None:
+    """Print the first line of a command that makes nothing: what it looks at, and where."""
+    click.echo(masked(f"{job}: {what}, in {_store()}"))
+
+
+def _store() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"

@@ -7,42 +7,54 @@ import click
 
 from retail_clusters.cli.common import (
     PATH,
-    cli,
+    Choice,
+    announce,
+    command,
     data_option,
-    experiment_option,
+    experiment_options,
     optional,
 )
-from retail_clusters.settings import load_experiment
 
 
-@cli.command("purchases")
+@command("purchases", example="--mode stream --top 5")
 @data_option
 @click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
-@click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
+@optional("--output", click.STRING, "folder of the result [default: one for each mode, in output/purchases]")
 @click.option("--sink", type=click.Choice(["memory", "parquet"]), default="memory", show_default=True)
-@optional("--checkpoint", PATH, "folder of the state of sink=parquet")
+@optional("--checkpoint", click.STRING, "folder of the state of sink=parquet [default: in its output]")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
-@experiment_option
-@optional("--allowed-lateness", click.INT, "days that a line may come late")
+@optional("--sql", click.STRING, "your own query over the table customer_purchases")
+@click.option(
+    "--prove",
+    type=click.Choice(["new", "all"]),
+    default="new",
+    show_default=True,
+    help="which files sink=parquet compares with a batch when it ends",
+)
+@optional("--customers", click.STRING, "output of score: describe the customers in it instead")
+@experiment_options
+@optional("--allowed-lateness", click.IntRange(min=0), "days that a line may come late")
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
     top: int,
-    output: Path,
+    output: str | None,
     sink: Literal["memory", "parquet"],
-    checkpoint: Path | None,
+    checkpoint: str | None,
     once: bool,
-    experiment: Path,
+    sql: str | None,
+    prove: Literal["new", "all"],
+    customers: str | None,
+    experiment: Choice,
     allowed_lateness: int | None,
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
-    from retail_clusters.infra import tracking
-    from retail_clusters.purchases.job import purchases
+    settings = experiment.load({"purchases.allowed_lateness_days": allowed_lateness})
+    announce("purchases", f"spend per customer and day of {customers or data}, {mode}")
+    from retail_clusters.purchases.job import PurchasesRequest, check, run
 
-    settings = load_experiment(experiment, {"purchases.allowed_lateness_days": allowed_lateness})
-    tracking.connect(experiment=experiment.stem)
-    purchases(
+    request = PurchasesRequest(
         data=data,
         mode=mode,
         top=top,
@@ -50,23 +62,31 @@ def purchases_command(
         sink=sink,
         checkpoint=checkpoint,
         once=once,
+        sql=sql,
+        prove=prove,
+        customers=customers,
         settings=settings.purchases,
+        columns=settings.columns,
     )
+    check(request)
+    with experiment.open_session("purchases") as spark:
+        run(spark, request)
 
 
-@cli.command("generate")
+@command("generate", example="--output synthetic --days 30 --lines-per-day 1000")
 @click.option("--output", type=PATH, required=True, help="new folder for the files")
 @click.option("--days", type=int, default=60, show_default=True)
 @click.option("--lines-per-day", type=int, default=500, show_default=True, help="mean number of lines")
 @click.option("--seed", type=int, default=7, show_default=True)
 def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> None:
     """Make synthetic retail data."""
+    click.echo(f"generate: {days} days, some {lines_per_day} lines a day, seed {seed}, into {output}")
     from retail_clusters.data.generate import generate
 
     generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed)
 
 
-@cli.command("fetch")
+@command("fetch", example="--output data/retail-data/by-day")
 @click.option(
     "--output",
     type=PATH,
@@ -79,5 +99,7 @@ def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> 
 def fetch_command(output: Path, url: str | None, sha256: str | None) -> None:
     """Download the public data set, checked by its SHA-256."""
     from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
+
+    click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
 
     fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256)

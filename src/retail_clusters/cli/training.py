@@ -1,109 +1,165 @@
 """Commands that make models: main, prepare, train, sweep, verify."""
 
-from pathlib import Path
+import os
 
 import click
 
 from retail_clusters.cli.common import (
-    cli,
+    Choice,
+    announce,
+    announce_reading,
+    command,
     data_option,
-    experiment_name_option,
-    experiment_option,
-    open_session,
+    experiment_options,
+    model_option,
     optional,
-    storage_option,
-    study_option,
+    session_to_read,
     trials_option,
 )
-from retail_clusters.settings import load_experiment
+from retail_clusters.cli.results import json_option, reporting
+from retail_clusters.errors import InputError
+from retail_clusters.infra.secrets import holds_secret, masked
+from retail_clusters.settings import Experiment
+
+study_option = optional("--study", click.STRING, "name of the study, to resume it")
 
 
-@cli.command("main")
+def _storage(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Return the study's database: as typed, else as the environment says."""
+    if value and holds_secret(value):
+        raise InputError(
+            "storage must be typed without a password, which the process list and MLflow would show, but "
+            f"got {masked(value)}: put the whole URL into the environment variable RETAIL_CLUSTERS_STORAGE"
+        )
+    return value or os.environ.get("RETAIL_CLUSTERS_STORAGE") or None
+
+
+storage_option = click.option(
+    "--storage",
+    default="",
+    callback=_storage,
+    help="SQLAlchemy URL of the study [default: RETAIL_CLUSTERS_STORAGE, else optuna.journal]",
+)
+
+
+@command("main", example="--data path/to/by-day --study by-day")
 @data_option
-@experiment_option
-@experiment_name_option
+@experiment_options
+@model_option
 @trials_option
-def main_command(data: str, experiment: Path, experiment_name: str | None, trials: int | None) -> None:
+@study_option
+@storage_option
+def main_command(
+    data: str,
+    experiment: Choice,
+    model: str | None,
+    trials: int | None,
+    study: str | None,
+    storage: str | None,
+) -> None:
     """Prepare, sweep, register, promote, score."""
+    settings = experiment.load({"model": model, "sweep.trials": trials})
+    announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
     from retail_clusters.data.prepare import check_data
     from retail_clusters.pipeline import check_folder
     from retail_clusters.pipeline import main as run_all
 
-    settings = load_experiment(experiment, {"sweep.trials": trials})
     check_data(data)
     check_folder(data)
-    with open_session("main", experiment, experiment_name) as spark:
-        run_all(spark, data=data, experiment=settings)
+    with experiment.open_session("main") as spark:
+        run_all(spark, data=data, experiment=settings, study=study, storage_url=storage)
 
 
-@cli.command("prepare")
+@command("prepare", example="--data path/to/by-day --set split.train_until=2011-06-01")
 @data_option
-@experiment_option
-@experiment_name_option
-def prepare_command(data: str, experiment: Path, experiment_name: str | None) -> None:
+@experiment_options
+def prepare_command(data: str, experiment: Choice) -> None:
     """CSV files to checked, split, weighted rows."""
+    settings = experiment.load()
+    split = settings.split
+    announce(
+        "prepare",
+        f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
+    )
     from retail_clusters.data.prepare import check_data, prepare
 
-    settings = load_experiment(experiment)
     check_data(data)
-    with open_session("prepare", experiment, experiment_name) as spark:
+    with experiment.open_session("prepare") as spark:
         prepare(spark, data=data, experiment=settings)
 
 
-@cli.command("train")
+@command("train", example="--k 20 --seed 1")
 @data_option
-@experiment_option
-@experiment_name_option
+@experiment_options
+@model_option
 @optional("--k", click.INT, "clusters")
 @optional("--seed", click.INT, "seed")
+@json_option
 def train_command(
-    data: str, experiment: Path, experiment_name: str | None, k: int | None, seed: int | None
+    data: str, experiment: Choice, model: str | None, k: int | None, seed: int | None, as_json: bool
 ) -> None:
     """One KMeans at a given K and seed, logged and registered."""
-    from retail_clusters.data.prepare import check_data
-    from retail_clusters.training.train import train
+    with reporting(as_json) as report:
+        settings = experiment.load({"model": model, "k": k, "seed": seed})
+        announce("train", f"K={settings.k}, seed {settings.seed}, on {data}")
+        from retail_clusters.data.prepare import check_data
+        from retail_clusters.training.train import train
 
-    settings = load_experiment(experiment, {"k": k, "seed": seed})
-    check_data(data)
-    with open_session("train", experiment, experiment_name) as spark:
-        train(spark, data=data, experiment=settings)
+        check_data(data)
+        with experiment.open_session("train") as spark:
+            report(train(spark, data=data, experiment=settings))
 
 
-@cli.command("sweep")
+@command("sweep", example="--trials 40 --k-max 60 --study by-day")
 @data_option
-@experiment_option
-@experiment_name_option
+@experiment_options
+@model_option
 @trials_option
 @optional("--k-min", click.INT, "smallest K")
 @optional("--k-max", click.INT, "largest K")
 @study_option
 @storage_option
+@json_option
 def sweep_command(
     data: str,
-    experiment: Path,
-    experiment_name: str | None,
+    experiment: Choice,
+    model: str | None,
     trials: int | None,
     k_min: int | None,
     k_max: int | None,
     study: str | None,
     storage: str | None,
+    as_json: bool,
 ) -> None:
     """Search K and seed; the best is logged and registered."""
-    from retail_clusters.data.prepare import check_data
-    from retail_clusters.training.sweep import sweep
+    with reporting(as_json) as report:
+        settings = experiment.load(
+            {"model": model, "sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max}
+        )
+        announce("sweep", f"{_search(settings)}, on {data}")
+        from retail_clusters.data.prepare import check_data
+        from retail_clusters.training.sweep import sweep
 
-    overrides = {"sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max}
-    settings = load_experiment(experiment, overrides)
-    check_data(data)
-    with open_session("sweep", experiment, experiment_name) as spark:
-        sweep(spark, data=data, experiment=settings, study=study, storage=storage)
+        check_data(data)
+        with experiment.open_session("sweep") as spark:
+            report(sweep(spark, data=data, experiment=settings, study=study, storage=storage))
 
 
-@cli.command("verify")
-@click.option("--run-id", required=True, help="a train, sweep or register run")
-def verify_command(run_id: str) -> None:
+def _search(settings: Experiment) -> str:
+    sweep = settings.sweep
+    trials = f"{sweep.trials} trials" if sweep.trials else "every pair"
+    return f"{trials} of K {sweep.k_min} to {sweep.k_max} and {sweep.seeds} seeds"
+
+
+@command("verify", example="--version 3")
+@optional("--run-id", click.STRING, "a train, sweep or register run")
+@optional("--version", click.STRING, "a model version, for the run that trained it")
+@optional("--model", click.STRING, f"registered model of the version [default: {Experiment().model}]")
+def verify_command(run_id: str | None, version: str | None, model: str | None) -> None:
     """Retrain a run and compare, bit for bit."""
+    named = f"run {run_id}" if run_id else f"version {version} of {model or Experiment().model}"
+    announce_reading("verify", f"{named}, trained again and compared")
     from retail_clusters.training.verify import verify
 
-    with open_session("verify", Path("verify"), None) as spark:
-        verify(spark, run_id=run_id)
+    with session_to_read("verify") as spark:
+        verify(spark, run_id=run_id, version=version, model_name=model or Experiment().model)

@@ -32,8 +32,12 @@ class Prepared:
 
     def rows(self, *splits: str) -> DataFrame:
         """Return the weighted rows of some splits in canonical layout."""
-        count = sum(self.table.rows[split] for split in splits)
+        count = self.count(*splits)
         return weighted_rows.canonical(weighted_rows.weighted_rows(self.reduced, splits), count=count)
+
+    def count(self, *splits: str) -> int:
+        """Count the weighted rows of some splits; a key that two of them have counts twice."""
+        return sum(self.table.rows[split] for split in splits)
 
 
 def check_data(data: str, columns: Columns | None = None) -> list[FileStatus]:

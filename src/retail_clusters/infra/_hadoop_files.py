@@ -4,38 +4,18 @@ So schemes, credentials and mount tables are Spark's own. A call into the JVM co
 a folder is listed in a score of calls, however many files it holds.
 """
 
-import errno
-import io
 import time
-from collections.abc import Callable
 from functools import cache
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
-from py4j.protocol import Py4JError, Py4JJavaError
+from py4j.protocol import Py4JJavaError
 from pyspark import SparkContext
-from pyspark.errors import PySparkException
 
-from retail_clusters.errors import InputError, RetailClustersError, StorageError
+from retail_clusters.errors import InputError, StorageError
 from retail_clusters.infra._file_status import FileStatus
+from retail_clusters.infra._java_streams import read_stream, write_stream
 from retail_clusters.infra.locations import join, name, scheme, shown, to_uri
 
-_PIECE: Final = 1 << 20
-_UNUSABLE: Final = frozenset(
-    {
-        "AccessControlException",
-        "AccessDeniedException",
-        "FileAlreadyExistsException",
-        "FileNotFoundException",
-        "IllegalArgumentException",
-        "InvalidPathException",
-        "NotDirectoryException",
-        "ParentNotDirectoryException",
-        "PathIsNotEmptyDirectoryException",
-        "PathPermissionException",
-        "UnsupportedFileSystemException",
-        "UnknownHostException",
-    }
-)
 _STATUS: Final = "org.apache.hadoop.fs.FileStatus"
 
 
@@ -87,18 +67,17 @@ class HadoopFiles:
 
     def open_read(self, location: str) -> BinaryIO:
         """Open a file as a stream of bytes."""
-        stream = _JavaInput(_file_system(location).open(_path(location)))
-        return cast(BinaryIO, io.BufferedReader(stream, _PIECE))
+        return read_stream(_file_system(location).open(_path(location)))
 
     def open_append(self, location: str) -> BinaryIO:
         """Open a file for bytes behind those that are there, where the store can."""
         if self.status(location) is None:
             return self.open_new(location)
-        return _output(_file_system(location).append(_path(location)))
+        return write_stream(_file_system(location).append(_path(location)))
 
     def open_new(self, location: str) -> BinaryIO:
         """Open a new or emptied file for bytes."""
-        return _output(_file_system(location).create(_path(location), True))
+        return write_stream(_file_system(location).create(_path(location), True))
 
     def replace(self, draft: str, place: str) -> None:
         """Put a file in the place of another in one step."""
@@ -107,7 +86,7 @@ class HadoopFiles:
     def create_exclusive(self, location: str, content: bytes) -> bool:
         """Write a file if there is none; two at once are told apart as well as the store can."""
         try:
-            stream = _output(_file_system(location).create(_path(location), False))
+            stream = write_stream(_file_system(location).create(_path(location), False))
         except Py4JJavaError as refused:
             if _is_a(refused, "FileAlreadyExistsException") or self.status(location):
                 return False
@@ -149,95 +128,6 @@ class HadoopFiles:
         chosen[0] = getattr(options, option)
         root = _path(target).toUri().resolve("/").toString()
         _file_context(_jvm(), root).rename(_path(source), _path(target), chosen)
-
-
-def failure(location: str, error: Exception) -> RetailClustersError | None:
-    """Return what to raise for an exception that came out of the JVM; None for any other."""
-    if not isinstance(error, (Py4JError, PySparkException)):
-        return None
-    kind, reason = _named(error)
-    if kind in _UNUSABLE:
-        return InputError(
-            f"a location must be one that can be used, but {shown(location)} gave: {shown(reason)}"
-        )
-    return StorageError(f"a store must do as it is asked, but at {shown(location)} got: {shown(reason)}")
-
-
-def _named(error: Exception) -> tuple[str, str]:
-    """Return the simple name of a Java exception, and its own words."""
-    if isinstance(error, Py4JJavaError):
-        kind = str(error.java_exception.getClass().getSimpleName())
-        return kind, f"{kind}: {error.java_exception.getMessage()}"
-    first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    return type(error).__name__, first or type(error).__name__
-
-
-class _JavaInput(io.RawIOBase):
-    """A Java input stream, read in pieces."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_CUR:
-            offset += self.tell()
-        elif whence == io.SEEK_END:
-            offset += self.tell() + self._stream.available()
-        self._stream.seek(offset)
-        return offset
-
-    def tell(self) -> int:
-        return int(self._stream.getPos())
-
-    def readinto(self, buffer: Any) -> int:
-        piece: bytes = _as_io(self._stream.readNBytes, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()
-
-
-class _JavaOutput(io.RawIOBase):
-    """A Java output stream, written in pieces; what is closed is on the store."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: Any) -> int:
-        content = bytes(piece)
-        _as_io(self._stream.write, content)
-        return len(content)
-
-    def close(self) -> None:
-        if not self.closed:
-            if self._stream.hasCapability("hsync"):
-                _as_io(self._stream.hsync)
-            _as_io(self._stream.close)
-        super().close()
-
-
-def _as_io(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the JVM in the middle of a stream, where Python's readers and writers expect an OSError."""
-    try:
-        return call(*arguments)
-    except Py4JJavaError as failed:
-        raise OSError(errno.EIO, shown(_named(failed)[1])) from failed
-
-
-def _output(stream: Any) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedWriter(_JavaOutput(stream), _PIECE))
 
 
 def _context() -> Any:

@@ -11,11 +11,12 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import quote, unquote
 
+from retail_clusters.infra.secrets import masked
+
 LOCAL: Final = "file"
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 _ROOT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/(/[^/]*)?")
-_PASSWORD: Final = re.compile(r"(//[^/@:\s]*):[^/@\s]*@")
 #: In an object store a file appears whole when its writer closes it; a folder's rename copies all in it.
 _OBJECT_STORES: Final = frozenset({"s3a", "s3", "s3n", "gs", "oss", "cosn", "obs", "oci"})
 _PATTERN: Final = frozenset("[]{}*?\\")
@@ -116,7 +117,7 @@ def is_utf8(location: str) -> bool:
 
 def shown(text: str) -> str:
     """Return a location or a message for people: one line, UTF-8, without the password of a URI."""
-    visible = _PASSWORD.sub(r"\1:***@", text).encode("utf-8", "backslashreplace").decode()
+    visible = masked(text).encode("utf-8", "backslashreplace").decode()
     return " ".join(visible.splitlines())
 
 

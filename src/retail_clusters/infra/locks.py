@@ -17,7 +17,7 @@ from typing import Final
 
 from retail_clusters.errors import InputError, RetailClustersError, StorageError
 from retail_clusters.infra import storage
-from retail_clusters.infra._lock_holder import Holder
+from retail_clusters.infra.holders import Holder
 from retail_clusters.infra.locations import is_local, local_path, parent, shown
 
 _POLL: Final = 0.1

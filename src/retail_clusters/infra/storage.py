@@ -4,30 +4,22 @@ A location without a scheme, or with `file:`, is on this machine's disks and nee
 through the file systems of the active Spark session. Failures are errors of this project, in one line.
 """
 
-import errno
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
 from typing import BinaryIO, Final, cast
 
-from retail_clusters.errors import InputError, RetailClustersError, StorageError
-from retail_clusters.infra._file_status import Files, FileStatus
-from retail_clusters.infra._local_files import LocalFiles
-from retail_clusters.infra.locations import is_local, is_object_store, join, name, parent, shown
+from retail_clusters.errors import InputError
+from retail_clusters.infra._file_status import FileStatus
+from retail_clusters.infra._stores import store_of
+from retail_clusters.infra.locations import is_object_store, join, name, parent, shown
 
 __all__ = ["FileStatus"]
 
 _DRAFT: Final = ".writing-"
 _SPOOL: Final = 1 << 24
-_LOCAL: Final = LocalFiles()
-_UNUSABLE: Final = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
-    errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL,
-}  # fmt: skip
 
 
 def check(location: str) -> None:
@@ -38,13 +30,13 @@ def check(location: str) -> None:
     """
     if not location.strip():
         raise InputError("a location is a path or a URI, but got an empty one: name a file or folder")
-    with _told(location) as files:
+    with store_of(location) as files:
         files.check(location)
 
 
 def status(location: str) -> FileStatus | None:
     """Return what is known of a file or folder, links followed; None when there is none."""
-    with _told(location) as files:
+    with store_of(location) as files:
         return files.status(location)
 
 
@@ -78,7 +70,7 @@ def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] 
     waiting, seen = [folder], set[object]()
     while waiting:
         here = waiting.pop(0)
-        with _told(here) as files:
+        with store_of(here) as files:
             if (identity := files.identity(here)) in seen:
                 continue
             seen.add(identity)
@@ -94,7 +86,7 @@ def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] 
 
 def list_folders(folder: str) -> list[str]:
     """List the folders in a folder by name, hidden ones too."""
-    with _told(folder) as files:
+    with store_of(folder) as files:
         return sorted(entry.location for entry in files.entries(folder) if entry.is_folder)
 
 
@@ -102,14 +94,14 @@ def expand(pattern: str) -> list[str]:
     """List by name what matches a pattern (`*`, `?`, `[...]`); what is there by that very name wins."""
     if exists(pattern):
         return [pattern]
-    with _told(pattern) as files:
+    with store_of(pattern) as files:
         return sorted(files.glob(pattern))
 
 
 @contextmanager
 def open_read(location: str) -> Iterator[BinaryIO]:
     """Open a file as a stream of bytes; it can seek."""
-    with _told(location) as files:
+    with store_of(location) as files:
         stream = files.open_read(location)
     with stream:
         yield stream
@@ -117,7 +109,7 @@ def open_read(location: str) -> Iterator[BinaryIO]:
 
 def read_bytes(location: str, *, offset: int = 0, limit: int = -1) -> bytes:
     """Return a file's bytes from `offset` on, at most `limit` of them unless it is negative."""
-    with _told(location), open_read(location) as stream:
+    with store_of(location), open_read(location) as stream:
         stream.seek(offset)
         return stream.read(limit)
 
@@ -135,9 +127,7 @@ def find_text(location: str) -> str | None:
     try:
         return read_text(location)
     except InputError:
-        if exists(location):
-            raise
-        return None
+        return read_text(location) if exists(location) else None
 
 
 @contextmanager
@@ -150,19 +140,19 @@ def open_write(location: str) -> Iterator[BinaryIO]:
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
             yield cast(BinaryIO, spool)
             spool.seek(0)
-            with _told(location) as files, files.open_new(location) as stream:
+            with store_of(location) as files, files.open_new(location) as stream:
                 shutil.copyfileobj(spool, stream, _SPOOL)
         return
     draft = draft_beside(location)
-    with _told(location) as files:
+    with store_of(location) as files:
         stream = files.open_new(draft)
     try:
         with stream:
             yield stream
-        with _told(location):
+        with store_of(location):
             files.replace(draft, location)
     except BaseException:
-        with _told(location):
+        with store_of(location):
             files.remove(draft)
         raise
 
@@ -170,7 +160,7 @@ def open_write(location: str) -> Iterator[BinaryIO]:
 @contextmanager
 def open_append(location: str) -> Iterator[BinaryIO]:
     """Open a stream of bytes that go behind those of the file, as they come."""
-    with _told(location) as files:
+    with store_of(location) as files:
         stream = files.open_append(location)
     with stream:
         yield stream
@@ -178,7 +168,7 @@ def open_append(location: str) -> Iterator[BinaryIO]:
 
 def write_bytes(location: str, content: bytes) -> None:
     """Put a file in place whole, or leave the earlier one."""
-    with _told(location), open_write(location) as stream:
+    with store_of(location), open_write(location) as stream:
         stream.write(content)
 
 
@@ -193,43 +183,43 @@ def create_exclusive(location: str, text: str) -> bool:
     One of several processes succeeds on this machine's disks, HDFS, ABFS, GCS and S3 with conditional writes;
     a disk that is mounted under another scheme makes no such promise.
     """
-    with _told(location) as files:
+    with store_of(location) as files:
         return files.create_exclusive(location, text.encode("utf-8"))
 
 
 def make_folder(location: str) -> None:
     """Make a folder and those above it, if they are not there."""
-    with _told(location) as files:
+    with store_of(location) as files:
         files.make_folder(location)
 
 
 def touch(location: str) -> None:
     """Set a file's modification time to now; make an empty one if there is none."""
-    with _told(location) as files:
+    with store_of(location) as files:
         files.touch(location)
 
 
 def rename(source: str, target: str) -> None:
     """Move a file or folder, within one store, to a place where nothing is."""
-    with _told(source) as files:
+    with store_of(source) as files:
         files.rename(source, target)
 
 
 def remove(location: str) -> None:
     """Remove a file, a link, or a folder and all in it, if there is one."""
-    with _told(location) as files:
+    with store_of(location) as files:
         files.remove(location)
 
 
 def sync(location: str) -> None:
     """Make what is written in a file or folder survive a power loss."""
-    with _told(location) as files:
+    with store_of(location) as files:
         files.sync(location)
 
 
 def exchange(one: str, other: str) -> bool:
     """Swap two folders in one step; False, and nothing done, where the store cannot."""
-    with _told(one) as files:
+    with store_of(one) as files:
         return files.exchange(one, other)
 
 
@@ -240,7 +230,7 @@ def draft_beside(location: str) -> str:
 
 def remove_drafts(folder: str) -> None:
     """Remove what killed writers left in a folder; for one who is its only writer."""
-    with _told(folder) as files:
+    with store_of(folder) as files:
         left = [entry.location for entry in files.entries(folder) if name(entry.location).startswith(_DRAFT)]
     for draft in left:
         remove(draft)
@@ -248,31 +238,3 @@ def remove_drafts(folder: str) -> None:
 
 def _by_location(file: FileStatus) -> str:
     return file.location
-
-
-@contextmanager
-def _told(location: str) -> Iterator[Files]:
-    """Lend the store of a location, and tell what it fails at in one line."""
-    try:
-        yield _LOCAL if is_local(location) else _hadoop().HadoopFiles()
-    except RetailClustersError:
-        raise
-    except OSError as failed:
-        reason = failed.strerror or str(failed)
-        if failed.errno in _UNUSABLE or isinstance(failed, FileExistsError):
-            raise InputError(
-                f"a location must be one that can be used, but {shown(location)} gave: {reason}"
-            ) from failed
-        raise StorageError(
-            f"a store must do as it is asked, but at {shown(location)} got: {reason}"
-        ) from failed
-    except Exception as failed:
-        told = None if is_local(location) else _hadoop().failure(location, failed)
-        if told is None:
-            raise
-        raise told from failed
-
-
-def _hadoop() -> ModuleType:
-    """Import what needs PySpark, when a location needs it."""
-    return import_module("retail_clusters.infra._hadoop_files")

@@ -5,22 +5,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepare import Prepared
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion import gates, matching
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.promotion.matching import Migration
 from retail_clusters.settings import Experiment
-from retail_clusters.training import model as anatomy
 from retail_clusters.training import quality
+from retail_clusters.training.agreement import contingency
+from retail_clusters.training.context import load_parts
 from retail_clusters.training.guardrails import Gate
-from retail_clusters.training.model import Anatomy
+from retail_clusters.training.model import INTERFACE, ParsedModel, open_model, parse
 from retail_clusters.training.quality import Quality
+from retail_clusters.training.rows import WeightedRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,29 +31,29 @@ class Contender:
     name: str
     tags: Mapping[str, str]
     metadata: Mapping[str, Any]
-    anatomy: Anatomy
+    parsed: ParsedModel
     test: Quality | None
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Two contenders, and the prepared table that they were measured on."""
+    """Two contenders of a registered model, and the rows of each split that they were measured on."""
 
+    registry: ModelRegistry
     challenger: Contender
     champion: Contender | None
     prepared: Prepared
+    rows: Mapping[str, WeightedRows]
 
     @property
     def same_space(self) -> bool:
         """Tell whether silhouettes and centres of the two compare."""
-        return self.champion is not None and self.challenger.anatomy.space.same_as(
-            self.champion.anatomy.space
-        )
+        return self.champion is not None and self.challenger.parsed.space.same_as(self.champion.parsed.space)
 
     @property
     def same_clusters(self) -> bool:
         """Tell whether the challenger is the champion to the bit, whatever their numbers."""
-        return self.champion is not None and self.challenger.anatomy.same_clusters_as(self.champion.anatomy)
+        return self.champion is not None and self.challenger.parsed.same_clusters_as(self.champion.parsed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,25 +74,27 @@ def evaluate(
     Raises:
         RegistryError: there is no such version, or one of the two is no model of this project.
     """
-    tags = registry.read_version(challenger).tags
+    registry = ModelRegistry(experiment.model)
+    tags = registry.read_version(version=challenger).tags
     table = find_prepared(spark, tags)
-    reference = registry.input_columns(champion) if champion else None
+    reference = registry.input_columns(version=champion) if champion else None
     papers = [
         gates.digest_gate(tags.get("data_digest"), known=table is not None),
         gates.signature_gate(
-            registry.input_columns(challenger), champion=reference or registry.INPUT_COLUMNS
+            registry.input_columns(version=challenger), champion=reference or INTERFACE.inputs
         ),
     ]
     if table is None or not all(gate.passed for gate in papers):
         return Evaluated(challenger, champion, Verdict(tuple(papers)), measured=None)
-    test = table.rows(schema.TEST).cache()
+    rows = load_parts(table)
     measured = Measured(
-        challenger=_contender(challenger, test),
-        champion=_contender(champion, test) if champion else None,
+        registry=registry,
+        challenger=_contender(spark, registry, challenger, rows[schema.TEST]),
+        champion=_contender(spark, registry, champion, rows[schema.TEST]) if champion else None,
         prepared=table,
+        rows=rows,
     )
-    test.unpersist()
-    judged = _judge(measured, experiment=experiment)
+    judged = _judge(spark, measured, experiment=experiment)
     return Evaluated(challenger, champion, Verdict((*papers, *judged)), measured=measured)
 
 
@@ -107,41 +110,42 @@ def find_prepared(spark: SparkSession, tags: Mapping[str, str]) -> Prepared | No
     return Prepared(table=table, reduced=prepared.read_rows(spark, table)) if table else None
 
 
-def migration(measured: Measured) -> Migration | None:
+def migration(spark: SparkSession, measured: Measured) -> Migration | None:
     """Count the test lines that go from each cluster of the champion's to each of the challenger's.
 
     Cluster i of the challenger stands under i, whatever number its model gives. None without a champion,
     or with one that cannot score the lines.
     """
-    champion, challenger = measured.champion, measured.challenger.anatomy
+    champion, challenger = measured.champion, measured.challenger.parsed
     if champion is None or champion.test is None:
         return None
-    rows = measured.prepared.rows(schema.TEST)
-    old = champion.anatomy.assign(rows).select(*rows.columns, F.col(schema.PREDICTION).alias("old"))
-    both = challenger.clustering.assign(challenger.rows(old))
-    counts = both.groupBy("old", schema.PREDICTION).agg(F.sum(schema.WEIGHT)).collect()
-    return matching.migration(
-        [(row[0], row[1], row[2]) for row in counts],
-        old=champion.anatomy.numbers,
-        new=range(challenger.clustering.k),
-    )
+    rows = measured.rows[schema.TEST]
+    before, after = (each.labels(rows, spark=spark) for each in (champion.parsed, challenger))
+    lines = contingency(before, after, rows.weights)
+    counts = [
+        (champion.parsed.numbers[old], new, int(lines[old, new]))
+        for old, new in zip(*(axis.tolist() for axis in lines.nonzero()), strict=True)
+    ]
+    return matching.migration(counts, old=champion.parsed.numbers, new=range(len(challenger.centres)))
 
 
-def _contender(name: str, test: DataFrame) -> Contender:
-    opened = registry.open_version(name)
-    parts = anatomy.parse(opened.model, version=name)
+def _contender(spark: SparkSession, registry: ModelRegistry, name: str, test: WeightedRows) -> Contender:
+    opened = open_model(registry, version=name)
+    parts = parse(opened.model, version=name)
     scores = not parts.refused_days(test)
-    measured = quality.measure(parts.rows(test), clustering=parts.clustering) if scores else None
-    tags = registry.read_version(name).tags
-    return Contender(name=name, tags=tags, metadata=opened.metadata, anatomy=parts, test=measured)
+    measured = quality.measure(parts.rows(test, spark=spark), parts.centres) if scores else None
+    tags = registry.read_version(version=name).tags
+    return Contender(name=name, tags=tags, metadata=opened.metadata, parsed=parts, test=measured)
 
 
-def _judge(measured: Measured, *, experiment: Experiment) -> list[Gate]:
-    parts, test, rows = measured.challenger.anatomy, measured.challenger.test, measured.prepared
-    weekdays = gates.weekday_gate(parts.refused_days(rows.rows(*schema.SPLITS)))
+def _judge(spark: SparkSession, measured: Measured, *, experiment: Experiment) -> list[Gate]:
+    parts, test, rows = measured.challenger.parsed, measured.challenger.test, measured.rows
+    weekdays = gates.weekday_gate(
+        sorted({day for split in schema.SPLITS for day in parts.refused_days(rows[split])})
+    )
     if test is None or not weekdays.passed:
         return [weekdays]
-    validation = quality.measure(parts.rows(rows.rows(schema.VALIDATION)), clustering=parts.clustering)
+    validation = quality.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
     found = [
         weekdays,
         *gates.absolute_gates(test, settings=experiment.promotion),

@@ -4,20 +4,21 @@ from typing import Final
 
 import click
 
-from retail_clusters.infra import registry
+from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.promotion import ledger
 from retail_clusters.promotion.champion import recover_interrupted
-from retail_clusters.promotion.ledger import Move
+from retail_clusters.promotion.ledger import Ledger, Move
 
 _STATES: Final = {ledger.DONE: "", ledger.WITHDRAWN: "withdrawn", ledger.UNDER_WAY: "under way"}
 
 
-def history() -> list[Move]:
+def history(*, model: str) -> list[Move]:
     """Run as `history`: print every move of `champion`, oldest first, and whether the alias agrees."""
-    with ledger.exclusive():
-        recover_interrupted()
-        entries = ledger.moves()
-        champion = registry.version_named(registry.CHAMPION)
+    registry, book = ModelRegistry(model), Ledger(model)
+    with book.exclusive():
+        recover_interrupted(registry)
+        entries = book.moves()
+        champion = registry.version_named(alias=CHAMPION)
     for line in to_lines(entries):
         click.echo(line)
     click.echo(f"champion: {f'version {champion}' if champion else 'none'}")

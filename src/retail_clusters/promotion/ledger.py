@@ -25,8 +25,6 @@ from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import RegistryError
 
-EXPERIMENT: Final = "retail-clusters-promotions"
-
 UNDER_WAY: Final = "RUNNING"
 DONE: Final = "FINISHED"
 WITHDRAWN: Final = "KILLED"
@@ -78,78 +76,100 @@ def who() -> str:
         return f"user {os.getuid()}"
 
 
-@contextmanager
-def exclusive() -> Iterator[None]:
-    """Hold the one right to move `champion`, among the processes of this machine that use this store.
+@dataclass(frozen=True)
+class Ledger:
+    """The moves of one registered model's champion."""
 
-    The system takes it back from a process that dies.
+    model: str
 
-    Raises:
-        RegistryError: another process has held it for a minute.
-    """
-    descriptor = os.open(_lock_file(), os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
+    @property
+    def experiment(self) -> str:
+        """Name the MLflow experiment that holds the moves."""
+        return f"{self.model}-promotions"
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the one right to move `champion`, among the processes of this machine that use this store.
+
+        The system takes it back from a process that dies.
+
+        Raises:
+            RegistryError: another process has held it for a minute.
+        """
+        descriptor = os.open(_lock_file(), os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def announce(
+        self,
+        *,
+        action: str,
+        before: str | None,
+        after: str,
+        reason: str,
+        facts: Mapping[str, str],
+        texts: Mapping[str, str],
+    ) -> Move:
+        """Write that a move is about to happen, with its evidence: tags, and artifacts by file name."""
+        client = MlflowClient()
+        number = max((move.number for move in self.moves()), default=0) + 1
+        tags = {
+            "move": str(number),
+            "action": action,
+            "from": before or "",
+            "to": after,
+            "who": who(),
+            "host": socket.gethostname(),
+            "reason": reason,
+        }
+        run = client.create_run(self._experiment(), run_name=f"{action} {after}", tags=tags | dict(facts))
+        for name, text in texts.items():
+            client.log_text(run.info.run_id, text, name)
+        return _move(run)
+
+    def close(self, *, run_id: str, state: str, note: str) -> None:
+        """Write how a move ended."""
+        client = MlflowClient()
+        client.set_tag(run_id, "note", note)
+        client.set_terminated(run_id, state)
+
+    def moves(self) -> list[Move]:
+        """Read the ledger, oldest move first."""
+        client = MlflowClient()
+        found: list[Move] = []
+        token: str | None = None
+        while True:
+            page = client.search_runs([self._experiment()], max_results=1000, page_token=token)
+            found += [_move(run) for run in page if "move" in run.data.tags]
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda move: (move.number, move.when, move.run_id))
+
+    def _experiment(self) -> str:
+        client = MlflowClient()
+        found = client.get_experiment_by_name(self.experiment)
+        if found:
+            return str(found.experiment_id)
+        try:
+            return str(client.create_experiment(self.experiment))
+        except mlflow.MlflowException:
+            made_meanwhile = client.get_experiment_by_name(self.experiment)
+            if made_meanwhile is None:
+                raise
+            return str(made_meanwhile.experiment_id)
 
 
-def announce(
-    *,
-    action: str,
-    before: str | None,
-    after: str,
-    reason: str,
-    facts: Mapping[str, str],
-    texts: Mapping[str, str],
-) -> Move:
-    """Write that a move is about to happen, with its evidence: tags, and artifacts by file name."""
-    client = MlflowClient()
-    number = max((move.number for move in moves()), default=0) + 1
-    tags = {
-        "move": str(number),
-        "action": action,
-        "from": before or "",
-        "to": after,
-        "who": who(),
-        "host": socket.gethostname(),
-        "reason": reason,
-    }
-    run = client.create_run(_experiment(), run_name=f"{action} {after}", tags=tags | dict(facts))
-    for name, text in texts.items():
-        client.log_text(run.info.run_id, text, name)
-    return _move(run)
-
-
-def close(run_id: str, *, state: str, note: str) -> None:
-    """Write how a move ended."""
-    client = MlflowClient()
-    client.set_tag(run_id, "note", note)
-    client.set_terminated(run_id, state)
-
-
-def moves() -> list[Move]:
-    """Read the ledger, oldest move first."""
-    client = MlflowClient()
-    found: list[Move] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs([_experiment()], max_results=1000, page_token=token)
-        found += [_move(run) for run in page if "move" in run.data.tags]
-        token = page.token
-        if not token:
-            return sorted(found, key=lambda move: (move.number, move.when, move.run_id))
-
-
-def champions(ledger: Sequence[Move]) -> list[str]:
+def champions(moves: Sequence[Move]) -> list[str]:
     """Return the champions that a rollback can reach, the present one last.
 
     A promotion puts one on top, a rollback takes one off. A move from a version that is not on top shows
     that the alias was set by hand in between: that version is put on top first.
     """
     stack: list[str] = []
-    for move in ledger:
+    for move in moves:
         if move.state != DONE:
             continue
         if move.before and stack[-1:] != [move.before]:
@@ -161,20 +181,6 @@ def champions(ledger: Sequence[Move]) -> list[str]:
         else:
             stack.append(move.after)
     return stack
-
-
-def _experiment() -> str:
-    client = MlflowClient()
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found:
-        return str(found.experiment_id)
-    try:
-        return str(client.create_experiment(EXPERIMENT))
-    except mlflow.MlflowException:
-        made_meanwhile = client.get_experiment_by_name(EXPERIMENT)
-        if made_meanwhile is None:
-            raise
-        return str(made_meanwhile.experiment_id)
 
 
 def _move(run: Run) -> Move:

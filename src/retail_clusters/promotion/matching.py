@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from retail_clusters.training.seeding import Floats
+from retail_clusters.training.blocks import Floats
 
 Lines = NDArray[np.int64]
 

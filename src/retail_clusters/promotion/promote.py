@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.infra import registry, tracking
-from retail_clusters.promotion import charts, evaluate, ledger, renumber
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import CHALLENGER, CHAMPION, ModelRegistry
+from retail_clusters.promotion import charts, evaluate, renumber
 from retail_clusters.promotion.champion import move_champion, recover_interrupted
 from retail_clusters.promotion.evaluate import Evaluated, Measured
 from retail_clusters.promotion.gates import Verdict
+from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.matching import Migration
 from retail_clusters.settings import Experiment
 
@@ -38,12 +40,13 @@ def promote(
         PromotionRefusedError: a gate refuses it, or the champion has moved meanwhile.
         RegistryError: there is no such version.
     """
+    registry = ModelRegistry(experiment.model)
     if not dry_run:
-        with ledger.exclusive():
-            recover_interrupted()
-    chosen, champion = _choose(version), registry.version_named(registry.CHAMPION)
+        with Ledger(registry.name).exclusive():
+            recover_interrupted(registry)
+    chosen, champion = _choose(registry, version), registry.version_named(alias=CHAMPION)
     if chosen == champion:
-        return _unchanged(chosen, champion, why="it already is", dry_run=dry_run)
+        return _unchanged(registry, chosen, champion, why="it already is", dry_run=dry_run)
     if dry_run:
         return _judge_only(
             evaluate.evaluate(spark, challenger=chosen, champion=champion, experiment=experiment)
@@ -52,33 +55,34 @@ def promote(
         tracking.log_settings({"challenger": chosen, "held_against": champion or "none", "reason": reason})
         held = evaluate.evaluate(spark, challenger=chosen, champion=champion, experiment=experiment)
         if champion and held.measured and held.measured.same_clusters:
-            return _unchanged(chosen, champion, why="it has the same clusters to the bit", dry_run=False)
-        _record(held)
+            return _unchanged(
+                registry, chosen, champion, why="it has the same clusters to the bit", dry_run=False
+            )
+        _record(registry, held)
         if held.measured is None or not held.verdict.passed:
             raise _refusal(held)
         after = _make_champion(spark, held.measured, verdict=held.verdict, reason=reason)
     return Promotion(challenger=chosen, champion=after, promoted=True, verdict=held.verdict)
 
 
-def _choose(version: str | None) -> str:
+def _choose(registry: ModelRegistry, version: str | None) -> str:
     """Return the version that a call is about."""
     if version:
-        return str(registry.read_version(version).version)
-    named, latest = registry.version_named(registry.CHALLENGER), registry.latest_version()
+        return str(registry.read_version(version=version).version)
+    named, latest = registry.version_named(alias=CHALLENGER), registry.latest_version()
     if latest is None:
         raise RegistryError(
-            f"promote needs a version of {registry.MODEL_NAME}, but the registry holds none: "
-            "train or sweep first"
+            f"promote needs a version of {registry.name}, but the registry holds none: train or sweep first"
         )
     if named and named != latest:
         click.echo(f"promote: version {named}, the challenger (the latest is {latest}: choose it by version)")
     return named or latest
 
 
-def _unchanged(version: str, champion: str, *, why: str, dry_run: bool) -> Promotion:
+def _unchanged(registry: ModelRegistry, version: str, champion: str, *, why: str, dry_run: bool) -> Promotion:
     click.echo(f"promote: champion stays version {champion}; as to version {version}, {why}")
-    if not dry_run and registry.version_named(registry.CHALLENGER) == version:
-        registry.remove_alias(registry.CHALLENGER)
+    if not dry_run and registry.version_named(alias=CHALLENGER) == version:
+        registry.remove_alias(alias=CHALLENGER)
     return Promotion(challenger=version, champion=champion, promoted=False, verdict=None)
 
 
@@ -96,11 +100,11 @@ def _print(held: Evaluated) -> None:
     click.echo(held.verdict.to_text())
 
 
-def _record(held: Evaluated) -> None:
+def _record(registry: ModelRegistry, held: Evaluated) -> None:
     """Print the verdict, and keep it on the run and on the version."""
     _print(held)
     tracking.log_table(held.verdict.table(), "gates")
-    registry.tag_version(held.challenger, _verdict_tags(held.verdict, held.champion))
+    registry.tag(version=held.challenger, tags=_verdict_tags(held.verdict, held.champion))
     if held.measured:
         for name, each in (("challenger", held.measured.challenger), ("champion", held.measured.champion)):
             if each and each.test:
@@ -129,7 +133,7 @@ def _make_champion(spark: SparkSession, held: Measured, *, verdict: Verdict, rea
     """Number, describe and register the successor; then move the alias, on the ledger first."""
     chosen = renumber.successor(spark, held)
     before = held.champion.name if held.champion else None
-    card = renumber.describe(held, chosen, gates=verdict.gates)
+    card = renumber.describe(spark, held, chosen, gates=verdict.gates)
     texts = {"gates.csv": verdict.table().to_csv(index=False), "model_card.md": card.to_markdown()}
     if chosen.migration:
         texts["migration.csv"] = chosen.migration.table().to_csv(index=False)
@@ -139,9 +143,10 @@ def _make_champion(spark: SparkSession, held: Measured, *, verdict: Verdict, rea
     for name, text in texts.items():
         tracking.log_text(text, name)
     tracking.log_table(card.clusters, "profile")
-    registry.tag_version(chosen.version, _verdict_tags(verdict, before))
-    with ledger.exclusive():
+    held.registry.tag(version=chosen.version, tags=_verdict_tags(verdict, before))
+    with Ledger(held.registry.name).exclusive():
         done = move_champion(
+            held.registry,
             action="promote",
             before=before,
             after=chosen.version,

@@ -1,22 +1,24 @@
 """The version that a promotion makes champion: the challenger with the champion's numbers, and its card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
-from pyspark.sql import DataFrame, SparkSession
+import numpy as np
+from pyspark.sql import SparkSession
 
 from retail_clusters import schema
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
 from retail_clusters.promotion import evaluate, matching
 from retail_clusters.promotion.card import Card
 from retail_clusters.promotion.evaluate import Contender, Measured
 from retail_clusters.promotion.matching import Matching, Migration
-from retail_clusters.training import clustering, profile
-from retail_clusters.training import model as anatomy
+from retail_clusters.training import profile
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.training.blocks import Labels
 from retail_clusters.training.guardrails import Gate
+from retail_clusters.training.model import INTERFACE, labels_digest, parse
 
 #: Tags of a version that are its own, and not those of the training it shares with others.
 _OWN_TAGS: Final = ("verdict", "held_against", "gate.")
@@ -38,11 +40,11 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
     Without a champion, or in another feature space than its own, the challenger itself is the successor.
     """
     challenger = held.challenger
-    moved = evaluate.migration(held)
-    numbers = challenger.anatomy.numbers
+    moved = evaluate.migration(spark, held)
+    numbers = challenger.parsed.numbers
     if held.champion is None or moved is None or not held.same_space:
         return Successor(challenger.name, numbers, moved and moved.renumbered(numbers), None)
-    matched = _match(held.challenger, held.champion, moved)
+    matched = _match(held, held.champion, moved)
     click.echo(
         f"promote: {len(matched.matched)} of {len(matched.numbers)} clusters keep a number of the "
         f"champion's, with {moved.renumbered(matched.numbers).kept:,} of {moved.total:,} test lines"
@@ -53,13 +55,14 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
     return Successor(version, matched.numbers, moved.renumbered(matched.numbers), matched)
 
 
-def describe(held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Card:
+def describe(spark: SparkSession, held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Card:
     """Make the model card of a successor, and set what else its version must say."""
-    assigned = _assigned(held, chosen.numbers)
-    version = registry.read_version(chosen.version)
+    labels = _numbered(spark, held, chosen.numbers)
+    registry = held.registry
+    version = registry.read_version(version=chosen.version)
     params, metrics = _training(str(version.run_id))
     card = Card(
-        model=registry.MODEL_NAME,
+        model=registry.name,
         version=chosen.version,
         renumbered_from=version.tags.get("renumbered_from"),
         run_id=str(version.run_id),
@@ -69,23 +72,24 @@ def describe(held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Car
         lines=held.prepared.table.lines,
         settings=params,
         metrics=metrics,
-        clusters=profile.profile(assigned),
+        clusters=profile.profile(held.rows[schema.TRAIN], labels),
         gates=gates,
     )
-    registry.tag_version(
-        chosen.version,
-        {"cluster_numbers": _text(chosen.numbers), "labels_digest": clustering.labels_digest(assigned)},
+    registry.tag(
+        version=chosen.version,
+        tags={"cluster_numbers": _text(chosen.numbers), "labels_digest": labels_digest(labels)},
     )
-    registry.describe_version(chosen.version, card.to_description())
+    registry.describe(version=chosen.version, markdown=card.to_description())
     return card
 
 
-def _match(challenger: Contender, champion: Contender, moved: Migration) -> Matching:
-    old = champion.anatomy
-    used = [int(number) for text in registry.tag_values("cluster_numbers") for number in text.split(",")]
+def _match(held: Measured, champion: Contender, moved: Migration) -> Matching:
+    old = champion.parsed
+    texts = held.registry.tag_values(key="cluster_numbers")
+    used = [int(number) for text in texts for number in text.split(",")]
     return matching.match(
-        challenger.anatomy.centres_in(old.space),
-        old.clustering.centres,
+        held.challenger.parsed.centres_in(old.space),
+        old.centres,
         numbers=old.numbers,
         moved=moved,
         unused_from=1 + max([*used, *old.numbers]),
@@ -96,16 +100,17 @@ def _register(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> st
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
     challenger = held.challenger
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": _text(numbers)}
-    made = registry.find_version(made_from)
+    made = held.registry.find_version(tags=made_from)
     if made:
         return made
-    model = challenger.anatomy.renumbered(numbers, spark=spark)
-    parts = anatomy.parse(model, version=challenger.name)
+    model = challenger.parsed.renumbered(numbers, spark=spark)
+    parts = parse(model, version=challenger.name)
     inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
-    version = registry.register_again(
+    version = held.registry.register_again(
         model,
+        interface=INTERFACE,
         of=challenger.name,
-        tags=inherited | made_from | {"model_digest": parts.clustering.digest},
+        tags=inherited | made_from | {"model_digest": parts.digest},
         metadata=_metadata(challenger, numbers),
     )
     click.echo(f"promote: registered as version {version}, numbered after the champion")
@@ -117,22 +122,22 @@ def _metadata(challenger: Contender, numbers: Sequence[int]) -> Mapping[str, Any
     text = challenger.metadata.get(DRIFT_BASELINE)
     if text is None:
         return challenger.metadata
-    to = dict(zip(challenger.anatomy.numbers, numbers, strict=True))
+    to = dict(zip(challenger.parsed.numbers, numbers, strict=True))
     return {**challenger.metadata, DRIFT_BASELINE: Baseline.from_json(text).renumbered(to).to_json()}
 
 
-def _assigned(held: Measured, numbers: Sequence[int]) -> DataFrame:
-    """Return the training rows with the numbers of the successor."""
-    parts = replace(held.challenger.anatomy, numbers=tuple(numbers))
-    return parts.assign(held.prepared.rows(schema.TRAIN))
+def _numbered(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> Labels:
+    """Return the number that the successor gives each training row."""
+    labels = held.challenger.parsed.labels(held.rows[schema.TRAIN], spark=spark)
+    return np.take(np.array(numbers), labels)
 
 
 def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
     """Return params and metrics of a training run; nothing when the store no longer holds it."""
-    if not tracking.exists(run_id):
+    if not tracking.is_active(run_id):
         return {}, {}
-    data = tracking.read_run(run_id).data
-    return data.params, data.metrics
+    run = tracking.read_run(run_id)
+    return tracking.settings_of(run), run.data.metrics
 
 
 def _text(numbers: Sequence[int]) -> str:

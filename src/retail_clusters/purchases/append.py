@@ -1,127 +1,209 @@
-"""The endless stream of `purchases`: closed days appended as Parquet, and an account of every line."""
+"""The stream of `purchases` that appends: each day is written once, when it is closed.
+
+The files that are there when it starts are a backlog: in whatever order Spark takes them, no line of it is
+late. Then, and after each later batch, the days are closed that ended `allowed_lateness_days` before the
+newest InvoiceDate.
+"""
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import Final
 
 import click
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+import pyarrow as pa
+from pyspark.sql import SparkSession
 
-from retail_clusters import schema
-from retail_clusters.data import invoices, line_stream
-from retail_clusters.purchases import sink
-from retail_clusters.purchases import spend as core
-from retail_clusters.purchases.report import Request, report, report_parity, summed
-from retail_clusters.purchases.stream import good_lines, log_plan, stopped, watch
+from retail_clusters.data import unreadable_files
+from retail_clusters.errors import InputError
+from retail_clusters.infra import checkpoint as spark_checkpoint
+from retail_clusters.infra import locations
+from retail_clusters.infra.locations import join
+from retail_clusters.purchases import customer_days, sink
+from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
+from retail_clusters.purchases.batch import read_parsed
+from retail_clusters.purchases.customer_days import EPOCH
+from retail_clusters.purchases.proof import prove, report_account
+from retail_clusters.purchases.request import PurchasesRequest
+from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, summed
+from retail_clusters.purchases.stream import DRAIN, FEW_FILES, FOLLOW, Trigger, run_file_stream, small_session
 
-_LATE_LINE: Final = StructType(
-    [schema.QUARANTINED_LINE[schema.LINE], schema.QUARANTINED_LINE[schema.SOURCE_FILE]]
-)
 
-
-def append(spark: SparkSession, request: Request) -> None:
-    """Write each day once the watermark has closed it; when drained, account for every line."""
-    session = line_stream.small_session(spark)
-    output, checkpoint = request.output, request.checkpoint or request.output / "checkpoint"
-    identity, last = line_stream.query_id(checkpoint), line_stream.last_batch(checkpoint)
-    sink.check_resumable(output, checkpoint, query=identity, committed=last is not None)
-    lateness = f"{request.settings.allowed_lateness_days} days"
-    timed = good_lines(session, request.data, request.settings, lateness=lateness)
-    writer = (
-        core.spend(timed).writeStream.outputMode("append").foreachBatch(partial(_take, output, checkpoint))
-    )
-    writer = writer.option("checkpointLocation", str(checkpoint.absolute()))
-    writer = writer.trigger(availableNow=True) if request.once else writer.trigger(processingTime="0 seconds")
+def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
+    """Take the files that are there, close days, account for every line; unless `once`, go on for ever."""
     started = time.perf_counter()
-    query = writer.start()
-    with stopped(query):
-        try:
-            watch(query, body=str)
-        except KeyboardInterrupt:
-            click.echo("purchases: stopping; the same command goes on from here")
-    log_plan(query)
-    _account(session, request, checkpoint, seconds=time.perf_counter() - started)
+    stream = DaysStream(spark, request)
+    before, drained = stream.state, False
+    try:
+        stream.drain()
+        stream.close()
+        drained = True
+        if not request.once:
+            stream.follow()
+    except KeyboardInterrupt:
+        click.echo("purchases: stopping; the same command goes on from here")
+    state, kept = stream.so_far()
+    report_account(stream.spark, request, before, state, kept=kept, started=started)
+    if drained and request.once:
+        prove(stream.spark, request, state, files=spark_checkpoint.committed_files(stream.checkpoint))
 
 
-def _take(output: Path, checkpoint: Path, windows: DataFrame, batch: int) -> None:
-    """Write what a batch closed, and the lines of its files that came too late for that."""
-    sink.bind(output, line_stream.query_id(checkpoint) or "")
-    arrived = line_stream.batch_input(checkpoint, batch)
-    customer_days = sink.write_batch(output, batch, sink.PURCHASES, windows)
-    counts: dict[str, int] = {}
-    if arrived.files:
-        parsed = core.summable(invoices.parse(line_stream.read_files(windows.sparkSession, arrived.files)))
-        kinds = core.sort_arrivals(parsed, watermark=arrived.watermark)
-        counts = {row[0]: row[1] for row in kinds.groupBy(core.KIND).count().collect()}
-        if counts.get(core.LATE):
-            late = kinds.where(F.col(core.KIND) == core.LATE).select(*_LATE_LINE.names)
-            sink.write_batch(output, batch, sink.LATE, late)
-        if counts.get(core.QUARANTINED):
-            sink.write_batch(output, batch, schema.QUARANTINE, invoices.quarantined(parsed))
-    record = sink.BatchRecord(
-        batch_id=batch,
-        files=len(arrived.files),
-        lines=sum(counts.values()),
-        late=counts.get(core.LATE, 0),
-        quarantined=counts.get(core.QUARANTINED, 0),
-        customer_days=customer_days,
-        watermark=arrived.watermark.isoformat(),
-    )
-    sink.write_record(output, record)
-    if record.late:
-        before = f"{arrived.watermark:%Y-%m-%d %H:%M}"
-        click.echo(f"purchases: batch {batch}: {record.late:,} lines late, of days closed before {before}")
+class DaysStream:
+    """What runs in Spark's stream: batches in, closed days out."""
+
+    def __init__(self, spark: SparkSession, request: PurchasesRequest) -> None:
+        """Go on where the output and the checkpoint stand.
+
+        Raises:
+            InputError: they do not belong together.
+        """
+        self.spark = small_session(spark)
+        self.checkpoint = request.checkpoint or join(request.place, sink.CHECKPOINT)
+        self._request = request
+        self._account = Account(request.place)
+        self._latest = ""
+        self.state = self._resume()
+
+    def drain(self) -> None:
+        """Take the files that are there now."""
+        self._run(DRAIN, closing=False)
+
+    def follow(self) -> None:
+        """Take files as they arrive, until interrupted."""
+        self._run(FOLLOW, closing=True)
+
+    def close(self, last: int | None = None) -> None:
+        """Add up the batches since the last time, write the days that are now closed, keep the others."""
+        last = spark_checkpoint.last_batch(self.checkpoint) if last is None else last
+        before = self.state
+        if last is None or last <= before.through:
+            return
+        state, days = self._add_up(last)
+        closed_before = self._closing(state)
+        closed, left = customer_days.split(days, closed_before=closed_before)
+        if closed.num_rows:
+            sink.write_days(self._request.place, last, closed)
+        self._account.write_open(last, left)
+        counts = state.counts + Counts(customer_days=closed.num_rows)
+        self.state = replace(state, closed_before=closed_before, counts=counts)
+        self._account.write_state(self.state)
+        self._account.forget(before, self.state)
+
+    def so_far(self) -> tuple[State, pa.Table]:
+        """Return the state with the batches that are not yet added up, and the days that are not closed."""
+        last = spark_checkpoint.last_batch(self.checkpoint)
+        return self._add_up(self.state.through if last is None else last)
+
+    def _add_up(self, last: int) -> tuple[State, pa.Table]:
+        through = self.state.through
+        records = self._account.read_records(through, last)
+        parts = self._account.read_days(record.batch_id for record in records)
+        days = customer_days.add_up([self._account.read_open(through), *parts])
+        return advanced(self.state, records), days
+
+    def _resume(self) -> State:
+        place, checkpoint = self._request.place, self.checkpoint
+        sink.check_stream_place(place)
+        state, query = self._account.read_state(), spark_checkpoint.query_id(checkpoint)
+        started = spark_checkpoint.last_batch(checkpoint) is not None
+        known = state.query if state else None
+        if known != query and (known or started):
+            raise InputError(
+                f"output and checkpoint must be of one stream, but {place} is of {known or 'none'} and "
+                f"{checkpoint} of {query or 'none'}; name the two that belong together, or two new folders"
+            )
+        if state:
+            sink.remove_after(place, state.through)
+        return state or State(query=query or "")
+
+    def _run(self, trigger: Trigger, *, closing: bool) -> None:
+        run_file_stream(
+            self.spark,
+            self._request.data,
+            checkpoint=self.checkpoint,
+            max_files_per_trigger=self._request.settings.max_files_per_trigger,
+            trigger=trigger,
+            process=partial(self._take, closing=closing),
+            headline=lambda: self._latest,
+        )
+
+    def _take(self, batch: int, files: list[str], *, closing: bool) -> None:
+        """Sum up the files of a batch, unless that is done: its record is the last thing that is written."""
+        if batch == 0 and not self.state.query:
+            self.state = replace(self.state, query=spark_checkpoint.query_id(self.checkpoint) or "")
+            self._account.write_state(self.state)
+        if not self._is_done(files, batch):
+            record, days = self._sum(files, batch)
+            self._account.write_record(record, days)
+            self._tell(record)
+        if closing and batch > self.state.through and self._closes_a_day(batch):
+            self.close(batch)
+
+    def _is_done(self, files: list[str], batch: int) -> bool:
+        """Tell whether a batch is in the account.
+
+        Raises:
+            InputError: it is there with other files: the checkpoint is not the one that wrote here.
+        """
+        record = self._account.read_record(batch)
+        if record is not None and list(record.files) != files:
+            raise InputError(
+                f"a batch must be of the same files whenever it is done again, but batch {batch} of "
+                f"{self._request.place} is of others: the checkpoint {self.checkpoint} is an older one; "
+                "start anew with two new folders"
+            )
+        return record is not None or batch <= self.state.through
+
+    def _sum(self, files: list[str], batch: int) -> tuple[BatchRecord, pa.Table]:
+        request, closed_before = self._request, self.state.closed_before
+        problems = {file: unreadable_files.problem(file, request.columns) for file in files}
+        unreadable = {file: problem for file, problem in problems.items() if problem}
+        readable = [file for file in files if file not in unreadable]
+        parsed = read_parsed(self.spark, readable, columns=request.columns)
+        result, observed = summed(parsed.coalesce(1) if len(readable) <= FEW_FILES else parsed)
+        too_late, timely = customer_days.split(customer_days.collect(result), closed_before=closed_before)
+        seen = observed.get
+        missed = late(parsed, closed_before=closed_before).select(*sink.LATE_LINE.names)
+        sink.write_late(request.place, batch, missed if too_late.num_rows else None)
+        in_files = sink.write_quarantine(
+            request.place,
+            parsed=parsed if seen[QUARANTINED] else None,
+            unreadable=unreadable,
+            columns=request.columns,
+            batch=batch,
+        )
+        _warn(unreadable)
+        counts = Counts(
+            files=len(files),
+            lines=seen[LINES] + in_files,
+            lines_late=customer_days.count_lines(too_late),
+            lines_quarantined=seen[QUARANTINED] + in_files,
+        )
+        newest = EPOCH if seen[NEWEST] is None else EPOCH + timedelta(microseconds=seen[NEWEST])
+        return BatchRecord(batch, tuple(files), counts, newest), timely
+
+    def _tell(self, record: BatchRecord) -> None:
+        counts = record.counts
+        self._latest = f"purchases: batch {record.batch_id}, {counts.lines:,} lines in {counts.files:,} files"
+        if counts.lines_late:
+            before = f"{self.state.closed_before:%Y-%m-%d %H:%M}"
+            click.echo(
+                f"purchases: batch {record.batch_id}: {counts.lines_late:,} lines late, of days closed "
+                f"before {before}"
+            )
+
+    def _closes_a_day(self, batch: int) -> bool:
+        records = self._account.read_records(self.state.through, batch)
+        return self._closing(advanced(self.state, records)) > self.state.closed_before
+
+    def _closing(self, state: State) -> datetime:
+        """Return the instant by which days must have ended to be closed in a state."""
+        lateness = timedelta(days=self._request.settings.allowed_lateness_days)
+        newest = state.newest - lateness if state.newest - EPOCH > lateness else EPOCH
+        return max(state.closed_before, customer_days.last_closed(newest))
 
 
-def _account(session: SparkSession, request: Request, checkpoint: Path, *, seconds: float) -> None:
-    """Report where every line went: written, kept back, late or quarantined; when drained, prove it."""
-    output, last = request.output, line_stream.last_batch(checkpoint)
-    records = sink.read_records(output, last=last)
-    shape = core.spend(session.createDataFrame([], schema.INVOICE_LINE)).schema
-    closed = sink.read_batches(session, output, sink.PURCHASES, shape=shape, last=last)
-    kept = closed.limit(0) if last is None else sink.read_open(session, checkpoint, shape=shape)
-    held, held_lines = kept.agg(F.count(F.lit(1)), F.coalesce(F.sum(core.LINES), F.lit(0))).collect()[0]
-    totals = {
-        "files": sum(record.files for record in records),
-        "lines": sum(record.lines for record in records),
-        "lines_late": sum(record.late for record in records),
-        "lines_quarantined": sum(record.quarantined for record in records),
-        "lines_kept_back": held_lines,
-        "customer_days": sum(record.customer_days for record in records),
-        "customer_days_kept_back": held,
-    }
-    report(closed, request, metrics=totals | {"seconds": seconds, "batches": len(records)})
-    summary = _summary(totals, until=line_stream.watermark(checkpoint), seconds=seconds)
-    files = line_stream.committed_files(checkpoint)
-    gone = sum(not file.is_file() for file in files)
-    if gone or not request.once:
-        unproven = f"; {gone:,} input files are gone, so no parity is taken" if gone else ""
-        click.echo(f"purchases: {summary}{unproven}")
-        return
-    late = sink.read_batches(session, output, sink.LATE, shape=_LATE_LINE, last=last)
-    missed = core.spend(invoices.good(invoices.parse(late)))
-    batch, _ = summed(
-        invoices.parse(line_stream.read_files(session, line_stream.committed_files(checkpoint)))
-    )
-    report_parity(core.parity(core.merge(closed, kept, missed), batch), summary=summary)
-
-
-def _summary(totals: Mapping[str, int], *, until: datetime, seconds: float) -> str:
-    text = (
-        f"{totals['lines']:,} lines in {totals['files']:,} files: {totals['customer_days']:,} customer-days "
-        f"of days closed before {until:%Y-%m-%d %H:%M} written, {totals['customer_days_kept_back']:,} "
-        f"({totals['lines_kept_back']:,} lines) kept back until their day closes, "
-        f"{totals['lines_late']:,} lines late, {totals['lines_quarantined']:,} quarantined, "
-        f"in {seconds:.1f} s"
-    )
-    if not totals["lines_late"]:
-        return text
-    return (
-        f"{text}; files are read by modification time: if that is not the order of their days, raise "
-        "purchases.allowed_lateness_days or purchases.max_files_per_trigger"
-    )
+def _warn(unreadable: Mapping[str, str]) -> None:
+    for file, problem in unreadable.items():
+        click.echo(f"purchases: quarantined {locations.shown(file)}: {problem}")

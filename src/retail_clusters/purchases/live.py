@@ -2,55 +2,124 @@
 
 import tempfile
 import time
-from functools import partial
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any, Final
 
-from pyspark.sql import SparkSession
+import click
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from retail_clusters.data import invoices, line_stream
-from retail_clusters.purchases import charts, sink
-from retail_clusters.purchases.report import Request, report, report_parity, summed, table_rows
-from retail_clusters.purchases.spend import LINES, QUARANTINED, parity, spend
-from retail_clusters.purchases.stream import good_lines, log_plan, stopped, watch
-from retail_clusters.settings import Purchases
+from retail_clusters import schema
+from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.infra import checkpoint, locations, tracking
+from retail_clusters.infra.locations import join
+from retail_clusters.purchases import charts, query, sink
+from retail_clusters.purchases.account import Counts
+from retail_clusters.purchases.batch import damaged_files, read_parsed
+from retail_clusters.purchases.report import report, report_parity, table_rows
+from retail_clusters.purchases.request import PurchasesRequest
+from retail_clusters.purchases.spend import LINES, QUARANTINED, parity, spend, summable, summed
+from retail_clusters.purchases.stream import FEW_FILES, plan_of, small_session, stopped, watch
+from retail_clusters.settings import Columns, Purchases
 
-QUERY_NAME: Final = "customer_purchases"
-TOP_SQL: Final = f"SELECT * FROM {QUERY_NAME} ORDER BY total_cost DESC"
+TOP_SQL: Final = f"SELECT * FROM {query.TABLE} ORDER BY total_cost DESC"
 
 
-def live(spark: SparkSession, request: Request) -> None:
+def run_live(spark: SparkSession, request: PurchasesRequest) -> None:
     """Drain the files through the memory table, show it as it grows, compare it with the batch."""
-    session = line_stream.small_session(spark)
+    session = small_session(spark)
+    body = _body(session, request.sql, top=request.top)
+    damaged = damaged_files(map(locations.to_uri, csv_files.find_files(request.data)))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="retail-clusters-purchases-") as folder:
-        checkpoint = Path(folder) / "checkpoint"
-        query = start_live(session, request.data, settings=request.settings, checkpoint=checkpoint)
-        with stopped(query):
-            watch(query, body=partial(_top_table, session, request.top))
-        log_plan(query)
-        files = line_stream.committed_files(checkpoint)
+        place = join(folder, sink.CHECKPOINT)
+        lines = stream_lines(
+            session, request.data, settings=request.settings, columns=request.columns, without=damaged
+        )
+        stream = start_live(lines, checkpoint=place)
+        with stopped(stream):
+            watch(stream, headline=lambda: _headline(stream), body=body)
+        tracking.log_text(plan_of(stream), "physical_plan.txt")
+        files = checkpoint.committed_files(place)
     seconds = time.perf_counter() - started
-    result = session.table(QUERY_NAME)
-    batch, counts = summed(invoices.parse(line_stream.read_files(session, files)))
-    found = parity(result, batch)
-    sink.write_table(result, request.output)
-    bad, lines = counts.get[QUARANTINED], counts.get[LINES]
-    counted = {"files": len(files), "lines": lines, "lines_quarantined": bad, "customer_days": result.count()}
-    report(result, request, metrics=counted | {"seconds": seconds})
-    summary = (
-        f"{lines:,} lines in {len(files)} files, {bad:,} quarantined, none late, drained in {seconds:.1f} s"
+    _finish(session, request, files, damaged, seconds=seconds)
+
+
+def stream_lines(
+    session: SparkSession,
+    data: str,
+    *,
+    settings: Purchases,
+    columns: Columns,
+    without: Mapping[str, str] | None = None,
+) -> DataFrame:
+    """Read the good lines of files as they arrive, but for those of some files."""
+    lines = csv_files.read_line_stream(
+        session, data, max_files_per_trigger=settings.max_files_per_trigger, columns=columns
     )
-    report_parity(found, summary=summary)
+    if without:
+        names = [unreadable_files.source_name(file) for file in without]
+        lines = lines.where(~F.col(schema.SOURCE_FILE).isin(names))
+    good = invoices.good(summable(invoices.parse(lines)))
+    return good.coalesce(1) if settings.max_files_per_trigger <= FEW_FILES else good
 
 
-def start_live(session: SparkSession, data: str, *, settings: Purchases, checkpoint: Path) -> StreamingQuery:
-    """Start to drain the files of `data` into the session's table `customer_purchases`."""
-    writer = spend(good_lines(session, data, settings)).writeStream.format("memory")
-    writer = writer.queryName(QUERY_NAME).outputMode("complete").trigger(availableNow=True)
-    return writer.option("checkpointLocation", str(checkpoint)).start()
+def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
+    """Start to drain a stream of good lines into its session's table `customer_purchases`."""
+    writer = spend(lines).writeStream.format("memory").queryName(query.TABLE).outputMode("complete")
+    return writer.trigger(availableNow=True).option("checkpointLocation", checkpoint).start()
 
 
-def _top_table(session: SparkSession, top: int) -> str:
-    return charts.table(table_rows(session.sql(TOP_SQL), top))
+def _body(session: SparkSession, sql: str | None, *, top: int) -> Callable[[], str]:
+    if sql is None:
+        return lambda: charts.table(table_rows(session.sql(TOP_SQL), top))
+    return lambda: query.shown(session, sql, top=top)
+
+
+def _headline(stream: StreamingQuery) -> str:
+    progress: Any = stream.lastProgress
+    if not progress:
+        return ""
+    states = progress.stateOperators
+    held = states[0].numRowsTotal if states else 0
+    return f"purchases: batch {progress.batchId}, {held:,} customer-days in the state store"
+
+
+def _finish(
+    session: SparkSession,
+    request: PurchasesRequest,
+    files: list[str],
+    damaged: Mapping[str, str],
+    *,
+    seconds: float,
+) -> None:
+    """Compare the table with a batch over the files that the stream took; write and report it."""
+    readable = [file for file in map(locations.to_uri, files) if file not in damaged]
+    csv_files.check_headers(readable, request.columns)
+    parsed = read_parsed(session, readable, columns=request.columns)
+    batch, observed = summed(parsed)
+    found = parity(session.table(query.TABLE), batch)
+    seen = observed.get
+    result = sink.write_table(session.table(query.TABLE), request.place)
+    in_files = sink.write_quarantine(
+        request.place,
+        parsed=parsed if seen[QUARANTINED] else None,
+        unreadable=damaged,
+        columns=request.columns,
+    )
+    counts = Counts(
+        files=len(files),
+        lines=seen[LINES] + in_files,
+        lines_quarantined=seen[QUARANTINED] + in_files,
+        customer_days=result.count(),
+    )
+    report(result, request, metrics=asdict(counts) | {"seconds": seconds})
+    if request.sql is not None:
+        click.echo(query.shown(session, request.sql, top=request.top))
+    report_parity(
+        found,
+        summary=f"{counts.lines:,} lines in {len(files)} files, {counts.lines_quarantined:,} quarantined, "
+        f"none late, drained in {seconds:.1f} s",
+    )

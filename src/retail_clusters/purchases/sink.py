@@ -1,163 +1,172 @@
-"""Purchases on disk: one table of a batch, or a folder for each micro-batch, written exactly once."""
+"""Purchases in an output folder: the one table of a batch, or what each micro-batch adds.
 
-import json
+OUTPUT/purchases, OUTPUT/purchases.csv   of a batch; of the appending stream OUTPUT/purchases/batch_id=N
+OUTPUT/quarantine                        lines that are not counted, as they came, and why
+OUTPUT/late/batch_id=N                   lines that came after the appending stream had closed their day
+"""
+
 import shutil
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from retail_clusters import schema
+from retail_clusters.data import invoices, unreadable_files
 from retail_clusters.errors import InputError
+from retail_clusters.infra import locations, storage
+from retail_clusters.infra.locations import join
+from retail_clusters.infra.staging import staged_folder
+from retail_clusters.purchases.account import Account, write_parquet
+from retail_clusters.purchases.customer_days import with_windows
+from retail_clusters.purchases.spend import COLUMNS, DAY, WINDOW
+from retail_clusters.settings import Columns
 
 PURCHASES: Final = "purchases"
 LATE: Final = "late"
-_RECORDS: Final = "batches"
-_QUERY: Final = "query_id"
+CHECKPOINT: Final = "checkpoint"
+LATE_LINE: Final = StructType(
+    [schema.QUARANTINED_LINE[schema.LINE], schema.QUARANTINED_LINE[schema.SOURCE_FILE]]
+)
+
+_QUARANTINED: Final = pa.schema([(name, pa.string()) for name in schema.QUARANTINED_LINE.names])
 
 
-@dataclass(frozen=True)
-class BatchRecord:
-    """What came in with one micro-batch, and what went out. Lines = good + late + quarantined."""
-
-    batch_id: int
-    files: int
-    lines: int
-    late: int
-    quarantined: int
-    customer_days: int
-    watermark: str
-
-
-def write_table(result: DataFrame, output: Path) -> None:
-    """Put OUTPUT/purchases (Parquet) and OUTPUT/purchases.csv in place of those of an earlier run.
+def check_table_place(output: str) -> None:
+    """Refuse to put a table where a stream appends.
 
     Raises:
-        InputError: OUTPUT holds what a stream wrote, or cannot be written.
+        InputError: OUTPUT is that of a stream.
     """
-    if (output / _RECORDS).exists():
-        raise InputError(f"output must not be that of a stream, but {output} is; choose another folder")
-    making = _empty(output / f".{PURCHASES}")
-    result.write.parquet(str((making / PURCHASES).absolute()))
-    written = result.sparkSession.read.parquet(str((making / PURCHASES).absolute()))
-    _write_csv(written, making / "csv").replace(making / f"{PURCHASES}.csv")
-    shutil.rmtree(making / "csv")
-    shutil.rmtree(output / PURCHASES, ignore_errors=True)
-    for name in (PURCHASES, f"{PURCHASES}.csv"):
-        (making / name).replace(output / name)
-    making.rmdir()
-
-
-def check_resumable(output: Path, checkpoint: Path, *, query: str | None, committed: bool) -> None:
-    """Refuse an output and a checkpoint that do not belong together.
-
-    Raises:
-        InputError: one of them is of another stream, or one is there without the other.
-    """
-    note = output / _QUERY
-    written = note.read_text(encoding="utf-8").strip() if note.is_file() else None
-    if written is None and (output / PURCHASES).exists():
+    if Account(output).read_state() is not None:
         raise InputError(
-            f"output must be new or that of the same stream, but {output} holds the purchases of a batch; "
-            "choose another folder"
-        )
-    if written != query and (written or committed):
-        raise InputError(
-            f"output and checkpoint must be of one stream, but {output} is of {written or 'none'} and "
-            f"{checkpoint} of {query or 'none'}; name the two that belong together, or two new folders"
+            f"output must not be that of a stream, but {locations.shown(output)} is; choose another folder"
         )
 
 
-def bind(output: Path, query: str) -> None:
-    """Note down the stream that writes to OUTPUT."""
-    output.mkdir(parents=True, exist_ok=True)
-    _write_text(output / _QUERY, query)
+def check_stream_place(output: str) -> None:
+    """Refuse to append where a table is.
 
-
-def read_table(spark: SparkSession, output: Path) -> DataFrame:
-    """Read what `write_table` has written."""
-    return spark.read.parquet(str((output / PURCHASES).absolute()))
-
-
-def write_batch(output: Path, batch: int, name: str, rows: DataFrame) -> int:
-    """Write rows to OUTPUT/name/batch_id=N, whole or not at all, and count them; no rows, no folder.
-
-    Written again, a batch replaces itself: that, and the checkpoint that replays the same files, is
-    what makes the sink exactly-once.
+    Raises:
+        InputError: OUTPUT is that of a batch.
     """
-    making = _empty(output / f".{name}")
-    rows.write.mode("overwrite").parquet(str(making.absolute()))
-    count: int = sum(pq.read_metadata(part).num_rows for part in making.glob("*.parquet"))
-    folder = output / name / f"{schema.BATCH_ID}={batch}"
-    shutil.rmtree(folder, ignore_errors=True)
-    if count:
-        folder.parent.mkdir(exist_ok=True)
-        making.replace(folder)
-    shutil.rmtree(making, ignore_errors=True)
-    return count
+    if storage.exists(join(output, f"{PURCHASES}.csv")):
+        raise InputError(
+            f"output must be new or that of the same stream, but {locations.shown(output)} holds the "
+            "purchases of a batch; choose another folder"
+        )
 
 
-def write_record(output: Path, record: BatchRecord) -> None:
-    """Note down what a batch did."""
-    (output / _RECORDS).mkdir(exist_ok=True)
-    _write_text(output / _RECORDS / f"{record.batch_id}.json", json.dumps(asdict(record)))
-
-
-def read_records(output: Path, *, last: int | None) -> list[BatchRecord]:
-    """Read the records of the committed batches, up to `last`, in order."""
-    files = sorted((output / _RECORDS).glob("*.json"), key=lambda file: int(file.stem))
-    records = [BatchRecord(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
-    return [record for record in records if last is not None and record.batch_id <= last]
-
-
-def read_batches(
-    spark: SparkSession, output: Path, name: str, *, shape: StructType, last: int | None
-) -> DataFrame:
-    """Read what the committed batches wrote to OUTPUT/name."""
-    if last is None or not (output / name).is_dir():
-        return spark.createDataFrame([], shape)
-    rows = spark.read.parquet(str((output / name).absolute()))
-    return rows.where(F.col(schema.BATCH_ID) <= last).select(*shape.names)
-
-
-def read_open(spark: SparkSession, checkpoint: Path, *, shape: StructType) -> DataFrame:
-    """Read the customer-days that the watermark still keeps back, from the stream's state store.
-
-    The store's value holds the sums in the order of `shape`, the decimal one followed by a flag; two of
-    its fields share a name, so they are named anew by place.
-    """
-    total, *counts = [f"{field.name}: {field.dataType.simpleString()}" for field in shape.fields[2:]]
-    value = F.col("value").cast(f"struct<{', '.join([total, '_is_empty: boolean', *counts])}>")
-    state = spark.read.format("statestore").load(str(checkpoint.absolute()))
-    return state.select("key.*", value.alias("_value")).select(
-        *shape.names[:2], *(F.col("_value")[name].alias(name) for name in shape.names[2:])
+def write_table(result: DataFrame, output: str) -> DataFrame:
+    """Put OUTPUT/purchases (Parquet) and OUTPUT/purchases.csv in place of earlier ones; return the table."""
+    written = write_parquet_table(result, join(output, PURCHASES))
+    day = F.to_date(F.col(WINDOW)["start"]).alias(DAY)
+    others = [name for name in COLUMNS if name not in {schema.CUSTOMER_ID, WINDOW}]
+    rows = written.select(schema.CUSTOMER_ID, day, *others)
+    write_csv(
+        rows.coalesce(1).sortWithinPartitions(DAY, schema.CUSTOMER_ID), join(output, f"{PURCHASES}.csv")
     )
+    return written
 
 
-def _write_csv(result: DataFrame, folder: Path) -> Path:
-    """Write one CSV file, by day and customer; the window becomes its `day`."""
-    day = F.to_date(F.col("window")["start"]).alias("day")
-    others = [name for name in result.columns if name not in (schema.CUSTOMER_ID, "window")]
-    rows = result.select(schema.CUSTOMER_ID, day, *others)
-    ordered = rows.coalesce(1).sortWithinPartitions("day", schema.CUSTOMER_ID)
-    ordered.write.option("header", True).csv(str(folder.absolute()))
-    return next(folder.glob("*.csv"))
+def write_parquet_table(result: DataFrame, folder: str) -> DataFrame:
+    """Put a folder of Parquet in place of an earlier one, which stays until the new one is whole."""
+    storage.make_folder(locations.parent(folder))
+    with staged_folder(folder) as staged:
+        result.write.mode("overwrite").parquet(locations.to_uri(staged))
+    return read_folder(result.sparkSession, folder)
 
 
-def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
+def write_csv(rows: DataFrame, file: str) -> None:
+    """Put one CSV file with a header in place of an earlier one, from rows in one partition."""
+    draft = storage.draft_beside(file)
     try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"output must be writable, but {folder.parent} gave: {error.strerror}") from error
-    return folder
+        rows.write.option("header", True).csv(locations.to_uri(draft))
+        (part,) = storage.list_files(draft, suffixes=[".csv"])
+        with storage.open_read(part.location) as source, storage.open_write(file) as target:
+            shutil.copyfileobj(source, target)
+    finally:
+        storage.remove(draft)
 
 
-def _write_text(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
+def read_folder(spark: SparkSession, *folders: str, shape: StructType | None = None) -> DataFrame:
+    """Read the Parquet of folders; of none, an empty frame of `shape`."""
+    if not folders:
+        return spark.createDataFrame([], shape or StructType())
+    found = spark.read.option("recursiveFileLookup", "true").parquet(*map(locations.to_uri, folders))
+    return found.select(*shape.names) if shape else found
+
+
+def folders_between(output: str, name: str, *, after: int, last: int) -> list[str]:
+    """List what batches after one, up to another, have added to OUTPUT/name, in their order."""
+    return [folder for batch, folder in _by_batch(output, name) if after < batch <= last]
+
+
+def write_days(output: str, batch: int, days: pa.Table) -> None:
+    """Add customer-days of closed days to OUTPUT/purchases; written again, they replace themselves."""
+    folder = _folder(output, PURCHASES, batch)
+    storage.make_folder(folder)
+    write_parquet(join(folder, "part-0.parquet"), with_windows(days))
+
+
+def remove_after(output: str, batch: int) -> None:
+    """Remove the customer-days that a killed process wrote and did not live to note down."""
+    for number, folder in _by_batch(output, PURCHASES):
+        if number > batch:
+            storage.remove(folder)
+
+
+def write_late(output: str, batch: int, lines: DataFrame | None) -> None:
+    """Keep the lines of a batch that came too late, or none, in place of what is there."""
+    folder = _folder(output, LATE, batch)
+    if lines is None:
+        storage.remove(folder)
+        return
+    storage.make_folder(locations.parent(folder))
+    with staged_folder(folder) as staged:
+        lines.write.mode("overwrite").parquet(locations.to_uri(staged))
+
+
+def write_quarantine(
+    output: str,
+    *,
+    parsed: DataFrame | None,
+    unreadable: Mapping[str, str],
+    columns: Columns,
+    batch: int | None = None,
+) -> int:
+    """Keep what is not counted, in place of what is there; return how many lines unreadable files hold.
+
+    Takes parsed lines, or None where all are good, and files that cannot be read at all, with the reason.
+    """
+    folder = join(output, schema.QUARANTINE) if batch is None else _folder(output, schema.QUARANTINE, batch)
+    if parsed is None and not unreadable:
+        storage.remove(folder)
+        return 0
+    storage.make_folder(locations.parent(folder))
+    with staged_folder(folder) as staged:
+        if parsed is not None:
+            invoices.quarantined(parsed).write.mode("append").parquet(locations.to_uri(staged))
+        rows = [
+            row
+            for file, reason in unreadable.items()
+            for row in unreadable_files.quarantine_rows(file, reason=reason, columns=columns)
+        ]
+        if rows:
+            write_parquet(join(staged, "files.parquet"), pa.Table.from_pylist(rows, schema=_QUARANTINED))
+    return sum(row[schema.LINE] is not None for row in rows)
+
+
+def _folder(output: str, name: str, batch: int) -> str:
+    return join(output, name, f"{schema.BATCH_ID}={batch}")
+
+
+def _by_batch(output: str, name: str) -> list[tuple[int, str]]:
+    if not storage.is_folder(join(output, name)):
+        return []
+    folders = storage.list_folders(join(output, name))
+    numbers = [(locations.name(folder).partition("=")[2], folder) for folder in folders]
+    return sorted((int(number), folder) for number, folder in numbers if number.isdigit())

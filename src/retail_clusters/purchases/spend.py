@@ -6,21 +6,20 @@ from datetime import datetime
 from functools import reduce
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import DataFrame, Observation, Row
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType
 
 from retail_clusters import schema
+from retail_clusters.data import invoices
 
 WINDOW: Final = "window"
 TOTAL_COST: Final = "total_cost"
 LINES: Final = "lines"
 DAY: Final = "day"
 SIDE: Final = "side"
-KIND: Final = "kind"
-GOOD: Final = "good"
-LATE: Final = "late"
 QUARANTINED: Final = "quarantined"
+NEWEST: Final = "newest"
 COLUMNS: Final = (schema.CUSTOMER_ID, WINDOW, TOTAL_COST, LINES, schema.CANCELLATIONS)
 
 #: A price to a millionth, below 100 billion. Times a quantity it has at most 28 digits, and a sum of
@@ -72,23 +71,26 @@ def merge(*parts: DataFrame) -> DataFrame:
     return together.groupBy(*_KEYS).agg(*sums)
 
 
-def sort_arrivals(parsed: DataFrame, *, watermark: datetime) -> DataFrame:
-    """Add `kind` to parsed lines: good, quarantined, or late.
+def summed(parsed: DataFrame) -> tuple[DataFrame, Observation]:
+    """Return the spend of summable lines, and what is known of the lines once it is computed.
 
-    A line is late when its whole day ended by the watermark: the stream has closed that day and drops it.
+    That is the counts `lines` and `quarantined`, and `newest`: the newest InvoiceDate of a good line in
+    microseconds since 1970, None without one.
     """
-    end = F.date_trunc("day", schema.INVOICE_DATE) + F.expr("INTERVAL 1 DAY")
-    bad = F.col(schema.REASON).isNotNull()
-    kind = F.when(bad, QUARANTINED).when(end <= F.lit(watermark), LATE).otherwise(GOOD)
-    return parsed.withColumn(KIND, kind)
-
-
-def tally() -> list[Column]:
-    """Count parsed lines, and those of them that are quarantined, while they pass."""
-    return [
+    good = F.col(schema.REASON).isNull()
+    seen = [
         F.count(F.lit(1)).alias(LINES),
-        F.count_if(F.col(schema.REASON).isNotNull()).alias(QUARANTINED),
+        F.count_if(~good).alias(QUARANTINED),
+        F.max(F.when(good, F.unix_micros(schema.INVOICE_DATE))).alias(NEWEST),
     ]
+    observed = Observation()
+    return spend(invoices.good(parsed.observe(observed, *seen))), observed
+
+
+def late(parsed: DataFrame, *, closed_before: datetime) -> DataFrame:
+    """Keep the good lines whose whole day ended by an instant."""
+    end = F.date_trunc(DAY, schema.INVOICE_DATE) + F.expr("INTERVAL 1 DAY")
+    return parsed.where(F.col(schema.REASON).isNull() & (end <= F.lit(closed_before)))
 
 
 def largest(result: DataFrame, top: int) -> list[Row]:

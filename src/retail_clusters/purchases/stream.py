@@ -1,47 +1,36 @@
-"""What the two streams of `purchases` share: their lines, what a person sees of them, how they stop."""
+"""What the two streams of `purchases` share: their session, what a person sees of them, how they stop."""
 
 import contextlib
 import io
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from retail_clusters import schema
-from retail_clusters.data import invoices, line_stream
-from retail_clusters.infra import tracking
+from retail_clusters.data import csv_files
+from retail_clusters.infra import locations, storage
 from retail_clusters.purchases import charts
-from retail_clusters.purchases.spend import summable
-from retail_clusters.settings import Purchases
 
-_FEW_FILES: Final = 4
+Trigger = dict[str, Any]
 
+#: Take the files that are there, and end.
+DRAIN: Final[Trigger] = {"availableNow": True}
+#: Take files as they arrive, for ever.
+FOLLOW: Final[Trigger] = {"processingTime": "1 second"}
 
-def good_lines(
-    session: SparkSession, data: str, settings: Purchases, *, lateness: str | None = None
-) -> DataFrame:
-    """Read the stream's good lines; a batch of a few small files is one task, without a shuffle."""
-    files = settings.max_files_per_trigger
-    lines = line_stream.read_stream(session, data, max_files_per_trigger=files)
-    good = invoices.good(summable(invoices.parse(lines)))
-    timed = good.withWatermark(schema.INVOICE_DATE, lateness) if lateness else good
-    return timed.coalesce(1) if files <= _FEW_FILES else timed
+_FILES: Final = "path string, modificationTime timestamp, length long, content binary"
+
+#: A batch of so few files is one task, without a shuffle.
+FEW_FILES: Final = 4
 
 
-def watch(query: StreamingQuery, *, body: Callable[[], str]) -> None:
-    """Show how far the stream is until it ends."""
-    screen = charts.Screen()
-    shown = -1
-    try:
-        while not query.awaitTermination(screen.interval):
-            progress = query.lastProgress
-            if progress and progress.batchId > shown:
-                shown, states = progress.batchId, progress.stateOperators
-                held = states[0].numRowsTotal if states else 0
-                screen.draw(f"purchases: batch {shown}, {held:,} customer-days in the state store", body())
-    finally:
-        screen.clear()
+def small_session(spark: SparkSession) -> SparkSession:
+    """Return a session of its own to a stream over small files: one shuffle partition, one state store."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.shuffle.partitions", "1")
+    return session
 
 
 @contextlib.contextmanager
@@ -53,8 +42,62 @@ def stopped(query: StreamingQuery) -> Iterator[None]:
         query.stop()
 
 
-def log_plan(query: StreamingQuery) -> None:
-    """Log the physical plan of the last batch: Spark prints it, so it is caught."""
+def watch(query: StreamingQuery, *, headline: Callable[[], str], body: Callable[[], str] = str) -> None:
+    """Show how far the stream is, each time that its headline changes, until it ends."""
+    screen = charts.Screen()
+    shown = ""
+    try:
+        while not query.awaitTermination(screen.interval):
+            text = headline()
+            if text and text != shown:
+                shown = text
+                screen.draw(text, body())
+    finally:
+        screen.clear()
+
+
+def plan_of(query: StreamingQuery) -> str:
+    """Return the physical plan of the last batch: Spark prints it, so it is caught."""
     with contextlib.redirect_stdout(io.StringIO()) as plan:
         query.explain()
-    tracking.log_text(plan.getvalue(), "physical_plan.txt")
+    return plan.getvalue()
+
+
+def run_file_stream(
+    spark: SparkSession,
+    data: str,
+    *,
+    checkpoint: str,
+    max_files_per_trigger: int,
+    trigger: Trigger,
+    process: Callable[[int, list[str]], None],
+    headline: Callable[[], str],
+) -> None:
+    """Hand the files that arrive in `data` to `process`, batch by batch, by the rules of `csv_files`.
+
+    A batch that is done again after a kill is of the same files. The stream is one of names, none is opened;
+    it does not see empty files. An exception of `process` ends the stream and is raised here.
+    """
+    failures: list[BaseException] = []
+
+    def run_batch(frame: DataFrame, batch: int) -> None:
+        try:
+            process(batch, sorted(row.path for row in frame.collect()))
+        except BaseException as failure:
+            failures.append(failure)
+            raise
+
+    reader = spark.readStream.format("binaryFile").schema(_FILES).options(**csv_files.NEVER_TOO_OLD)
+    reader = reader.options(**csv_files.RECURSIVE, maxFilesPerTrigger=max_files_per_trigger)
+    if not storage.is_file(data):
+        reader = reader.option("pathGlobFilter", csv_files.NAME_PATTERN)
+    place = locations.literal(data) if storage.exists(data) else locations.to_uri(data)
+    writer = reader.load(place).select("path").writeStream.foreachBatch(run_batch)
+    query = writer.option("checkpointLocation", locations.to_uri(checkpoint)).trigger(**trigger).start()
+    try:
+        with stopped(query):
+            watch(query, headline=headline)
+    except StreamingQueryException:
+        if failures:
+            raise failures[0] from None
+        raise

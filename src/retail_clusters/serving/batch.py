@@ -11,14 +11,14 @@ from pyspark.sql import functions as F
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
-from retail_clusters.infra import registry
-from retail_clusters.infra.registry import OpenedVersion
+from retail_clusters.infra.logged_model import OpenedVersion
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import drift
 from retail_clusters.serving.drift import Counts
 from retail_clusters.serving.output import Draft
 from retail_clusters.training import agreement
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
+from retail_clusters.training.model import check_model, open_model, refuse_unseen_days, score_lines
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Agreement:
     adjusted_rand_index: float
 
 
-def serve(spark: SparkSession, version: str) -> ServedModel:
+def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> ServedModel:
     """Load a version and check it on the smoke batch.
 
     Raises:
         RegistryError: it cannot be loaded, or does not work.
     """
-    opened = registry.open_version(version)
+    opened = open_model(registry, version=version)
     check_model(spark, opened.model, version=version)
     text = opened.metadata.get(DRIFT_BASELINE)
     return ServedModel(opened=opened, baseline=Baseline.from_json(text) if text else None)

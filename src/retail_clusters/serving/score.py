@@ -7,7 +7,8 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving.metrics import Totals
 from retail_clusters.serving.output import prepare_output
 from retail_clusters.serving.scorer import Scorer
@@ -29,7 +30,7 @@ class ScoreSummary:
     model_versions: tuple[str, ...]
 
 
-def check_score_arguments(*, source: Path, output: Path, checkpoint: Path, alias: str) -> None:
+def check_score_arguments(*, source: Path, output: Path, checkpoint: Path, model: str, alias: str) -> None:
     """Refuse what cannot be scored, before any Spark starts.
 
     Raises:
@@ -47,20 +48,21 @@ def check_score_arguments(*, source: Path, output: Path, checkpoint: Path, alias
                 f"{name} must lie outside of source, but {folder} is in {source}: name another folder"
             )
     with tracking.short_timeouts():
-        if registry.answered_version(alias) is None:
+        if ModelRegistry(model).version_named(alias=alias) is None:
             raise RegistryError(
-                f"alias must name a version to score with, but {alias!r} names none: promote one first "
-                "(entry point promote), or name another alias"
+                f"alias must name a version of {model} to score with, but {alias!r} names none: "
+                "promote one first (entry point promote), or name another alias"
             )
 
 
-def score(
+def score(  # noqa: PLR0913 - one argument a command-line option
     spark: SparkSession,
     *,
     source: Path,
     output: Path,
     checkpoint: Path,
     once: bool,
+    model: str,
     alias: str,
     settings: Scoring,
 ) -> ScoreSummary:
@@ -75,11 +77,13 @@ def score(
         stop_on_signals() as stopping,
     ):
         prepare_output(output)
-        params = {"source": str(source), "output": str(output), "alias": alias} | {
+        params = {"source": str(source), "output": str(output), "model": model, "alias": alias} | {
             f"scoring.{name}": str(value) for name, value in settings.model_dump().items()
         }
         run_id = _open_run(state, params)
-        scorer = Scorer(spark, output=output, state=state, alias=alias, settings=settings)
+        scorer = Scorer(
+            spark, output=output, state=state, registry=ModelRegistry(model), alias=alias, settings=settings
+        )
         status = "FAILED"
         try:
             scorer.start()

@@ -2,14 +2,14 @@
 
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra import registry, tracking
+from retail_clusters.infra import tracking
 from retail_clusters.infra.console import Progress
+from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.serving import charts, drift
 from retail_clusters.serving import output as scored_output
 from retail_clusters.serving.batch import Agreement, ServedModel, compare, count_batch, serve, write_batch
@@ -32,7 +32,14 @@ class Scorer:
     """Scores batch after batch: what the stream calls."""
 
     def __init__(
-        self, spark: SparkSession, *, output: Path, state: ScorerState, alias: str, settings: Scoring
+        self,
+        spark: SparkSession,
+        *,
+        output: Path,
+        state: ScorerState,
+        registry: ModelRegistry,
+        alias: str,
+        settings: Scoring,
     ) -> None:
         """Make a scorer that has no model yet."""
         self.totals = Totals()
@@ -41,8 +48,9 @@ class Scorer:
         self._output = output
         self._state = state
         self._settings = settings
+        self._registry = registry
         self._champion = self._follow(alias)
-        self._challenger = self._follow(registry.CHALLENGER) if settings.shadow else None
+        self._challenger = self._follow(CHALLENGER) if settings.shadow else None
         self._sending = Backoff()
         self._drifting = False
 
@@ -112,8 +120,8 @@ class Scorer:
     def _follow(self, alias: str) -> HotModel[ServedModel]:
         return HotModel(
             alias,
-            look_up=registry.answered_version,
-            load=partial(serve, self._spark),
+            look_up=lambda named: self._registry.version_named(alias=named),
+            load=lambda version: serve(self._spark, self._registry, version=version),
             warn=self.progress.warn,
         )
 

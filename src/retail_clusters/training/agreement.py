@@ -9,9 +9,9 @@ Counts = NDArray[np.float64]
 
 def contingency(one: NDArray[np.int64], other: NDArray[np.int64], weights: Counts) -> Counts:
     """Count the lines in each pair of clusters: from two labels a row, and the lines it stands for."""
-    table = np.zeros((int(one.max()) + 1, int(other.max()) + 1))
-    np.add.at(table, (one, other), weights)
-    return table
+    rows, columns = int(one.max()) + 1, int(other.max()) + 1
+    cells = np.bincount(one * columns + other, weights, rows * columns)
+    return cells.astype(np.float64, copy=False).reshape(rows, columns)
 
 
 def adjusted_rand_index(table: Counts) -> float:

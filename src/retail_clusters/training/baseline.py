@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
 
 from retail_clusters import schema
+from retail_clusters.training.blocks import Labels
+from retail_clusters.training.rows import WeightedRows
 
 Shares = tuple[float, ...]
 Vector = NDArray[np.float64]
@@ -51,34 +52,24 @@ class Baseline:
         return Baseline(**(asdict(self) | {"clusters": tuple(shares)}))
 
 
-def measure_baseline(rows_with_prediction: DataFrame) -> Baseline:
-    """Measure weighted rows with `prediction` (UnitPrice, Quantity, day_of_week, weight): one small table."""
-    table = rows_with_prediction.select(
-        schema.PREDICTION, schema.UNIT_PRICE, schema.QUANTITY, schema.DAY_OF_WEEK, schema.WEIGHT
-    ).toArrow()
-    weights = _vector(table[schema.WEIGHT])
-    price, quantity = _vector(table[schema.UNIT_PRICE]), _vector(table[schema.QUANTITY])
+def measure_baseline(rows: WeightedRows, labels: Labels, *, clusters: int) -> Baseline:
+    """Measure n weighted rows with n labels below `clusters`."""
+    weights, price, quantity = rows.weights, rows.prices, rows.quantities
     price_edges, quantity_edges = _deciles(price, weights), _deciles(quantity, weights)
-    days = np.array(
-        [schema.WEEKDAYS.index(day) for day in table[schema.DAY_OF_WEEK].to_pylist()], dtype=np.int64
-    )
-    clusters = np.asarray(table[schema.PREDICTION], dtype=np.int64)
     return Baseline(
-        clusters=_shares(np.bincount(clusters, weights)),
+        clusters=_shares(np.bincount(labels, weights, clusters)),
         price_edges=price_edges,
         price=_shares(np.bincount(bins(price, price_edges), weights, len(price_edges) + 1)),
         quantity_edges=quantity_edges,
         quantity=_shares(np.bincount(bins(quantity, quantity_edges), weights, len(quantity_edges) + 1)),
-        weekday=_shares(np.bincount(days, weights, len(schema.WEEKDAYS))),
+        weekday=_shares(np.bincount(rows.weekdays, weights, len(schema.WEEKDAYS))),
     )
 
 
 def _deciles(values: Vector, weights: Vector) -> Shares:
     """Return the distinct inner deciles of weighted values, each a value that occurs."""
-    order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order])
-    places = np.searchsorted(reached, _DECILES * reached[-1])
-    return tuple(float(edge) for edge in np.unique(values[order][places]))
+    edges = np.quantile(values, _DECILES, weights=weights, method="inverted_cdf")
+    return tuple(float(edge) for edge in np.unique(edges))
 
 
 def bins(values: Vector, edges: Shares) -> NDArray[np.int64]:
@@ -88,7 +79,3 @@ def bins(values: Vector, edges: Shares) -> NDArray[np.int64]:
 
 def _shares(weights: NDArray[Any]) -> Shares:
     return tuple(float(share) for share in weights / weights.sum())
-
-
-def _vector(column: Any) -> Vector:
-    return np.asarray(column, dtype=np.float64)

@@ -1,143 +1,170 @@
-"""What training, the sweep and verification share: frames made once, a fit measured, a model published."""
+"""Everything that fits need, made once: rows as arrays, or in Spark where they outgrow memory."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-import click
+import numpy as np
+import pyarrow.compute as pc
+from pyspark import StorageLevel
 from pyspark.ml import PipelineModel
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.data.prepare import Prepared
-from retail_clusters.infra import registry, tracking
+from retail_clusters.errors import InputError
 from retail_clusters.settings import Experiment
-from retail_clusters.training import clustering, features, guardrails, profile, quality
-from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
-from retail_clusters.training.clustering import Clustering, TrainingSet
-from retail_clusters.training.quality import EvaluationRows, Quality
+from retail_clusters.training import evaluation, features, spark_solver
+from retail_clusters.training.blocks import Block, Rows, block, in_memory
+from retail_clusters.training.evaluation import Evaluation, Problem
+from retail_clusters.training.rows import WeightedRows, merge, partitions, weighted_rows
+from retail_clusters.training.trials import Evaluator
+
+#: All lines from the train cut on: the notebook's test lines.
+HOLDOUT: Final = "holdout"
+PARTS: Final = (schema.TRAIN, schema.VALIDATION, schema.TEST, HOLDOUT)
+
+#: Rows that seeding, feature fitting and descriptions look at where the rows stay in Spark.
+_SAMPLE_ROWS: Final = 250_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingContext:
-    """Everything that a fit needs, made once for many of them."""
+    """The rows of an experiment, and the feature stages fitted on its training lines.
 
+    Attributes:
+        weighted: the weighted rows of each part, in memory; a sample of them where the rows stay in Spark.
+        rows: all rows of each part as vectors.
+        sample: the vectors of the training rows in `weighted`.
+        whole: whether `weighted` holds every row.
+    """
+
+    spark: SparkSession
     experiment: Experiment
     prepared: Prepared
     pipeline: PipelineModel
-    training: TrainingSet
-    evaluation: EvaluationRows
-
-    def rows(self, *splits: str) -> DataFrame:
-        """Return the weighted feature rows of some splits."""
-        return features.with_features(self.prepared.rows(*splits), self.pipeline)
-
-    def release(self) -> None:
-        """Let go of the cached rows."""
-        self.training.release()
-        self.evaluation.validation.unpersist()
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A clustering with its quality on validation lines and its cost on training lines."""
-
-    clustering: Clustering
-    validation: Quality
-    train_cost: float
+    weighted: Mapping[str, WeightedRows]
+    rows: Mapping[str, Rows[Block]]
+    sample: Block
+    whole: bool
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """Return the metrics of a train run, and of each trial."""
-        return {
-            "validation_silhouette": self.validation.silhouette,
-            "train_cost": self.train_cost,
-            "iterations": self.clustering.iterations,
-            "largest_cluster_share": self.validation.largest_cluster_share,
-            "effective_clusters": self.validation.effective_clusters,
-            "clusters": self.validation.clusters,
-        }
+    def problem(self) -> Problem:
+        """Return what a candidate is fitted and measured on."""
+        return Problem(
+            train=self.rows[schema.TRAIN],
+            sample=self.sample,
+            validation=self.rows[schema.VALIDATION],
+            lloyd=self.experiment.lloyd,
+        )
 
+    def fit(self, *, k: int, seed: int) -> Evaluation:
+        """Fit (K, seed) with the experiment's solver on training lines; measure it on validation lines."""
+        return self._fit_one(self.problem, k=k, seed=seed)
 
-@dataclass(frozen=True)
-class Published:
-    """A registered model and how it measured."""
+    def evaluator(self) -> Evaluator:
+        """Send the rows to where candidates are evaluated."""
+        in_tasks = self.whole and self.experiment.training.solver == "exact"
+        return Evaluator(
+            problem=self.problem,
+            settings=self.experiment.guardrails,
+            spark=self.spark,
+            sent=self.spark.sparkContext.broadcast(self.problem) if in_tasks else None,
+            fitter=self._fit_one,
+        )
 
-    version: str
-    fitted: Fitted
-    test: Quality
-    holdout: Quality
+    def _fit_one(self, problem: Problem, *, k: int, seed: int) -> Evaluation:
+        if self.experiment.training.solver == "exact":
+            return evaluation.evaluate(problem, k=k, seed=seed)
+        lines = spark_solver.expanded_lines(
+            self.weighted[schema.TRAIN], pipeline=self.pipeline, spark=self.spark
+        )
+        fitted = spark_solver.fit(lines, problem.train, k=k, seed=seed)
+        return evaluation.measured(problem, fitted, seed=seed)
 
 
 def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingContext:
-    """Fit the feature pipeline and hold training and validation rows ready."""
-    train = prepared.rows(schema.TRAIN)
-    pipeline = features.fit_features(train, features=experiment.features)
-    training = clustering.training_set(features.with_features(train, pipeline))
-    validation = features.with_features(prepared.rows(schema.VALIDATION), pipeline).cache()
+    """Fit the feature stages and hold the rows ready, in memory where `training.in_memory_rows` allows it."""
+    spark = prepared.reduced.sparkSession
+    if sum(prepared.table.rows.values()) <= experiment.training.in_memory_rows:
+        return _in_memory(spark, prepared, experiment)
+    return _in_spark(spark, prepared, experiment)
+
+
+def check_clusters(context: TrainingContext, *, k: int) -> None:
+    """Refuse a K that the rows cannot fill.
+
+    Raises:
+        InputError: K is below 2 or above the number of distinct training vectors.
+    """
+    distinct = len(np.unique(context.sample.values, axis=0))
+    if not 2 <= k <= distinct:
+        raise InputError(
+            f"k must be from 2 to the number of distinct training rows, {distinct}, but got {k}: "
+            "choose a k within"
+        )
+
+
+def _in_memory(spark: SparkSession, prepared: Prepared, experiment: Experiment) -> TrainingContext:
+    weighted = load_parts(prepared)
+    pipeline = features.fit_features(weighted[schema.TRAIN], features=experiment.features, spark=spark)
+    vectors = features.vectors(list(weighted.values()), pipeline=pipeline, spark=spark)
+    rows = {
+        name: in_memory(values, weighted[name].weights)
+        for name, values in zip(weighted, vectors, strict=True)
+    }
     return TrainingContext(
+        spark=spark,
         experiment=experiment,
         prepared=prepared,
         pipeline=pipeline,
-        training=training,
-        evaluation=quality.evaluation_rows(validation=validation, train=training.rows),
+        weighted=weighted,
+        rows=rows,
+        sample=block(vectors[0], weighted[schema.TRAIN].weights),
+        whole=True,
     )
 
 
-def fit(bench: TrainingContext, *, k: int, seed: int) -> Fitted:
-    """Fit KMeans on the training lines and measure it on the validation lines."""
-    fitted = clustering.fit(bench.training, k=k, seed=seed, settings=bench.experiment.lloyd)
-    validation, train_cost = quality.evaluate(bench.evaluation, clustering=fitted)
-    return Fitted(clustering=fitted, validation=validation, train_cost=train_cost)
-
-
-def publish(bench: TrainingContext, fitted: Fitted) -> Published:
-    """Measure a fit on the later lines, log everything on the open run, and register the model."""
-    test = quality.measure(bench.rows(schema.TEST), clustering=fitted.clustering)
-    holdout = quality.measure(bench.rows(schema.VALIDATION, schema.TEST), clustering=fitted.clustering)
-    tracking.log_metrics(
-        fitted.metrics | {"test_silhouette": test.silhouette, "holdout_silhouette": holdout.silhouette}
-    )
-    table = profile.profile(fitted.clustering.assign(bench.training.rows))
-    tracking.log_table(table, "profile")
-    tracking.log_table(clustering.centres_table(fitted.clustering.centres), "centres")
-    tags = run_tags(bench, fitted)
-    tracking.set_tags(tags)
-    tracking.log_input(
-        data=bench.prepared.table.data, digest=bench.prepared.table.data_digest, context="training"
-    )
-    model = features.scoring_pipeline(bench.pipeline, fitted.clustering.model)
-    baseline = measure_baseline(fitted.clustering.assign(bench.training.rows))
-    version = registry.register(model, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()})
-    tracking.set_tags({"model_version": version})
-    tracking.describe(f"## Clusters of the training lines\n\n{profile.to_markdown(table)}")
-    return Published(version=version, fitted=fitted, test=test, holdout=holdout)
-
-
-def run_tags(bench: TrainingContext, fitted: Fitted) -> Mapping[str, str]:
-    """Return the tags that identify a training: its data, its model, and whether it is usable."""
-    usable = guardrails.is_usable(fitted.validation, settings=bench.experiment.guardrails)
-    return {
-        "data_digest": bench.prepared.table.data_digest,
-        "model_digest": fitted.clustering.digest,
-        "labels_digest": clustering.labels_digest(fitted.clustering.assign(bench.training.rows)),
-        "prepare_run_id": bench.prepared.table.run_id,
-        "prepared_lines": json.dumps(dict(bench.prepared.table.lines)),
-        "usable": str(usable).lower(),
+def load_parts(prepared: Prepared) -> dict[str, WeightedRows]:
+    """Read the weighted rows of all parts, in one job."""
+    table = prepared.reduced.toArrow()
+    splits = {
+        name: weighted_rows(table.filter(pc.equal(table[schema.SPLIT], name)).drop_columns(schema.SPLIT))
+        for name in schema.SPLITS
     }
+    return splits | {HOLDOUT: merge(splits[schema.VALIDATION], splits[schema.TEST])}
 
 
-def summarize(published: Published) -> None:
-    """Print what a person wants to know of a registered model."""
-    fitted = published.fitted
-    sizes = sorted(fitted.validation.sizes, reverse=True)
-    shares = ", ".join(f"{size / sum(sizes):.1%}" for size in sizes[:5])
-    more = f" and {len(sizes) - 5} smaller" if len(sizes) > 5 else ""
-    click.echo(
-        f"  model        version {published.version} of {registry.MODEL_NAME}, "
-        f"K={fitted.clustering.k}, seed {fitted.clustering.seed}\n"
-        f"  silhouette   validation {fitted.validation.silhouette:.4f}, "
-        f"test {published.test.silhouette:.4f}, holdout {published.holdout.silhouette:.4f}\n"
-        f"  clusters     {shares}{more} of the validation lines\n"
-        f"  digest       {fitted.clustering.digest}"
+def _in_spark(spark: SparkSession, prepared: Prepared, experiment: Experiment) -> TrainingContext:
+    frames = {name: prepared.rows(*_splits_of(name)) for name in PARTS}
+    weighted = {
+        name: _sample(frame, rows=prepared.count(*_splits_of(name))) for name, frame in frames.items()
+    }
+    train = weighted[schema.TRAIN]
+    pipeline = features.fit_features(train, features=experiment.features, spark=spark)
+    stored = {
+        name: features.with_values(frame, pipeline).persist(StorageLevel.MEMORY_AND_DISK)
+        for name, frame in frames.items()
+    }
+    return TrainingContext(
+        spark=spark,
+        experiment=experiment,
+        prepared=prepared,
+        pipeline=pipeline,
+        weighted=weighted,
+        rows={name: partitions(frame) for name, frame in stored.items()},
+        sample=block(features.vectors([train], pipeline=pipeline, spark=spark)[0], train.weights),
+        whole=False,
     )
+
+
+def _splits_of(part: str) -> tuple[str, ...]:
+    return (schema.VALIDATION, schema.TEST) if part == HOLDOUT else (part,)
+
+
+def _sample(frame: DataFrame, *, rows: int) -> WeightedRows:
+    """Take about `_SAMPLE_ROWS` of the rows by the hash of their key: the same ones on any cluster."""
+    every = -(-rows // _SAMPLE_ROWS)
+    chosen = F.pmod(F.xxhash64(F.lit("sample"), *schema.ROW_KEY), F.lit(every)) == 0
+    return weighted_rows(frame.where(chosen).toArrow())

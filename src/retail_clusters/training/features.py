@@ -1,20 +1,23 @@
 """From invoice lines to vectors: the one definition of a feature, for training and for scoring."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
 from pyspark.ml import PipelineModel, Transformer
-from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexerModel, VectorAssembler
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.data.weighted_rows import FILL_STATEMENT
 from retail_clusters.settings import Features
+from retail_clusters.training.blocks import Floats
+from retail_clusters.training.rows import VALUES, WeightedRows, vectors_of
 
-VALUES: Final = "values"
 _INDEX: Final = "day_of_week_index"
 _ENCODED: Final = "day_of_week_encoded"
 _SCALED: Final = ("unit_price_scaled", "quantity_scaled")
@@ -26,7 +29,7 @@ def fill_stage() -> SQLTransformer:
     return SQLTransformer(statement=FILL_STATEMENT)
 
 
-def fit_features(rows: DataFrame, *, features: Features) -> PipelineModel:
+def fit_features(rows: WeightedRows, *, features: Features, spark: SparkSession) -> PipelineModel:
     """Fit scaling and weekday encoding on weighted rows; the result adds `features` to them.
 
     The vector is (UnitPrice, Quantity, weekday one-hot). Weekdays are ordered as a StringIndexer
@@ -41,30 +44,46 @@ def fit_features(rows: DataFrame, *, features: Features) -> PipelineModel:
     scaling = _scaling_stages(rows, features=features)
     numbers = _SCALED if scaling else _NUMBERS
     assembler = VectorAssembler(inputCols=[*numbers, _ENCODED], outputCol=schema.FEATURES)
-    return PipelineModel([*scaling, indexer, encoder.fit(indexer.transform(rows)), assembler])
+    no_days = spark.createDataFrame([], f"{schema.DAY_OF_WEEK} string")
+    return PipelineModel([*scaling, indexer, encoder.fit(indexer.transform(no_days)), assembler])
 
 
-def with_features(rows: DataFrame, pipeline: PipelineModel) -> DataFrame:
-    """Add `features` (vector) and `values` (the same as an array of double) to weighted rows."""
+def with_values(rows: DataFrame, pipeline: PipelineModel) -> DataFrame:
+    """Add `values`, the feature vector as an array of double, to weighted rows."""
     vectors = pipeline.transform(rows).select(*rows.columns, schema.FEATURES)
-    return vectors.withColumn(VALUES, vector_to_array(F.col(schema.FEATURES)))
+    return vectors.withColumn(VALUES, vector_to_array(F.col(schema.FEATURES))).drop(schema.FEATURES)
 
 
-def scoring_pipeline(pipeline: PipelineModel, model: KMeansModel) -> PipelineModel:
-    """Join everything from raw invoice lines to `prediction` in one model, with no other column left."""
-    helpers = [schema.DAY_OF_WEEK, _INDEX, _ENCODED, schema.FEATURES]
-    if any(isinstance(stage, SQLTransformer) for stage in pipeline.stages):
-        helpers += _SCALED
-    tidy = SQLTransformer(statement=f"SELECT * EXCEPT ({', '.join(helpers)}) FROM __THIS__")
-    return PipelineModel([fill_stage(), *pipeline.stages, model, tidy])
+def vectors(parts: Sequence[WeightedRows], *, pipeline: PipelineModel, spark: SparkSession) -> list[Floats]:
+    """Return the feature vectors of weighted rows, n x d for each part, made by the pipeline's own stages.
+
+    One Spark job for all parts.
+    """
+    keys = pa.concat_tables([part.table.select(list(schema.ROW_KEY)) for part in parts])
+    made = with_values(spark.createDataFrame(keys), pipeline).select(VALUES).toArrow()
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return np.split(vectors_of(made[VALUES]), ends)
 
 
-def _weekdays(rows: DataFrame) -> list[str]:
-    counts = rows.groupBy(schema.DAY_OF_WEEK).agg(F.sum(schema.WEIGHT).alias(schema.WEIGHT)).collect()
-    return [day for day, _ in sorted(counts, key=lambda row: (-row[1], row[0]))]
+def facts(width: int) -> tuple[tuple[int, ...], ...]:
+    """Return the columns of each fact in vectors of `width`: price, quantity, the slots of the weekday."""
+    numbers = len(_NUMBERS)
+    return (*((column,) for column in range(numbers)), tuple(range(numbers, width)))
 
 
-def _scaling_stages(rows: DataFrame, *, features: Features) -> list[Transformer]:
+def helpers(pipeline: PipelineModel) -> list[str]:
+    """Name the columns that the feature stages add to lines, and that a score does not need."""
+    scaled = _SCALED if any(isinstance(stage, SQLTransformer) for stage in pipeline.stages) else ()
+    return [schema.DAY_OF_WEEK, _INDEX, _ENCODED, schema.FEATURES, *scaled]
+
+
+def _weekdays(rows: WeightedRows) -> list[str]:
+    lines = np.bincount(rows.weekdays, rows.weights, len(schema.WEEKDAYS))
+    seen = [(-count, day) for count, day in zip(lines, schema.WEEKDAYS, strict=True) if count]
+    return [day for _, day in sorted(seen)]
+
+
+def _scaling_stages(rows: WeightedRows, *, features: Features) -> list[Transformer]:
     if features.scaling == "none":
         return []
     if features.scaling == "log":
@@ -75,14 +94,14 @@ def _scaling_stages(rows: DataFrame, *, features: Features) -> list[Transformer]
     return [SQLTransformer(statement=f"SELECT *, {columns} FROM __THIS__")]
 
 
-def _standardized(rows: DataFrame, name: str) -> str:
+def _standardized(rows: WeightedRows, name: str) -> str:
     """Write (x - mean) / standard deviation over lines as SQL, with the sums taken exactly.
 
-    `math.fsum` over the distinct values rounds once, so neither order nor partitions matter.
+    `math.fsum` rounds once, so the order of rows does not matter.
     """
-    values = rows.groupBy(name).agg(F.sum(schema.WEIGHT)).collect()
-    lines = sum(weight for _, weight in values)
-    mean = math.fsum(value * weight for value, weight in values) / lines
-    squares = math.fsum((value - mean) ** 2 * weight for value, weight in values)
+    pairs = list(zip(rows.numbers(name).tolist(), rows.weights.tolist(), strict=True))
+    lines = math.fsum(weight for _, weight in pairs)
+    mean = math.fsum(value * weight for value, weight in pairs) / lines
+    squares = math.fsum((value - mean) ** 2 * weight for value, weight in pairs)
     deviation = math.sqrt(squares / max(lines - 1, 1)) or 1.0
     return f"({name} - ({mean!r}D)) / {deviation!r}D"

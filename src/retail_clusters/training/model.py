@@ -1,22 +1,49 @@
-"""A registered model taken apart, to measure and compare it, and put together with other numbers."""
+"""The registered pipeline of raw lines: built, parsed, renumbered, applied."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
+from uuid import uuid4
 
 import numpy as np
+import pandas as pd
 from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StringIndexerModel
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
-from retail_clusters.training import features, lloyd
-from retail_clusters.training.clustering import Clustering
-from retail_clusters.training.seeding import Floats
+from retail_clusters.infra.logged_model import OPTIONAL, Columns, ModelInterface, OpenedVersion
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.training import features, kmeans
+from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, in_memory
+from retail_clusters.training.rows import WeightedRows
+
+_MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
+
+_EXAMPLE: Final = pd.DataFrame(
+    [
+        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, 17850.0),
+        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, 14527.0),
+    ],
+    columns=list(schema.COLUMNS[:-1]),
+).assign(Country="United Kingdom")
+
+#: What a registered model takes, raw invoice lines, and gives; what a client needs beside Java to apply it.
+INTERFACE: Final = ModelInterface(
+    inputs={
+        field.name: _MLFLOW_TYPES[field.dataType.simpleString()] + OPTIONAL for field in schema.INVOICE_LINE
+    },
+    outputs={schema.PREDICTION: "integer"},
+    example=_EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE])).astype(
+        {schema.QUANTITY: "int32"}
+    ),
+    packages=("mlflow", "pyspark", "pandas", "numpy"),
+)
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 
@@ -44,39 +71,40 @@ class FeatureSpace:
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
-    """A registered model's feature stages, clusters, and the number that `prediction` gives each cluster."""
+class ParsedModel:
+    """A registered model: feature stages, centres (K x d), and the number that each cluster is given."""
 
     features: PipelineModel
-    clustering: Clustering
+    centres: Floats
     numbers: tuple[int, ...]
     space: FeatureSpace
 
-    def rows(self, weighted: DataFrame) -> DataFrame:
-        """Add `features` and `values` to weighted rows, as this model sees them."""
-        return features.with_features(weighted, self.features)
+    @property
+    def digest(self) -> str:
+        """Return 32 hex digits of the centres' bits."""
+        return centres_digest(self.centres)
 
-    def assign(self, weighted: DataFrame) -> DataFrame:
-        """Add `prediction`, this model's number of the cluster, to weighted rows."""
-        assigned = self.clustering.assign(self.rows(weighted))
-        return assigned.withColumn(schema.PREDICTION, number_of(F.col(schema.PREDICTION), self.numbers))
+    def rows(self, rows: WeightedRows, *, spark: SparkSession) -> InMemory[Block]:
+        """Lay out weighted rows as this model sees them."""
+        return in_memory(features.vectors([rows], pipeline=self.features, spark=spark)[0], rows.weights)
 
-    def refused_days(self, weighted: DataFrame) -> list[str]:
+    def labels(self, rows: WeightedRows, *, spark: SparkSession) -> Labels:
+        """Return the index of the nearest centre for each row; `numbers` has its number."""
+        return kmeans.labels(self.rows(rows, spark=spark), self.centres)
+
+    def refused_days(self, rows: WeightedRows) -> list[str]:
         """Name the weekdays of rows on which this model fails instead of scoring."""
-        indexers = [stage for stage in self.features.stages if isinstance(stage, StringIndexerModel)]
-        known = {day for stage in indexers if stage.getHandleInvalid() == "error" for day in stage.labels}
-        if not known:
-            return []
-        found = weighted.select(schema.DAY_OF_WEEK).distinct().collect()
-        return sorted(row[0] for row in found if row[0] not in known)
+        known = required_weekdays(self.features)
+        found = {schema.WEEKDAYS[day] for day in np.unique(rows.weekdays)}
+        return [] if known is None else sorted(found - set(known))
 
     def centres_in(self, space: FeatureSpace) -> Floats:
         """Return the centres with their weekday slots in the order of another, same space."""
-        width = self.clustering.centres.shape[1] - len(self.space.slots)
+        width = self.centres.shape[1] - len(self.space.slots)
         order = [width + self.space.slots.index(day) for day in space.slots]
-        return self.clustering.centres[:, [*range(width), *order]]
+        return self.centres[:, [*range(width), *order]]
 
-    def same_clusters_as(self, other: "Anatomy") -> bool:
+    def same_clusters_as(self, other: "ParsedModel") -> bool:
         """Tell whether two models have the same clusters to the bit, whatever their numbers."""
         if not self.space.same_as(other.space):
             return False
@@ -89,13 +117,32 @@ class Anatomy:
         The centres stand in the order of their numbers, so that 0 to K-1 needs nothing else; numbers with
         gaps are looked up in the last stage.
         """
-        ordered = sorted(numbers)
-        model = lloyd.kmeans_model(self.clustering.centres[np.argsort(numbers)], spark=spark)
-        pipeline = features.scoring_pipeline(self.features, model)
-        return _with_numbers(pipeline, ordered)
+        pipeline = scoring_pipeline(self.features, self.centres[np.argsort(numbers)], spark=spark)
+        return _with_numbers(pipeline, sorted(numbers))
 
 
-def parse(model: PipelineModel, *, version: str) -> Anatomy:
+def scoring_pipeline(stages: PipelineModel, centres: Floats, *, spark: SparkSession) -> PipelineModel:
+    """Join everything from raw invoice lines to `prediction` in one model, with no other column left."""
+    tidy = SQLTransformer(statement=f"SELECT * EXCEPT ({', '.join(features.helpers(stages))}) FROM __THIS__")
+    return PipelineModel([features.fill_stage(), *stages.stages, kmeans_model(centres, spark=spark), tidy])
+
+
+def kmeans_model(centres: Floats, *, spark: SparkSession) -> KMeansModel:
+    """Make the Spark ML model whose cluster i has centre `centres[i]` (K x d).
+
+    pyspark.ml has no constructor from centres; the model's class on the JVM has. Numbers travel as text that
+    reads back to the same bits.
+    """
+    jvm: Any = spark.sparkContext._jvm
+    vectors = [jvm.org.apache.spark.mllib.linalg.Vectors.parse(str(centre)) for centre in centres.tolist()]
+    trained = jvm.org.apache.spark.mllib.clustering.KMeansModel(vectors)
+    java = jvm.org.apache.spark.ml.clustering.KMeansModel(f"kmeans_{uuid4().hex[:12]}", trained)
+    java = java.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
+    model: KMeansModel = KMeansModel(java)._set(k=len(centres))
+    return model.setFeaturesCol(schema.FEATURES).setPredictionCol(schema.PREDICTION)
+
+
+def parse(model: PipelineModel, *, version: str) -> ParsedModel:
     """Find the parts of a registered model: what fills, its feature stages, its KMeans, what tidies up.
 
     Raises:
@@ -110,21 +157,51 @@ def parse(model: PipelineModel, *, version: str) -> Anatomy:
             f"the stages {names}: register one with train, or take the alias off this one"
         )
     place = places[0]
-    kmeans = cast("KMeansModel", stages[place])
-    centres = np.array(kmeans.clusterCenters())
-    return Anatomy(
+    centres = np.array(cast("KMeansModel", stages[place]).clusterCenters())
+    return ParsedModel(
         features=PipelineModel(stages[1:place]),
-        clustering=Clustering(k=len(centres), seed=0, centres=centres, iterations=0, model=kmeans),
+        centres=centres,
         numbers=_numbers(stages[-1], k=len(centres)),
         space=_space(stages[1:place]),
     )
 
 
-def number_of(index: Column, numbers: Sequence[int]) -> Column:
-    """Look up the number of a cluster from the index of its centre."""
-    if list(numbers) == list(range(len(numbers))):
-        return index
-    return F.element_at(F.array(*(F.lit(number) for number in numbers)), index + 1)
+def centres_digest(centres: Floats) -> str:
+    """Hash the centres' shape and bits, in order: 32 hex digits."""
+    content = repr(centres.shape).encode() + np.ascontiguousarray(centres, dtype=">f8").tobytes()
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def labels_digest(labels: Labels) -> str:
+    """Hash the cluster of each row, in canonical order: 32 hex digits."""
+    return hashlib.sha256(np.ascontiguousarray(labels, dtype=">i8").tobytes()).hexdigest()[:32]
+
+
+def centres_table(centres: Floats) -> pd.DataFrame:
+    """Return the centres as a table, a row a cluster; written as CSV, the digits give the bits back."""
+    names = [schema.UNIT_PRICE, schema.QUANTITY]
+    names += [f"weekday_{position}" for position in range(centres.shape[1] - len(names))]
+    return pd.DataFrame(centres, columns=names).rename_axis("cluster").reset_index()
+
+
+def open_model(registry: ModelRegistry, *, version: str) -> OpenedVersion:
+    """Load a version that scores raw invoice lines.
+
+    Raises:
+        RegistryError: the registry does not give it, or its signature is not that of invoice lines.
+    """
+    opened = registry.open_version(version=version)
+    if _types(opened.inputs or {}) != _types(INTERFACE.inputs):
+        names = ", ".join(opened.inputs or ()) or "no signature"
+        raise RegistryError(
+            f"a model to score with must take raw invoice lines, but version {version} takes {names}: "
+            "register one that does"
+        )
+    return opened
+
+
+def _types(columns: Columns) -> dict[str, str]:
+    return {name: kind.removesuffix(OPTIONAL) for name, kind in columns.items()}
 
 
 def _numbers(tidy: Transformer, *, k: int) -> tuple[int, ...]:

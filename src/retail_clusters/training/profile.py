@@ -1,35 +1,29 @@
 """What the clusters are: sizes, money, typical prices and quantities, and a short name for each."""
 
+import math
+from typing import Any
+
+import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from numpy.typing import NDArray
 
 from retail_clusters import schema
+from retail_clusters.training.blocks import Floats, Labels
+from retail_clusters.training.rows import WeightedRows
 
 _QUANTILES = {"p05": 0.05, "median": 0.5, "p95": 0.95}
 
 
-def profile(assigned: DataFrame) -> pd.DataFrame:
-    """Describe each populated cluster of weighted rows with `prediction`: a table, largest cluster first.
+def profile(rows: WeightedRows, labels: Labels) -> pd.DataFrame:
+    """Describe each populated cluster of n weighted rows with n labels: a table, largest cluster first.
 
     Columns: `cluster`, `name`, `lines`, `share`, `spend` (sum of price times quantity, in the currency of
     UnitPrice), the 5 %, 50 % and 95 % quantiles over lines of price and quantity (`price_p05`, ...),
     `cancellation_share` and `top_weekday`.
     """
-    line_value = F.col(schema.UNIT_PRICE).cast("decimal(18,4)") * F.col(schema.QUANTITY)
-    lines = F.sum(schema.WEIGHT)
-    table = (
-        assigned.groupBy(F.col(schema.PREDICTION).alias("cluster"))
-        .agg(
-            lines.alias("lines"),
-            F.sum(line_value * F.col(schema.WEIGHT)).cast("double").alias("spend"),
-            *_quantiles("price", schema.UNIT_PRICE),
-            *_quantiles("quantity", schema.QUANTITY),
-            (F.sum(schema.CANCELLATIONS) / lines).alias("cancellation_share"),
-        )
-        .join(_top_weekdays(assigned), "cluster")
-        .toPandas()
-        .sort_values(["lines", "cluster"], ascending=[False, True], ignore_index=True)
+    described = [_describe(int(cluster), rows, labels == cluster) for cluster in np.unique(labels)]
+    table = pd.DataFrame(described).sort_values(
+        ["lines", "cluster"], ascending=[False, True], ignore_index=True
     )
     table.insert(2, "share", table["lines"] / table["lines"].sum())
     table.insert(1, "name", _names(table))
@@ -56,24 +50,31 @@ def to_markdown(table: pd.DataFrame, *, rows: int = 25) -> str:
     return "\n".join(lines)
 
 
-def _quantiles(prefix: str, column: str) -> list[Column]:
-    weight = F.col(schema.WEIGHT)
-    return [F.percentile(column, at, weight).alias(f"{prefix}_{name}") for name, at in _QUANTILES.items()]
+def _describe(cluster: int, rows: WeightedRows, members: NDArray[np.bool_]) -> dict[str, Any]:
+    prices, quantities, weights = (column[members] for column in (rows.prices, rows.quantities, rows.weights))
+    lines = weights.sum()
+    days = np.bincount(rows.weekdays[members], weights, len(schema.WEEKDAYS))
+    return {
+        "cluster": cluster,
+        "lines": int(lines),
+        "spend": math.fsum((prices * quantities * weights).tolist()),
+        **_quantiles("price", prices, weights),
+        **_quantiles("quantity", quantities, weights),
+        "cancellation_share": rows.numbers(schema.CANCELLATIONS)[members].sum() / lines,
+        "top_weekday": min(zip(-days, schema.WEEKDAYS, strict=True))[1],
+    }
 
 
-def _top_weekdays(assigned: DataFrame) -> DataFrame:
-    """Find each cluster's weekday with most lines, the first by name where two are level."""
-    days = assigned.groupBy(F.col(schema.PREDICTION).alias("cluster"), schema.DAY_OF_WEEK).agg(
-        F.sum(schema.WEIGHT).alias("lines")
-    )
-    top = F.min_by(schema.DAY_OF_WEEK, F.struct(-F.col("lines"), schema.DAY_OF_WEEK))
-    return days.groupBy("cluster").agg(top.alias("top_weekday"))
+def _quantiles(prefix: str, values: Floats, weights: Floats) -> dict[str, float]:
+    """Return quantiles over lines, each a value that occurs."""
+    found = np.quantile(values, list(_QUANTILES.values()), weights=weights, method="inverted_cdf")
+    return {f"{prefix}_{name}": float(value) for name, value in zip(_QUANTILES, found, strict=True)}
 
 
 def _names(table: pd.DataFrame) -> pd.Series:
     """Name each cluster after how its typical line compares with the typical line of all clusters."""
-    price = _weighted_median(table["price_median"], table["lines"])
-    quantity = _weighted_median(table["quantity_median"], table["lines"])
+    price = _median(table["price_median"], table["lines"])
+    quantity = _median(table["quantity_median"], table["lines"])
     return table.apply(lambda row: _name(row, price=price, quantity=quantity), axis=1)
 
 
@@ -99,7 +100,5 @@ def _price_kind(price: float, typical: float) -> str:
     return next((kind for bound, kind in kinds if ratio < bound), "fees and adjustments")
 
 
-def _weighted_median(values: "pd.Series[float]", weights: "pd.Series[float]") -> float:
-    order = values.sort_values().index
-    reached = weights[order].cumsum() >= weights.sum() / 2
-    return float(values[order][reached].iloc[0])
+def _median(values: "pd.Series[float]", lines: "pd.Series[int]") -> float:
+    return float(np.quantile(values, 0.5, weights=lines, method="inverted_cdf"))

@@ -1,37 +1,34 @@
-"""How good a clustering is: its cost, its cluster sizes, and the exact silhouette."""
+"""How good a clustering is: silhouettes, cost, sizes and indices, exact for the lines behind the rows."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from functools import partial
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from retail_clusters import schema
-from retail_clusters.training.clustering import Clustering
-from retail_clusters.training.features import VALUES
-from retail_clusters.training.seeding import Floats
-
-#: Rows that one step of a pass holds as a matrix of rows x clusters.
-_CHUNK: Final = 16_384
-
-_ASSIGNED: Final = (VALUES, schema.WEIGHT, schema.PREDICTION)
-_IS_TRAIN: Final = "is_train"
-
-_Chunk = tuple[Floats, Floats, NDArray[np.intp]]
-_Assigned: TypeAlias = DataFrame | pa.Table
+from retail_clusters.training.blocks import Block, Floats, Rows
+from retail_clusters.training.kmeans import Assigned, assign_all, cluster_sums, lines_by_category, row_sums
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A clustering measured on a set of invoice lines."""
+    """A clustering measured on a set of invoice lines.
+
+    Attributes:
+        silhouette: mean over lines, squared Euclidean.
+        macro_silhouette: mean over populated clusters of the mean over their lines.
+        cluster_silhouettes: mean over the lines of each cluster; 0 for a cluster without lines.
+        davies_bouldin: the lower the better; 0 where fewer than two clusters are populated.
+        calinski_harabasz: the higher the better; 0 where fewer than two clusters are populated.
+        cost: sum of squared distances to the centres (WSSSE).
+        sizes: lines in each cluster.
+    """
 
     silhouette: float
+    macro_silhouette: float
+    cluster_silhouettes: tuple[float, ...]
+    davies_bouldin: float
+    calinski_harabasz: float
     cost: float
     sizes: tuple[int, ...]
 
@@ -57,49 +54,17 @@ class Quality:
         return math.exp(-math.fsum(share * math.log(share) for share in shares))
 
 
-@dataclass(frozen=True)
-class EvaluationRows:
-    """Cached weighted feature rows that every fit is measured on.
-
-    `together` holds both where each is one partition: one Spark job then assigns them, not two.
-    """
-
-    validation: DataFrame
-    train: DataFrame
-    together: DataFrame | None
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """Per cluster: lines, sum of offsets from the centre (K x d), sum of squared distances to it."""
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """Per cluster: lines (k), mean (k x d), mean squared distance of its lines to that mean (k)."""
 
     lines: Floats
-    offsets: Floats
-    squares: Floats
+    means: Floats
+    spread: Floats
 
 
-def evaluation_rows(*, validation: DataFrame, train: DataFrame) -> EvaluationRows:
-    """Hold the rows ready that `evaluate` measures on."""
-    columns = (schema.FEATURES, VALUES, schema.WEIGHT)
-    marked = [rows.select(*columns, F.lit(rows is train).alias(_IS_TRAIN)) for rows in (validation, train)]
-    small = _is_small(validation) and _is_small(train)
-    together = marked[0].union(marked[1]) if small else None
-    return EvaluationRows(validation=validation, train=train, together=together)
-
-
-def evaluate(rows: EvaluationRows, *, clustering: Clustering) -> tuple[Quality, float]:
-    """Measure a clustering on validation rows, and give its cost (WSSSE) on training rows."""
-    if rows.together is None:
-        return measure(rows.validation, clustering=clustering), cost(rows.train, clustering=clustering)
-    assigned = clustering.assign(rows.together).select(*_ASSIGNED, _IS_TRAIN).toArrow()
-    validation, train = (
-        assigned.filter(pc.equal(assigned[_IS_TRAIN], is_train)) for is_train in (False, True)
-    )
-    return _measure(validation, clustering), _cost(train, clustering)
-
-
-def measure(rows: DataFrame, *, clustering: Clustering) -> Quality:
-    """Measure a clustering on weighted feature rows: cost, sizes and exact silhouette, in two passes.
+def measure(rows: Rows[Block], centres: Floats) -> Quality:
+    """Measure the clustering that `centres` (k x d) make of weighted rows, in two passes.
 
     The silhouette is the mean over *lines* of the squared Euclidean silhouette that Spark's
     ClusteringEvaluator gives for the expanded lines. With N_c lines in cluster c, mean m_c, and
@@ -113,116 +78,112 @@ def measure(rows: DataFrame, *, clustering: Clustering) -> Quality:
     lines, not rows, so a cluster of many identical lines scores 1. Sums run relative to the centres, which
     keeps the digits that sums relative to zero would cancel.
 
+    Davies-Bouldin and Calinski-Harabasz are those of scikit-learn for the expanded lines.
+
     Source: Rousseeuw 1987, in the form of org.apache.spark.ml.evaluation.SquaredEuclideanSilhouette.
     """
-    return _measure(_assign(rows, clustering), clustering)
+    return measure_assigned(assign_all(rows, centres), centres)
 
 
-def cost(rows: DataFrame, *, clustering: Clustering) -> float:
-    """Sum the squared distances of all lines to their centres (WSSSE), in one pass."""
-    return _cost(_assign(rows, clustering), clustering)
-
-
-def _measure(assigned: _Assigned, clustering: Clustering) -> Quality:
-    moments = _moments(assigned, centres=clustering.centres)
+def measure_assigned(assigned: Rows[Assigned], centres: Floats) -> Quality:
+    """Measure rows that have a cluster, as `measure` does."""
+    moments = assigned.sum(partial(_moments, centres=centres))
+    lines, squares, offsets = moments[:, 0], moments[:, 1], moments[:, 2:]
+    shift = offsets / np.maximum(lines, 1)[:, None]
+    spread = np.maximum(squares / np.maximum(lines, 1) - row_sums(np.square(shift)), 0.0)
+    shape = _Shape(lines=lines, means=centres + shift, spread=spread)
+    scores, inertia, deviations = assigned.sum(partial(_scores, shape=shape)).T
+    populated = lines > 0
+    of_clusters = np.divide(scores, lines, out=np.zeros_like(scores), where=populated)
     return Quality(
-        silhouette=_silhouette(assigned, centres=clustering.centres, moments=moments),
-        cost=float(moments.squares.sum()),
-        sizes=tuple(int(lines) for lines in moments.lines),
+        silhouette=math.fsum(scores.tolist()) / math.fsum(lines.tolist()),
+        macro_silhouette=math.fsum(of_clusters.tolist()) / int(populated.sum()),
+        cluster_silhouettes=tuple(of_clusters.tolist()),
+        davies_bouldin=_davies_bouldin(shape, deviations),
+        calinski_harabasz=_calinski_harabasz(shape, inertia),
+        cost=math.fsum(squares.tolist()),
+        sizes=tuple(int(count) for count in lines),
     )
 
 
-def _cost(assigned: _Assigned, clustering: Clustering) -> float:
-    return float(_moments(assigned, centres=clustering.centres).squares.sum())
-
-
-def _assign(rows: DataFrame, clustering: Clustering) -> _Assigned:
-    """Let Spark assign the rows; those of a single partition come to the driver, once for all passes.
-
-    Sending a partition to a Python worker for each pass costs more than the pass does. The bits are the
-    same: both ways run the same sums over the same pieces.
-    """
-    assigned = clustering.assign(rows).select(*_ASSIGNED)
-    return assigned.toArrow() if _is_small(rows) else assigned
-
-
-def _is_small(rows: DataFrame) -> bool:
-    """Tell whether rows in canonical layout are at most a million, and so in one partition."""
-    return rows.rdd.getNumPartitions() == 1
-
-
-def _moments(assigned: _Assigned, *, centres: Floats) -> _Moments:
+def _moments(found: Assigned, *, centres: Floats) -> Floats:
+    """Sum lines, squared distances and offsets from the centre over each cluster: k x (2 + d)."""
+    block, labels = found.block, found.labels
     k, d = centres.shape
-
-    def partial(chunks: Iterator[_Chunk]) -> Floats:
-        total = np.zeros((k, d + 2))
-        for values, weights, labels in chunks:
-            offsets = values - centres[labels]
-            total[:, 0] += np.bincount(labels, weights, k)
-            total[:, 1] += np.bincount(labels, weights * _row_sums(offsets**2), k)
-            for column in range(d):
-                total[:, 2 + column] += np.bincount(labels, weights * offsets[:, column], k)
-        return total
-
-    total = _sum_over_partitions(assigned, partial).reshape(k, d + 2)
-    return _Moments(lines=total[:, 0], squares=total[:, 1], offsets=total[:, 2:])
+    total = np.empty((k, 2 + d))
+    total[:, 1] = cluster_sums(labels, block.weights * found.distances, k)
+    for column, numbers in zip(block.number_columns, block.numbers, strict=True):
+        offsets = numbers - np.take(centres[:, column], labels)
+        total[:, 2 + column] = cluster_sums(labels, block.weights * offsets, k)
+    lines = lines_by_category(found, k)
+    for position, column in enumerate(block.category_columns):
+        offsets = block.categories[:, position] - centres[:, column, None]
+        total[:, 2 + column] = row_sums(lines * offsets)
+    total[:, 0] = row_sums(lines)
+    return total
 
 
-def _silhouette(assigned: _Assigned, *, centres: Floats, moments: _Moments) -> float:
-    populated = moments.lines > 0
-    if populated.sum() < 2:
+def _scores(found: Assigned, *, shape: _Shape) -> Floats:
+    """Sum silhouette, squared distance and distance to the mean over each cluster: k x 3."""
+    block, labels, k = found.block, found.labels, len(shape.lines)
+    to_mean, other = _distances(found, shape)
+    not_itself = np.divide(shape.lines, shape.lines - 1, out=np.zeros(k), where=shape.lines > 1)
+    own = to_mean + np.take(shape.spread, labels)
+    own *= np.take(not_itself, labels)
+    larger = np.maximum(own, other)
+    defined = (larger > 0) & np.isfinite(other) & np.take(shape.lines > 1, labels)
+    scores = np.divide(other - own, larger, out=np.zeros(len(block)), where=defined)
+    figures = (scores, to_mean, np.sqrt(to_mean))
+    return np.stack([cluster_sums(labels, block.weights * figure, k) for figure in figures], axis=1)
+
+
+def _distances(found: Assigned, shape: _Shape) -> tuple[Floats, Floats]:
+    """Return for each row its squared distance to the mean of its cluster, and the least D of the others.
+
+    The latter is infinite where no other cluster is populated.
+    """
+    block, k = found.block, len(shape.lines)
+    to_mean, distances, scratch = np.empty((3, len(block)))
+    other = np.full(len(block), np.inf)
+    by_category = block.category_distances(shape.means)
+    order = np.argsort(found.labels, kind="stable")
+    ends = np.cumsum(np.bincount(found.labels, minlength=k))
+    for cluster in np.flatnonzero(shape.lines > 0):
+        block.squared_distances(shape.means[cluster], by_category[cluster], out=distances, scratch=scratch)
+        members = order[ends[cluster - 1] if cluster else 0 : ends[cluster]]
+        to_mean[members] = distances[members]
+        distances += shape.spread[cluster]
+        distances[members] = np.inf
+        np.minimum(other, distances, out=other)
+    return to_mean, other
+
+
+def _davies_bouldin(shape: _Shape, deviations: Floats) -> float:
+    """Return the mean over clusters of the largest (S_i + S_j) / M_ij.
+
+    S is the mean distance of a cluster's lines to their mean, M the distance between two means; where two
+    coincide, the pair counts 0. Source: Davies and Bouldin 1979, as in sklearn.metrics.davies_bouldin_score.
+    """
+    populated = np.flatnonzero(shape.lines > 0)
+    means, within = shape.means[populated], deviations[populated] / shape.lines[populated]
+    worst = []
+    for mean, deviation in zip(means, within, strict=True):
+        between = np.sqrt(row_sums(np.square(means - mean)))
+        ratios = np.divide(within + deviation, between, out=np.zeros_like(between), where=between > 0)
+        worst.append(float(ratios.max()))
+    return math.fsum(worst) / len(worst)
+
+
+def _calinski_harabasz(shape: _Shape, inertia: Floats) -> float:
+    """Return the dispersion between clusters over that within, each by its degrees of freedom.
+
+    Source: Calinski and Harabasz 1974, as in sklearn.metrics.calinski_harabasz_score: 1 where none is within.
+    """
+    lines, populated = math.fsum(shape.lines.tolist()), int(np.count_nonzero(shape.lines))
+    if populated < 2:
         return 0.0
-    lines = np.maximum(moments.lines, 1)
-    shift = moments.offsets / lines[:, None]
-    means = centres + shift
-    spread = np.maximum(moments.squares / lines - _row_sums(shift**2), 0.0)
-    spread[~populated] = np.inf
-    not_itself = np.divide(lines, lines - 1, out=np.zeros_like(lines), where=lines > 1)
-
-    def partial(chunks: Iterator[_Chunk]) -> Floats:
-        total = 0.0
-        for values, weights, labels in chunks:
-            distances = np.tile(spread, (len(labels), 1))
-            for column in range(values.shape[1]):
-                distances += (values[:, column, None] - means[:, column]) ** 2
-            here = np.arange(len(labels))
-            own = distances[here, labels] * not_itself[labels]
-            distances[here, labels] = np.inf
-            other = distances.min(axis=1)
-            larger = np.maximum(own, other)
-            scores = np.divide(other - own, larger, out=np.zeros_like(larger), where=larger > 0)
-            total += float(np.sum(weights * np.where(moments.lines[labels] > 1, scores, 0.0)))
-        return np.array([total])
-
-    return float(_sum_over_partitions(assigned, partial)[0] / moments.lines.sum())
-
-
-def _sum_over_partitions(assigned: _Assigned, partial: Callable[[Iterator[_Chunk]], Floats]) -> Floats:
-    """Add up what `partial` makes of each partition, in the order of the partitions."""
-    if isinstance(assigned, pa.Table):
-        return partial(_chunks(assigned.to_batches())).ravel()
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield pa.RecordBatch.from_pydict({"partial": [partial(_chunks(batches)).ravel()]})
-
-    parts = assigned.mapInArrow(run, "partial array<double>").toArrow()["partial"]
-    total: Floats = np.sum(np.array(parts.to_pylist()), axis=0)
-    return total
-
-
-def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[_Chunk]:
-    """Cut a partition into pieces whose size does not depend on Spark's Arrow settings."""
-    received = list(batches)
-    if not received:
-        return
-    for piece in pa.Table.from_batches(received).combine_chunks().to_batches(max_chunksize=_CHUNK):
-        values = piece[VALUES].flatten().to_numpy(zero_copy_only=False).reshape(piece.num_rows, -1)
-        weights = piece[schema.WEIGHT].to_numpy(zero_copy_only=False).astype(np.float64)
-        yield values, weights, piece[schema.PREDICTION].to_numpy(zero_copy_only=False)
-
-
-def _row_sums(matrix: Floats) -> Floats:
-    total: Floats = matrix[:, 0].copy()
-    for column in range(1, matrix.shape[1]):
-        total += matrix[:, column]
-    return total
+    weighted = shape.means * shape.lines[:, None]
+    mean = np.array([math.fsum(column.tolist()) / lines for column in weighted.T])
+    between = math.fsum((shape.lines * row_sums(np.square(shape.means - mean))).tolist())
+    within = math.fsum(inertia.tolist())
+    return between * (lines - populated) / (within * (populated - 1)) if within else 1.0

@@ -1,32 +1,37 @@
 """The search over K and seed; the best usable candidate is logged, registered and made challenger."""
 
 import secrets
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import click
 import optuna
-from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from retail_clusters.data.prepare import ensure_prepared
-from retail_clusters.errors import DifferenceFoundError
-from retail_clusters.infra import registry, tracking
+from retail_clusters.errors import DifferenceFoundError, StoppedError
+from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
+from retail_clusters.infra.secrets import masked
+from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.settings import Experiment
-from retail_clusters.training import clustering, context, guardrails, sweep_report
-from retail_clusters.training import study as study_of
-from retail_clusters.training.candidates import Candidate, Trial
-from retail_clusters.training.context import Published, TrainingContext
-from retail_clusters.training.study import Evaluate, Progress
+from retail_clusters.training import publish, study, sweep_report
+from retail_clusters.training.candidates import Trial
+from retail_clusters.training.context import TrainingContext, check_clusters, training_context
+from retail_clusters.training.publish import Published
+from retail_clusters.training.study import Outcome, Progress
+from retail_clusters.training.study_lock import only_worker
 
-STORAGE: Final = "sqlite:///optuna.db"
-_PARENT: Final = "mlflow_run_id"
+STORAGE: Final = "optuna.journal"
+_RUN: Final = "mlflow_run_id"
+
+#: Settings that decide what a trial is, beside the data: a study goes on with these alone.
+_SHAPING: Final = ("split.", "features.", "training.solver", "lloyd.", "guardrails.", "sweep.")
+_FREE: Final = ("sweep.trials", "sweep.objective", "sweep.min_seeds")
 
 
 @dataclass(frozen=True)
@@ -38,133 +43,190 @@ class StudyName:
 
     @classmethod
     def of(cls, name: str | None, storage: str | None) -> "StudyName":
-        """Fill in what is not given: a new name, and the project's sqlite file."""
+        """Fill in what is not given: a new name, and the project's journal."""
         fresh = f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         return cls(name=name or fresh, storage=storage or STORAGE)
+
+    def attributes(self) -> Mapping[str, str]:
+        """Return what is noted on the study; nothing where it is new."""
+        return study.attributes(name=self.name, storage=self.storage)
 
 
 def sweep(
     spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
 ) -> Published:
-    """Run as `sweep`: search, then refit, measure, log and register the best."""
+    """Run as `sweep`: search, then refit, measure, log and register the best.
+
+    Raises:
+        StoppedError: the user ended it; nothing is registered.
+    """
     prepared = ensure_prepared(spark, data=data, experiment=experiment)
-    bench = context.training_context(prepared, experiment=experiment)
-    opened = open_study(bench, StudyName.of(study, storage))
-    parent = opened.user_attrs.get(_PARENT, "")
-    resumes = parent and tracking.exists(parent)
-    with tracking.resumed_run(parent) if resumes else tracking.run("sweep") as run_id:
-        best = search(bench, opened, parent=run_id)
-        published = publish_best(bench, best)
-    bench.release()
+    context = training_context(prepared, experiment=experiment)
+    which = StudyName.of(study, storage)
+    opened = open_study(context, which)
+    with search_run(opened) as run_id:
+        best = search(context, opened, which, parent=run_id, entry_point="sweep")
+        published = publish_best(context, best)
     click.echo("sweep: done")
-    context.summarize(published)
+    publish.summarize(published)
     return published
 
 
-def open_study(bench: TrainingContext, which: StudyName) -> optuna.Study:
+def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
     """Open the study of this sweep; it refuses other settings or data than it was started with."""
-    experiment = bench.experiment
-    clustering.check_clusters(bench.training, k=experiment.sweep.k_max)
-    shaping = ("split.", "features.", "lloyd.", "guardrails.", "sweep.")
-    settings = {name: value for name, value in experiment.flat().items() if name.startswith(shaping)}
-    free = ("sweep.threads", "sweep.trials", "sweep.objective")
-    identity = {name: value for name, value in settings.items() if name not in free}
-    click.echo(f"sweep: study {which.name} in {which.storage}")
-    return study_of.open_study(
+    experiment = context.experiment
+    check_clusters(context, k=experiment.sweep.k_max)
+    settings = {name: value for name, value in experiment.flat().items() if name.startswith(_SHAPING)}
+    identity = {name: value for name, value in settings.items() if name not in _FREE}
+    click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
+    return study.open_study(
         name=which.name,
         storage=which.storage,
-        identity=identity | {"data_digest": bench.prepared.table.data_digest},
+        identity=identity | {"data_digest": context.prepared.table.data_digest},
     )
 
 
-def search(bench: TrainingContext, study: optuna.Study, *, parent: str) -> Trial:
-    """Evaluate the trials of a study under the open run `parent`; give the best usable one."""
-    settings = bench.experiment.sweep
-    study.set_user_attr(_PARENT, parent)
-    tracking.log_settings(_settings(bench))
+@contextmanager
+def search_run(opened: optuna.Study) -> Iterator[str]:
+    """Open the run of a search: the study's own where that is not finished, else a new one that continues it.
+
+    A param of a run cannot change, so a study that is prolonged after its end goes on in a run of its own.
+    """
+    earlier = opened.user_attrs.get(_RUN, "")
+    if earlier and tracking.can_resume(earlier):
+        with tracking.run("sweep", resumes=earlier) as run_id:
+            yield run_id
+        return
+    with tracking.run("sweep") as run_id:
+        opened.set_user_attr(_RUN, run_id)
+        if earlier:
+            tracking.set_tags({"continues": earlier})
+        yield run_id
+
+
+def search(
+    context: TrainingContext, opened: optuna.Study, which: StudyName, *, parent: str, entry_point: str
+) -> Trial:
+    """Evaluate the trials of a study under the open run `parent`; return the best usable one.
+
+    Raises:
+        InputError: another process works on the study.
+        StoppedError: the user ended it; `entry_point` with the same study goes on from there.
+    """
+    with only_worker(opened, storage=which.storage) as alive:
+        return _search(context, opened, alive, parent=parent, entry_point=entry_point)
+
+
+def _search(
+    context: TrainingContext,
+    opened: optuna.Study,
+    alive: Callable[[], None],
+    *,
+    parent: str,
+    entry_point: str,
+) -> Trial:
+    tracking.log_settings(_settings(context))
     tracking.set_tags(
         {
-            "study": study.study_name,
-            "data_digest": bench.prepared.table.data_digest,
-            "prepare_run_id": bench.prepared.table.run_id,
+            "study": opened.study_name,
+            "data_digest": context.prepared.table.data_digest,
+            "prepare_run_id": context.prepared.table.run_id,
         }
     )
-    written = sweep_report.written_trials(parent)
-    done = study_of.finished(study)
-    sweep_report.write_trials(parent, done, written, experiment=bench.experiment)
-    bar = tqdm(total=settings.trials, initial=len(done), desc="sweep", unit=" trials", disable=None)
-    with bar, ThreadPoolExecutor(settings.threads) as executor:
-
-        def on_batch(progress: Progress) -> None:
-            sweep_report.write_trials(parent, progress.new, written, experiment=bench.experiment)
-            bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
-            bar.update(len(progress.new))
-            if bar.disable:
-                click.echo(f"sweep: {len(progress.trials)} trials, {_best_so_far(progress.trials)}")
-
-        with _stop_on_interrupt() as stop:
-            reason = study_of.run(
-                study,
-                settings=settings,
-                evaluate=_evaluator(bench),
-                executor=executor,
-                on_batch=on_batch,
-                stop=stop,
+    evaluator = context.evaluator()
+    try:
+        outcome = _run(context, opened, alive, parent=parent, start=evaluator.start)
+        click.echo(f"sweep: {len(outcome.trials)} trials, {outcome.reason}")
+        tracking.set_tags({"sweep_ended": outcome.reason})
+        if outcome.interrupted:
+            raise StoppedError(
+                f"sweep: {outcome.reason}, nothing is registered: "
+                f"{entry_point} --study {opened.study_name} goes on from there"
             )
-    trials = study_of.finished(study)
-    click.echo(f"sweep: {len(trials)} trials, {reason}")
-    tracking.set_tags({"sweep_ended": reason})
-    sweep_report.log_report(bench, study, trials)
-    best = study_of.best(trials, settings=settings)
+        sweep_report.log_report(
+            opened,
+            outcome.trials,
+            evaluator=evaluator,
+            sweep=context.experiment.sweep,
+            guardrails=context.experiment.guardrails,
+        )
+    finally:
+        evaluator.release()
+    best = study.best(outcome.trials, settings=context.experiment.sweep)
+    if best.k == context.experiment.sweep.k_max:
+        click.secho(f"sweep: best at the edge of the range, K={best.k}: raise sweep.k_max", fg="yellow")
     tracking.log_settings({"best_k": str(best.k), "best_seed": str(best.seed)})
     tracking.log_metrics({"best_validation_silhouette": best.silhouette})
     return best
 
 
-def publish_best(bench: TrainingContext, best: Trial) -> Published:
+def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:
+    """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
+    settings, run_id = context.experiment.sweep, opened.user_attrs.get(_RUN, "")
+    trials = study.finished(opened)
+    if len(trials) < study.wanted_trials(settings) or not tracking.is_finished(run_id):
+        return None
+    click.echo(f"sweep: reused the {len(trials)} trials of run {run_id}")
+    return study.best(trials, settings=settings)
+
+
+def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
     """Refit the best trial, hold it to the bits of the trial, publish it on the open run as challenger.
+
+    With `reuse`, a version that holds this very model of this very data is taken instead of a new one.
 
     Raises:
         DifferenceFoundError: the refit is another model than the trial was.
     """
-    fitted = context.fit(bench, k=best.k, seed=best.seed)
-    if fitted.clustering.centres.tolist() != [list(centre) for centre in best.centres]:
+    found = context.fit(k=best.k, seed=best.seed)
+    if found.centres.tolist() != best.evaluation.centres.tolist():
         raise DifferenceFoundError(
             f"the same data, K and seed must give the same bits, but the refit of K={best.k}, seed "
             f"{best.seed} has other centres than its trial: run verify, and report what it prints"
         )
-    tracking.log_settings({"k": str(best.k), "seed": str(best.seed)})
-    published = context.publish(bench, fitted)
-    registry.set_alias(registry.CHALLENGER, published.version)
+    tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
+    published = publish.published_before(context, found) if reuse else None
+    published = published or publish.publish(context, found)
+    ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
 
 
-def _evaluator(bench: TrainingContext) -> Evaluate:
-    def evaluate(number: int, candidate: Candidate) -> Trial:
-        k, seed = candidate
-        fitted = context.fit(bench, k=k, seed=seed)
-        return Trial(
-            number=number,
-            k=k,
-            seed=seed,
-            silhouette=fitted.validation.silhouette,
-            train_cost=fitted.train_cost,
-            iterations=fitted.clustering.iterations,
-            largest_cluster_share=fitted.validation.largest_cluster_share,
-            effective_clusters=fitted.validation.effective_clusters,
-            clusters=fitted.validation.clusters,
-            violations=guardrails.violations(fitted.validation, settings=bench.experiment.guardrails),
-            centres=fitted.clustering.centres.tolist(),
-        )
+def _run(
+    context: TrainingContext,
+    opened: optuna.Study,
+    alive: Callable[[], None],
+    *,
+    parent: str,
+    start: study.Start,
+) -> Outcome:
+    settings = context.experiment.sweep
+    children = tracking.ChildRuns(parent, key=sweep_report.NUMBER)
+    tags = {"data_digest": context.prepared.table.data_digest}
+    done = study.finished(opened)
+    sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)
+    total = study.wanted_trials(settings)
+    bar = tqdm(total=total, initial=len(done), desc="sweep", unit=" trials", disable=None)
 
-    threaded: Evaluate = inheritable_thread_target(bench.training.rows.sparkSession)(evaluate)
-    return threaded
+    def on_batch(progress: Progress) -> None:
+        alive()
+        sweep_report.write_trials(children, progress.new, experiment=context.experiment, tags=tags)
+        bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
+        bar.update(len(progress.new))
+        if bar.disable:
+            click.echo(f"sweep: {len(progress.trials)} of {total} trials, {_best_so_far(progress.trials)}")
+
+    with bar, stop_on_signals(_say_that_it_ends) as stopping:
+        return study.run(opened, settings=settings, start=start, on_batch=on_batch, stop=stopping.is_set)
 
 
-def _settings(bench: TrainingContext) -> dict[str, str]:
+def _settings(context: TrainingContext) -> dict[str, str]:
     """Return the settings of the search: K and seed are what it finds."""
-    flat = bench.experiment.flat() | {"data": bench.prepared.table.data}
+    flat = context.experiment.flat() | {"data": context.prepared.table.data}
     return {name: value for name, value in flat.items() if name not in {"k", "seed"}}
+
+
+def _say_that_it_ends() -> None:
+    click.echo("\nsweep: ending after the running batch", err=True)
 
 
 def _best_so_far(trials: Sequence[Trial]) -> str:
@@ -173,20 +235,3 @@ def _best_so_far(trials: Sequence[Trial]) -> str:
         return "none usable yet"
     best = max(usable, key=lambda trial: trial.silhouette)
     return f"best {best.silhouette:.4f} at K={best.k}, seed {best.seed}"
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C and SIGTERM end the sweep after the running batch instead of at once."""
-    asked: list[int] = []
-
-    def remember(signum: int, _frame: object) -> None:
-        asked.append(signum)
-        click.echo("\nsweep: ending after the running batch; the same study goes on from there", err=True)
-
-    kept = {signum: signal.signal(signum, remember) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for signum, handler in kept.items():
-            signal.signal(signum, handler)

@@ -6,8 +6,9 @@ from pyspark.sql import SparkSession
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.infra import tracking
 from retail_clusters.settings import Experiment
-from retail_clusters.training import clustering, context, guardrails
-from retail_clusters.training.context import Published
+from retail_clusters.training import guardrails, publish
+from retail_clusters.training.context import check_clusters, training_context
+from retail_clusters.training.publish import Published
 
 
 def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Published:
@@ -15,14 +16,13 @@ def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Publishe
     prepared = ensure_prepared(spark, data=data, experiment=experiment)
     with tracking.run("train"):
         tracking.log_settings({"data": data} | experiment.flat())
-        bench = context.training_context(prepared, experiment=experiment)
-        clustering.check_clusters(bench.training, k=experiment.k)
-        fitted = context.fit(bench, k=experiment.k, seed=experiment.seed)
-        published = context.publish(bench, fitted)
-        bench.release()
+        context = training_context(prepared, experiment=experiment)
+        check_clusters(context, k=experiment.k)
+        published = publish.publish(context, context.fit(k=experiment.k, seed=experiment.seed))
     click.echo("train: done")
-    context.summarize(published)
-    for gate in guardrails.guardrails(fitted.validation, settings=experiment.guardrails):
+    publish.summarize(published)
+    validation = published.measured.evaluation.validation
+    for gate in guardrails.guardrails(validation, settings=experiment.guardrails):
         if not gate.passed:
             click.secho(f"  not usable   {gate}: promote will refuse this version", fg="yellow")
     return published

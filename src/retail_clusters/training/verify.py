@@ -6,52 +6,45 @@ from typing import Final
 import click
 from pyspark.sql import SparkSession
 
-from retail_clusters import schema
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import tracking
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.settings import Experiment
-from retail_clusters.training import clustering, context, quality
-from retail_clusters.training.context import Fitted, TrainingContext
+from retail_clusters.training import model, publish
+from retail_clusters.training.context import training_context
 
 Facts = Mapping[str, str | float]
 
 _TAGS: Final = ("data_digest", "model_digest", "labels_digest")
-_METRICS: Final = (
-    "validation_silhouette",
-    "test_silhouette",
-    "holdout_silhouette",
-    "train_cost",
-    "iterations",
-    "largest_cluster_share",
-    "effective_clusters",
-    "clusters",
-)
 
 
-def verify(spark: SparkSession, *, run_id: str) -> None:
+def verify(
+    spark: SparkSession, *, run_id: str | None = None, version: str | None = None, model_name: str = ""
+) -> None:
     """Compare digests, centres, labels and figures of a training run with those of a retraining.
 
+    Takes any run that trained (train, sweep, register), or a version of `model_name` for its run.
+
     Raises:
-        InputError: there is no such run, or it trained no model.
+        InputError: there is no such run, or it trained no model, or with another kernel than this one.
         DifferenceFoundError: something differs; names each thing, as it was and as it is.
     """
+    run_id = _run_of(run_id, version, model_name)
     recorded = tracking.read_run(run_id)
-    if not {"k", "seed", "data"} <= recorded.data.params.keys():
-        raise InputError(
-            f"verify takes a run that trained a model, but run {run_id} has no params k, seed and data: "
-            "choose a train, sweep or register run"
-        )
-    data = recorded.data.params["data"]
-    experiment = Experiment.from_flat(recorded.data.params)
-    bench = context.training_context(
-        ensure_prepared(spark, data=data, experiment=experiment), experiment=experiment
-    )
-    fitted = context.fit(bench, k=experiment.k, seed=experiment.seed)
-    was = _recorded_facts(run_id, recorded.data.tags, recorded.data.metrics)
-    now = _facts(bench, fitted)
-    bench.release()
-    differing = [f"{name} was {was[name]}, is {now[name]}" for name in now if was[name] != now[name]]
+    settings = tracking.settings_of(recorded)
+    _check_trained(run_id, settings, recorded.data.tags)
+    experiment = Experiment.from_flat(settings)
+    prepared = ensure_prepared(spark, data=settings["data"], experiment=experiment)
+    context = training_context(prepared, experiment=experiment)
+    measured = publish.measure(context, context.fit(k=experiment.k, seed=experiment.seed))
+    tags = publish.run_tags(context, measured)
+    now = {name: tags[name] for name in _TAGS} | dict(measured.metrics)
+    now["centres"] = model.centres_digest(measured.evaluation.centres)
+    was = _recorded(run_id, recorded.data.tags, recorded.data.metrics)
+    differing = [
+        f"{name} was {was.get(name, 'missing')}, is {now[name]}" for name in now if was.get(name) != now[name]
+    ]
     if differing:
         raise DifferenceFoundError(
             f"a retraining must give the bits of run {run_id}, but {'; '.join(differing)}"
@@ -59,24 +52,27 @@ def verify(spark: SparkSession, *, run_id: str) -> None:
     click.echo(f"verify: run {run_id} repeats to the last bit: {', '.join(now)}")
 
 
-def _recorded_facts(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> Facts:
+def _run_of(run_id: str | None, version: str | None, model_name: str) -> str:
+    if (run_id is None) == (version is None):
+        raise InputError("verify takes a run or a version: give one of --run-id and --version")
+    return run_id or str(ModelRegistry(model_name).read_version(version=str(version)).run_id)
+
+
+def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    if not {"k", "seed", "data"} <= params.keys():
+        raise InputError(
+            f"verify takes a run that trained a model, but run {run_id} has no params k, seed and data: "
+            "choose a train, sweep or register run"
+        )
+    kernel = tags.get("kernel", "1")
+    if kernel != publish.KERNEL:
+        raise InputError(
+            f"verify retrains with kernel {publish.KERNEL}, but run {run_id} was trained with kernel "
+            f"{kernel}, which gives other bits; verify it with the version of the project that made it"
+        )
+
+
+def _recorded(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> Facts:
     centres = tracking.read_table(run_id, "centres").drop(columns="cluster").to_numpy()
-    return (
-        {name: tags.get(name, "missing") for name in _TAGS}
-        | {name: metrics.get(name, "missing") for name in _METRICS}
-        | {"centres": clustering.centres_digest(centres)}
-    )
-
-
-def _facts(bench: TrainingContext, fitted: Fitted) -> Facts:
-    holdout = (schema.VALIDATION, schema.TEST)
-    metrics = fitted.metrics | {
-        "test_silhouette": quality.measure(bench.rows(schema.TEST), clustering=fitted.clustering).silhouette,
-        "holdout_silhouette": quality.measure(bench.rows(*holdout), clustering=fitted.clustering).silhouette,
-    }
-    tags = context.run_tags(bench, fitted)
-    return (
-        {name: tags[name] for name in _TAGS}
-        | {name: float(metrics[name]) for name in _METRICS}
-        | {"centres": fitted.clustering.digest}
-    )
+    facts: dict[str, str | float] = {name: tags[name] for name in _TAGS if name in tags}
+    return facts | dict(metrics) | {"centres": model.centres_digest(centres)}

@@ -1,0 +1,74 @@
+"""`--json`: a command's result alone on standard output, what is written for people on standard error."""
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from retail_clusters.errors import RetailClustersError
+from retail_clusters.infra.secrets import masked
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="print the result as JSON, and nothing else"
+)
+
+_LEFT_OUT: Final = object()
+
+
+@contextmanager
+def reporting(as_json: bool) -> Iterator[Callable[[object], None]]:
+    """Yield what takes a command's result; with `as_json` it is printed, and so is a foreseen failure."""
+    if not as_json:
+        yield lambda _: None
+        return
+    results: list[object] = []
+    output = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield results.append
+    except RetailClustersError as failure:
+        print(json.dumps({"error": masked(str(failure)), "exit_code": failure.exit_code}), file=output)
+        raise
+    for result in results:
+        print(to_json(result), file=output)
+
+
+def to_json(result: object) -> str:
+    """Return a result as JSON: records by their fields; frames, models and the like are left out."""
+    return json.dumps(_plain(result), indent=2)
+
+
+def _plain(value: object) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _kept({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+    if isinstance(value, Mapping):
+        return _kept({str(name): each for name, each in value.items()})
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain for each in value if (plain := _plain(each)) is not _LEFT_OUT]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return _foreign(value)
+
+
+def _foreign(value: object) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return _LEFT_OUT
+
+
+def _kept(fields: Mapping[str, object]) -> dict[str, Any]:
+    plain = {name: _plain(each) for name, each in fields.items()}
+    return {name: each for name, each in plain.items() if each is not _LEFT_OUT}

@@ -1,0 +1,111 @@
+"""A model as MLflow keeps it: its interface, how it is logged, and how it comes back."""
+
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow
+import mlflow.spark
+import pandas as pd
+from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, Schema
+from mlflow.types.schema import AnyType
+from pyspark.ml import PipelineModel
+
+#: The type of a column whose type is left to the caller: no check, no conversion.
+ANY: Final = "any"
+#: Ends the type of a column that a caller may leave out, as in "integer (optional)".
+OPTIONAL: Final = " (optional)"
+
+#: Column name to type as MLflow writes it, such as "integer" or "integer (optional)", or `ANY`.
+Columns = Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInterface:
+    """What a client of a model must know: the columns in and out, an example, and the packages it needs."""
+
+    inputs: Columns
+    outputs: Columns
+    example: pd.DataFrame
+    packages: tuple[str, ...]
+
+    def signature(self) -> ModelSignature:
+        """Return the columns as MLflow's signature."""
+        return ModelSignature(inputs=_schema(self.inputs), outputs=_schema(self.outputs))
+
+
+@dataclass(frozen=True)
+class OpenedVersion:
+    """A version in memory: its model, the columns it takes, and the metadata registered with it."""
+
+    version: str
+    model: PipelineModel
+    inputs: Columns | None
+    metadata: Mapping[str, Any]
+
+
+def log_model(
+    model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None, **options: str
+) -> Any:
+    """Log a model as `mlflow.spark.log_model` does, but without loading it once more to try the example.
+
+    That takes as long as saving it, and ends in a warning at most; promotion and the scorer try what they
+    use. With the requirements pinned and the signature given, MLflow starts no second Spark.
+    """
+    return Model.log(
+        name="model",
+        artifact_path=None,
+        flavor=mlflow.spark,
+        spark_model=model,
+        signature=interface.signature(),
+        input_example=interface.example,
+        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in interface.packages],
+        metadata=dict(metadata or {}),
+        validate_serving_input=False,
+        **options,
+    )
+
+
+def load_model(uri: str, *, version: str) -> OpenedVersion:
+    """Load a model and its metadata, and leave no file behind."""
+    folder = tempfile.mkdtemp(prefix="retail-clusters-model-")
+    try:
+        local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+        described = Model.load(local)
+        return OpenedVersion(
+            version=version,
+            model=mlflow.spark.load_model(local, dfs_tmpdir=str(Path(folder, "dfs"))),
+            inputs=columns_of(described.signature),
+            metadata=described.metadata or {},
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def columns_of(signature: ModelSignature | None) -> Columns | None:
+    """Return the input columns of a signature; None without one."""
+    if signature is None:
+        return None
+    return {
+        str(column.name): _kind(column.type) + ("" if getattr(column, "required", True) else OPTIONAL)
+        for column in signature.inputs.inputs
+    }
+
+
+def _kind(kind: object) -> str:
+    return ANY if isinstance(kind, AnyType) else getattr(kind, "name", "tensor")
+
+
+def _schema(columns: Columns) -> Schema:
+    return Schema([_spec(name, kind) for name, kind in columns.items()])
+
+
+def _spec(name: str, kind: str) -> ColSpec:
+    bare = kind.removesuffix(OPTIONAL)
+    free: Any = AnyType  # has no annotations
+    return ColSpec(free() if bare == ANY else bare, name, required=bare == kind)

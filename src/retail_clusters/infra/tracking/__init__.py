@@ -1,0 +1,66 @@
+"""MLflow's tracking store: where runs go, how they live, what they are told, what they hold."""
+
+from retail_clusters.infra.tracking.attempts import try_end_run, try_log_figure, try_log_points
+from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
+from retail_clusters.infra.tracking.reading import (
+    can_resume,
+    children,
+    is_finished,
+    read_run,
+    read_table,
+    settings_of,
+)
+from retail_clusters.infra.tracking.records import (
+    describe,
+    log_figure,
+    log_input,
+    log_metrics,
+    log_settings,
+    log_table,
+    log_text,
+    set_tags,
+)
+from retail_clusters.infra.tracking.runs import detached_run, is_active, run, separate_run
+from retail_clusters.infra.tracking.store import (
+    answered,
+    connect,
+    connect_to_read,
+    open_experiment,
+    short_timeouts,
+    sqlite_file,
+    store_uri,
+)
+
+__all__ = [
+    "ChildRun",
+    "ChildRuns",
+    "answered",
+    "can_resume",
+    "children",
+    "connect",
+    "connect_to_read",
+    "create_child_runs",
+    "describe",
+    "detached_run",
+    "is_active",
+    "is_finished",
+    "log_figure",
+    "log_input",
+    "log_metrics",
+    "log_settings",
+    "log_table",
+    "log_text",
+    "open_experiment",
+    "read_run",
+    "read_table",
+    "run",
+    "separate_run",
+    "set_tags",
+    "settings_of",
+    "short_timeouts",
+    "sqlite_file",
+    "store_uri",
+    "try_end_run",
+    "try_log_figure",
+    "try_log_points",
+]

@@ -1,0 +1,142 @@
+"""What the open run is told: params, metrics, tags, tables, figures, data sets."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.spark_dataset_source import SparkDatasetSource
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, Schema
+
+from retail_clusters.errors import InputError
+from retail_clusters.infra import locations
+from retail_clusters.infra.secrets import masked
+from retail_clusters.infra.tracking.store import answered
+
+#: Settings that the run could not take as params, as `mlflow run` had logged that they are not given.
+GIVEN_LATER = "settings."
+
+
+def log_settings(settings: Mapping[str, str]) -> None:
+    """Log params on the open run; those that it holds with the same value stay.
+
+    `mlflow run` has logged its arguments as a shell would quote them, and empty ones for those not given:
+    the same value, or none, is no conflict.
+
+    Raises:
+        InputError: the run holds another value; a param cannot change.
+    """
+    active = mlflow.active_run()
+    with answered():
+        params = MlflowClient().get_run(active.info.run_id).data.params if active else {}
+        held = {key: masked(value) for key, value in params.items()}
+        shown = {key: masked(value) for key, value in settings.items()}
+        conflicts = [key for key in shown if key in held and not _same(held[key], shown[key])]
+        later = {key: shown[key] for key in conflicts if _plain(held[key]) == ""}
+        for key in conflicts:
+            if key not in later:
+                raise InputError(
+                    f"a run's params cannot change, but {key} is {held[key]!r} in it and {shown[key]!r} now: "
+                    "give the same value, or start a new run"
+                )
+        mlflow.log_params({key: value for key, value in shown.items() if key not in held})
+        if later:
+            mlflow.set_tags({f"{GIVEN_LATER}{key}": value for key, value in later.items()})
+
+
+def log_metrics(metrics: Mapping[str, float]) -> None:
+    """Log metrics on the open run."""
+    with answered():
+        mlflow.log_metrics(dict(metrics))
+
+
+def set_tags(tags: Mapping[str, str]) -> None:
+    """Set tags on the open run."""
+    with answered():
+        mlflow.set_tags(dict(tags))
+
+
+def describe(markdown: str) -> None:
+    """Set the open run's description, as the MLflow UI shows it."""
+    set_tags({"mlflow.note.content": markdown})
+
+
+def log_table(table: pd.DataFrame, name: str) -> None:
+    """Log a table on the open run, as CSV."""
+    log_text(table.to_csv(index=False), f"{name}.csv")
+
+
+def log_text(text: str, name: str) -> None:
+    """Log a text on the open run."""
+    with answered():
+        mlflow.log_text(text, name)
+
+
+def log_figure(figure: Any, name: str) -> None:
+    """Log a matplotlib or plotly figure on the open run."""
+    with answered():
+        mlflow.log_figure(figure, name)
+
+
+def log_input(
+    *,
+    data: str,
+    digest: str,
+    context: str,
+    columns: Mapping[str, str] | None = None,
+    profile: Mapping[str, float | str] | None = None,
+) -> None:
+    """Log a data set on the open run, under a digest of its content.
+
+    `columns` (name to MLflow type) and `profile` (what it holds, such as lines by split) are what the UI
+    shows of it.
+    """
+    source = SparkDatasetSource(path=masked(locations.to_uri(data)))
+    spec = Schema([ColSpec(kind, column) for column, kind in columns.items()]) if columns else None
+    dataset = _Profiled(
+        source, name=locations.name(data) or data, digest=digest, columns=spec, profile=profile or {}
+    )
+    with answered():
+        mlflow.log_input(dataset, context=context)
+
+
+class _Profiled(MetaDataset):
+    """A data set by its description alone, with a profile."""
+
+    def __init__(
+        self,
+        source: SparkDatasetSource,
+        *,
+        name: str,
+        digest: str,
+        columns: Schema | None,
+        profile: Mapping[str, float | str],
+    ) -> None:
+        super().__init__(source, name=name, digest=digest, schema=columns)
+        self._described = profile
+
+    @property
+    def profile(self) -> Mapping[str, float | str]:
+        return self._described
+
+    def to_dict(self) -> dict[str, str]:
+        described: dict[str, str] = super().to_dict()
+        return described | ({"profile": json.dumps(dict(self._described))} if self._described else {})
+
+
+def _same(held: str, value: str) -> bool:
+    one, other = _plain(held), _plain(value)
+    return one == other or ("/" in one + other and locations.to_uri(one) == locations.to_uri(other))
+
+
+def _plain(text: str) -> str:
+    """Undo a shell's quoting of one word."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return text
+    return words[0] if len(words) == 1 else "" if not words else text

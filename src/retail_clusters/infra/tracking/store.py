@@ -1,0 +1,150 @@
+"""Which MLflow store and experiment the project writes to."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+import mlflow
+from mlflow.entities import Experiment
+from mlflow.tracking import MlflowClient
+
+from retail_clusters.errors import InputError, StoreError
+from retail_clusters.infra import project_run
+from retail_clusters.infra.failures import must_answer
+from retail_clusters.infra.secrets import masked
+from retail_clusters.infra.tracking.processes import end_abandoned_runs
+
+DEFAULT_TRACKING_URI: Final = "sqlite:///mlflow.db"
+
+#: Without the kind, the UI shows an experiment as one of generative AI.
+_EXPERIMENT_TAGS: Final = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Invoice lines clustered by price, quantity and weekday.",
+}
+
+
+def connect(*, experiment: str) -> None:
+    """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
+
+    `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
+    `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
+    `MLFLOW_EXPERIMENT_ID` wins over `experiment`.
+
+    Raises:
+        StoreError: the store does not answer, or refuses.
+    """
+    _choose_stores()
+    with short_timeouts(), answered():
+        if made := project_run.adopted():
+            mlflow.set_experiment(experiment_id=made.info.experiment_id)
+        else:
+            _choose_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment)
+        for name in end_abandoned_runs():
+            click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
+
+
+def connect_to_read() -> None:
+    """Choose the stores as `connect` does, to read them only: nothing is made.
+
+    Raises:
+        InputError: there is no store yet.
+    """
+    _choose_stores()
+    uri = mlflow.get_tracking_uri()
+    path = sqlite_file(uri)
+    if path and not path.exists():
+        raise InputError(
+            f"there must be a tracking store to read, but found no {path}: go to the project's folder, or "
+            "name the store with MLFLOW_TRACKING_URI"
+        )
+
+
+def store_uri() -> str:
+    """Name the tracking store in use, without its password."""
+    return masked(mlflow.get_tracking_uri())
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of an sqlite store; None of any other."""
+    scheme, found, path = uri.partition(":///")
+    return Path(path.partition("?")[0]).absolute() if found and scheme.startswith("sqlite") else None
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Tell a failure of the tracking store inside in one line.
+
+    Raises:
+        StoreError: the store does not answer, or refuses.
+    """
+    with must_answer("the tracking store", mlflow.get_tracking_uri, StoreError):
+        yield
+
+
+@contextmanager
+def short_timeouts() -> Iterator[None]:
+    """Let MLflow's HTTP client give up within seconds, not minutes, and show no progress of its own.
+
+    What the environment says already stays.
+    """
+    hurry = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    ours = {name: value for name, value in hurry.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def open_experiment(client: MlflowClient, name: str, *, tags: dict[str, str] | None = None) -> str:
+    """Return the id of an experiment; make it when there is none, with its kind and description.
+
+    Raises:
+        InputError: it was deleted.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, tags=_EXPERIMENT_TAGS | (tags or {})))
+        except mlflow.MlflowException:
+            found = client.get_experiment_by_name(name)  # made meanwhile
+            if found is None:
+                raise
+    _check_active(found)
+    return str(found.experiment_id)
+
+
+def _choose_stores() -> None:
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        mlflow.set_tracking_uri(DEFAULT_TRACKING_URI)
+    mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or mlflow.get_tracking_uri())
+
+
+def _choose_experiment(name: str) -> None:
+    given = os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if given and not os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+        mlflow.set_experiment(experiment_id=given)
+        return
+    mlflow.set_experiment(experiment_id=open_experiment(MlflowClient(), name))
+    if given is None:
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)  # MLflow sets it: the next call would take it for a wish
+
+
+def _check_active(found: Experiment) -> None:
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            f"an experiment must be there to take runs, but {found.name} was deleted: restore it in the "
+            "MLflow UI, or name another with --experiment-name"
+        )

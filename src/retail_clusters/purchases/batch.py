@@ -1,0 +1,59 @@
+"""The batch of `purchases`: files at rest, summed up at once."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import click
+from pyspark.sql import DataFrame, SparkSession
+
+from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.purchases import sink
+from retail_clusters.purchases.account import Counts
+from retail_clusters.purchases.query import register, shown
+from retail_clusters.purchases.report import report
+from retail_clusters.purchases.request import PurchasesRequest
+from retail_clusters.purchases.spend import LINES, QUARANTINED, summable, summed
+from retail_clusters.settings import Columns
+
+
+def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
+    """Sum up the files of a request, write the table and what is quarantined, report it."""
+    started = time.perf_counter()
+    files = csv_files.find_files(request.data)
+    unreadable = damaged_files(files)
+    parsed = read_parsed(spark, [file for file in files if file not in unreadable], columns=request.columns)
+    result, observed = summed(parsed)
+    result = sink.write_table(result, request.place)
+    seen = observed.get
+    in_files = sink.write_quarantine(
+        request.place,
+        parsed=parsed if seen[QUARANTINED] else None,
+        unreadable=unreadable,
+        columns=request.columns,
+    )
+    counts = Counts(
+        files=len(files),
+        lines=seen[LINES] + in_files,
+        lines_quarantined=seen[QUARANTINED] + in_files,
+        customer_days=result.count(),
+    )
+    seconds = time.perf_counter() - started
+    report(result, request, metrics=asdict(counts) | {"seconds": seconds})
+    if request.sql is not None:
+        register(result)
+        click.echo(shown(spark, request.sql, top=request.top))
+    click.echo(
+        f"purchases: {counts.customer_days:,} customer-days of {counts.lines:,} lines in {len(files)} files, "
+        f"{counts.lines_quarantined:,} quarantined, in {seconds:.1f} s; written to {request.place}"
+    )
+
+
+def read_parsed(spark: SparkSession, files: list[str], *, columns: Columns) -> DataFrame:
+    """Read files as parsed lines that can be summed up."""
+    return summable(invoices.parse(csv_files.read_lines(spark, files, columns=columns)))
+
+
+def damaged_files(files: Iterable[str]) -> dict[str, str]:
+    """Return the files that cannot be read to their end, each with the reason."""
+    return {file: damage for file in files if (damage := unreadable_files.damage(file))}

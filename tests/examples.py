@@ -1,0 +1,145 @@
+"""Small data for the tests of training: literal rows, files of a shop, contexts and trials."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StringType, StructField, StructType
+
+from retail_clusters import schema
+from retail_clusters.data import csv_files, invoices, weighted_rows
+from retail_clusters.data.prepare import Prepared
+from retail_clusters.data.prepared import PreparedTable
+from retail_clusters.settings import Experiment, Split
+from retail_clusters.training.blocks import Floats
+from retail_clusters.training.candidates import Trial
+from retail_clusters.training.context import TrainingContext, training_context
+from retail_clusters.training.evaluation import Evaluation
+from retail_clusters.training.quality import Quality
+from retail_clusters.training.rows import WeightedRows
+from retail_clusters.training.rows import weighted_rows as sorted_rows
+
+#: Price, quantity, weekday, lines, and how many of these cancel.
+Row = tuple[float, int, str, int, int]
+
+_ARROW = (pa.float64(), pa.int32(), pa.string(), pa.int64(), pa.int64())
+_GROUPS = ((2.0, 2), (2.0, 60), (70.0, 2), (70.0, 60))
+_DAYS = ("2011-06-06", "2011-06-07", "2011-06-09", "2011-08-01", "2011-08-03", "2011-11-07", "2011-11-10")
+
+
+def weighted(*rows: Row) -> WeightedRows:
+    """Make weighted rows of literal ones."""
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, _ARROW, strict=True)]
+    return sorted_rows(pa.Table.from_arrays(arrays, names=schema.WEIGHTED_ROW.names))
+
+
+def context(
+    spark: SparkSession,
+    *,
+    train: Sequence[Row],
+    validation: Sequence[Row],
+    test: Sequence[Row],
+    experiment: Experiment,
+) -> TrainingContext:
+    """Make a training context of literal rows, each distinct within its part."""
+    parts = dict(zip(schema.SPLITS, (train, validation, test), strict=True))
+    columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW])
+    reduced = spark.createDataFrame([(name, *row) for name, rows in parts.items() for row in rows], columns)
+    table = PreparedTable(
+        folder="none",
+        run_id="unknown",
+        data="some/folder",
+        data_digest="d" * 32,
+        lines={name: sum(row[3] for row in rows) for name, rows in parts.items()},
+        rows={name: len(rows) for name, rows in parts.items()},
+        quarantined=0,
+    )
+    return training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
+
+
+def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:
+    """Prepare files in memory, without a cache or a run."""
+    lines = csv_files.read_lines(spark, csv_files.find_files(str(folder)))
+    reduced = weighted_rows.reduce_lines(invoices.parse(lines), split=Split()).cache()
+    contents = weighted_rows.summarize(reduced)
+    table = PreparedTable(
+        folder="none",
+        run_id="unknown",
+        data=str(folder),
+        data_digest=contents.digest,
+        lines=contents.lines,
+        rows=contents.rows,
+        quarantined=0,
+    )
+    context = training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
+    reduced.unpersist()
+    return context
+
+
+def write_files(folder: Path, *, lines: int = 60) -> Path:
+    """Write a file a day, some in each split, of four groups of lines; some rows occur twice."""
+    folder.mkdir()
+    for day in _DAYS:
+        chance = np.random.default_rng(int(day.replace("-", "")))
+        text = [",".join(schema.COLUMNS)]
+        for number in range(lines):
+            price, quantity = _GROUPS[number % 4]
+            unit_price = price * (1 + round(chance.integers(0, 20) / 100, 2))
+            customer = "" if number % 5 else "17850.0"
+            text.append(
+                f"{536000 + number},A{number},CUP,{quantity + chance.integers(0, 4)},"
+                f"{day} 10:{number % 60:02}:00,{unit_price:.2f},{customer},United Kingdom"
+            )
+        (folder / f"{day}.csv").write_text("\n".join(text) + "\n", encoding="utf-8")
+    return folder
+
+
+def trial(
+    number: int,
+    k: int,
+    seed: int,
+    *,
+    silhouette: float = 0.5,
+    macro: float = 0.5,
+    largest_share: float = 0.5,
+    centres: Floats | None = None,
+) -> Trial:
+    """Make a trial with these figures; usable while its largest cluster has at most 80 % of 1,000 lines."""
+    largest = round(1000 * largest_share)
+    validation = Quality(
+        silhouette=silhouette,
+        macro_silhouette=macro,
+        cluster_silhouettes=(silhouette, macro),
+        davies_bouldin=0.7,
+        calinski_harabasz=1e5 / 3,
+        cost=12.5,
+        sizes=(largest, 1000 - largest),
+    )
+    found = Evaluation(
+        k=k,
+        seed=seed,
+        iterations=3,
+        train_cost=1000.0 / k,
+        validation=validation,
+        centres=np.array([[float(k), float(seed)]]) if centres is None else centres,
+    )
+    violations = {"largest_cluster_share": largest / 1000 - 0.8, "clusters": 0.0}
+    return Trial(number=number, evaluation=found, violations=violations)
+
+
+def facts(trials: Sequence[Trial]) -> list[tuple[object, ...]]:
+    """Return everything that trials hold, in a form that compares."""
+    return [
+        (
+            each.number,
+            dict(each.violations),
+            each.evaluation.validation,
+            dict(each.evaluation.metrics),
+            (each.k, each.seed),
+            each.evaluation.centres.tobytes(),
+        )
+        for each in trials
+    ]

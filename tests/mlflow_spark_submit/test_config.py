@@ -1,0 +1,65 @@
+"""What the backend's configuration may say."""
+
+import pytest
+from mlflow.exceptions import ExecutionException
+
+from mlflow_spark_submit.config import ClusterConfig, read_config
+
+# As `mlflow run` fills it in when no option says otherwise.
+OF_MLFLOW = {
+    "ENV_MANAGER": None,
+    "SYNCHRONOUS": False,
+    "DOCKER_ARGS": {},
+    "STORAGE_DIR": None,
+    "build_image": False,
+    "docker_auth": None,
+}
+
+
+def test_nothing_given_leaves_all_to_the_defaults_of_spark():
+    assert read_config(OF_MLFLOW) == ClusterConfig()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"mastr": "yarn"}, "no key 'mastr'; its keys are master, deploy_mode, conf,"),
+        ({"master": 7}, "master: Input should be a valid string"),
+        ({"deploy_mode": "local"}, "deploy_mode: Input should be 'client' or 'cluster'"),
+        ({"conf": {"spark.x": [1]}}, "conf.spark.x"),
+        ({"conf": {"executor.memory": "1g"}}, "begin with 'spark.', but got 'executor.memory'"),
+        ({"conf": {"spark.master": "yarn"}}, "spark.master is given as 'master'"),
+        ({"master": "spark://a:7077", "deploy_mode": "cluster"}, "but got 'spark://a:7077'"),
+        ({"deploy_mode": "cluster"}, "but got None"),
+        ({"archive": "dist/none.tar.gz"}, "found no file 'dist/none.tar.gz'"),
+        ({"py_files": ["none.whl"]}, "found no file 'none.whl'"),
+    ],
+)
+def test_faulty_config_is_refused_in_one_line(given, told):
+    with pytest.raises(ExecutionException) as refusal:
+        read_config(OF_MLFLOW | given)
+    assert told in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_faulty_value_is_not_shown_for_it_may_be_secret():
+    with pytest.raises(ExecutionException) as refusal:
+        read_config(OF_MLFLOW | {"env": {"AWS_SECRET_ACCESS_KEY": ["hush"]}})
+    assert "hush" not in str(refusal.value)
+
+
+def test_files_at_a_uri_are_left_to_spark():
+    config = read_config(OF_MLFLOW | {"archive": "hdfs:///apps/environment.tar.gz"})
+    assert config.archive == "hdfs:///apps/environment.tar.gz"
+
+
+@pytest.mark.parametrize(
+    "option", [{"ENV_MANAGER": "uv"}, {"DOCKER_ARGS": {"t": True}}, {"build_image": True}]
+)
+def test_options_of_another_environment_are_refused(option):
+    with pytest.raises(ExecutionException, match="leave"):
+        read_config(OF_MLFLOW | option)
+
+
+def test_env_manager_local_is_what_the_backend_does():
+    assert read_config(OF_MLFLOW | {"ENV_MANAGER": "local"}) == ClusterConfig()

@@ -1,0 +1,93 @@
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from retail_clusters.errors import InputError
+from retail_clusters.purchases.job import PurchasesRequest, run
+from retail_clusters.settings import Purchases
+from tests.purchases.shop import (
+    LARGEST,
+    NOTEBOOK_BATCH,
+    NOTEBOOK_STREAM,
+    artifacts,
+    assert_shows,
+    metrics,
+    put,
+    rows,
+    totals,
+    truncated,
+    write,
+    written,
+)
+
+BATCH = PurchasesRequest(data="data", top=3, output="out")
+
+
+def test_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_count(
+    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    write("a.csv", ("1.0", 1, "2.505", 2), ("", 1, "1.25", 4), ("1.0", 2, "3", -1))
+    write("b.csv", ("1.0", 1, "1", 1), ("1.0", 1, "one", 1))
+    put("cut.csv.gz", truncated(("9.0", 1, "2", 2)))
+
+    run(spark, replace(BATCH, sql="SELECT count(*) AS found FROM customer_purchases;"))
+
+    assert totals("out") == {
+        ("1.0", "2011-03-01"): Decimal("6.01"),
+        ("", "2011-03-01"): 5,
+        ("1.0", "2011-03-02"): -3,
+    }
+    assert written("out")[1] == (1.0, date(2011, 3, 1), Decimal("6.010000"), 2)
+    reasons = sorted(str(row["reason"]) for row in rows("out", "quarantine"))
+    assert reasons[0] == "UnitPrice is not a number"
+    assert all("unpacked" in reason for reason in reasons[1:])
+    found = metrics()
+    assert found["lines_quarantined"] == len([row for row in rows("out", "quarantine") if row["line"]])
+    assert {"files": 3.0, "customer_days": 3.0, "days": 2.0}.items() <= found.items()
+    assert {"top.csv", "top_customers.png", "spend_per_day.png"} <= artifacts()
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[2].split() == ["1.0", "2011-03-01", "6.01", "2", "0"]
+    assert [line.strip() for line in shown[5:7]] == ["found", "3"]
+    assert shown[-1].startswith("purchases: 3 customer-days of ")
+
+
+def test_batch_replaces_an_earlier_result_and_leaves_nothing_else(spark: SparkSession, workplace: Path):
+    write("a.csv", ("1.0", 1, "2", 2), ("1.0", 1, "?", 2))
+    run(spark, BATCH)
+    write("a.csv", ("2.0", 1, "2", 3))
+    run(spark, BATCH)
+
+    assert totals("out") == {("2.0", "2011-03-01"): 6}
+    left = sorted(path.name for path in Path("out").iterdir() if not path.name.endswith("lock"))
+    assert left == ["purchases", "purchases.csv"]
+    with pytest.raises(InputError, match="holds the purchases of a batch"):
+        run(spark, replace(BATCH, mode="stream", sink="parquet"))
+
+
+@pytest.mark.real
+def test_batch_and_stream_show_every_total_of_the_notebook_to_the_cent(
+    spark: SparkSession, workplace: Path, real_data: Path
+):
+    request = replace(BATCH, data=str(real_data), output="batch")
+    run(spark, request)
+    many = Purchases(max_files_per_trigger=103)
+    run(spark, replace(request, mode="stream", output="live", settings=many))
+
+    for output in ("batch", "live"):
+        found = totals(output)
+        assert len(found) == 19_573
+        assert_shows(found, NOTEBOOK_BATCH)
+        assert_shows(found, NOTEBOOK_STREAM)
+        by_size = sorted(found, key=lambda key: -found[key])[:5]
+        assert by_size == [(who, day) for who, day, _ in LARGEST]
+        assert_shows(found, LARGEST)
+    assert totals("batch") == totals("live")
+    assert {
+        "parity_differing": 0.0,
+        "parity_customer_days": 19_573.0,
+        "lines": 541_909.0,
+    }.items() <= metrics().items()

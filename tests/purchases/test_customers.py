@@ -1,0 +1,67 @@
+import json
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from retail_clusters.errors import InputError
+from retail_clusters.purchases.customers import describe_customers
+from retail_clusters.purchases.job import PurchasesRequest, check, run
+
+SHAPE = (
+    "InvoiceNo string, Quantity int, InvoiceDate timestamp, UnitPrice double, CustomerID double, "
+    "prediction int, batch_id int"
+)
+SALES = [
+    ("1", 2, datetime(2011, 3, 1, 9), 2.5, 7.0, 0, 0),
+    ("1", 1, datetime(2011, 3, 1, 9), 0.1, 7.0, 2, 0),
+    ("2", 1, datetime(2011, 3, 5, 9), 0.2, 7.0, 2, 0),
+    ("C3", -1, datetime(2011, 3, 7, 9), 2.5, 7.0, 2, 0),
+    ("4", 1, datetime(2011, 3, 9, 23), 99.0, None, 1, 1),
+    ("4", 1, datetime(2011, 3, 9, 23), 9.0, 0.0, 1, 1),
+    ("5", None, datetime(2011, 3, 9, 1), 5.0, 8.0, 1, 1),
+    ("C6", -1, datetime(2011, 3, 9, 1), 1e12, 9.0, 1, 2),
+]
+
+
+@pytest.fixture
+def scored(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(SALES, SHAPE)
+
+
+def test_customers_have_recency_frequency_spend_cancelled_spend_and_a_share_of_each_cluster(
+    scored: DataFrame,
+):
+    found = [tuple(row) for row in describe_customers(scored, clusters=3).collect()]
+
+    assert found == [
+        (7.0, 4, 2, Decimal("2.8"), Decimal("-2.5"), 4, 0.25, 0.0, 0.75),
+        (8.0, 0, 1, 0, 0, 1, 0.0, 1.0, 0.0),
+        (9.0, None, 0, 0, 0, 1, 0.0, 1.0, 0.0),
+    ]
+
+
+def test_the_job_reads_the_batches_that_a_scorer_has_committed(
+    spark: SparkSession, workplace: Path, scored: DataFrame, capsys: pytest.CaptureFixture[str]
+):
+    scored.write.partitionBy("batch_id").parquet(f"file://{workplace}/output/scored")
+    Path("output/commits").mkdir()
+    for batch in (0, 1):
+        Path(f"output/commits/{batch}.json").write_text(json.dumps({"batch_id": batch}))
+    request = PurchasesRequest(data="data", customers="output", output="out", top=1)
+    check(request)
+
+    run(spark, request)
+
+    table = pd.read_csv("out/customers.csv")
+    assert list(table.CustomerID) == [7.0, 8.0]
+    assert list(table.columns[-3:]) == [f"share_of_cluster_{number}" for number in range(3)]
+    assert "2 customers; written to out/customers.csv" in capsys.readouterr().out
+
+
+def test_a_folder_without_scored_lines_is_refused(spark: SparkSession, workplace: Path):
+    with pytest.raises(InputError, match="found no scored lines in nowhere"):
+        run(spark, PurchasesRequest(data="data", customers="nowhere"))
