@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import os
 import re
 import signal
@@ -9,86 +10,117 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, weighted_rows
 from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.serving.score import ScoreSummary, score
-from retail_clusters.settings import Features, Scoring, Split
-from retail_clusters.training import features, kmeans
+from retail_clusters.serving import score
+from retail_clusters.serving.score import ScoreRequest, ScoreSummary
+from retail_clusters.settings import Features, Scoring
+from retail_clusters.training import features
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
-from retail_clusters.training.blocks import block, in_memory
 from retail_clusters.training.model import INTERFACE, scoring_pipeline
-from retail_clusters.training.rows import WeightedRows
-from retail_clusters.training.rows import weighted_rows as weighted
+from retail_clusters.training.rows import WeightedRows, weighted_rows
 
+registry = ModelRegistry("retail-clusters")
 HEADER = ",".join(schema.COLUMNS)
 LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 SCRIPT = """
-import sys
-from pathlib import Path
+import json, sys
 from retail_clusters.infra import tracking
 from retail_clusters.infra.spark import spark_session
-from retail_clusters.serving.score import score
+from retail_clusters.serving import score
+from retail_clusters.serving.score import ScoreRequest
 from retail_clusters.settings import Scoring
-source, output, checkpoint, files, once = sys.argv[1:]
+arguments = json.loads(sys.argv[1])
 tracking.connect(experiment="tests")
 with spark_session("score") as spark:
-    score(spark, source=Path(source), output=Path(output), checkpoint=Path(checkpoint), once=once == "True",
-          model="retail-clusters", alias="champion", settings=Scoring(max_files_per_trigger=int(files)))
+    score.run(spark, ScoreRequest(**arguments | {"settings": Scoring(**arguments["settings"])}))
 """
 
 
-def register_models(spark: SparkSession, data: Path, *chosen: tuple[int, str]) -> list[str]:
-    """Train and register a model for each (K, unseen days), as the jobs do but in one iteration."""
-    parsed = invoices.parse(csv_files.read_lines(spark, csv_files.find_files(str(data))))
-    reduced = weighted_rows.reduce_lines(parsed, split=Split())
-    train = weighted(weighted_rows.weighted_rows(reduced, [schema.TRAIN]).toArrow())
-    return [_register_model(spark, train, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
+def register_models(spark: SparkSession, *chosen: tuple[int, str]) -> list[str]:
+    """Register a small model for each (K, unseen days)."""
+    return [_register_model(spark, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
 
 
-def _register_model(spark: SparkSession, train: WeightedRows, *, k: int, unseen_days: str) -> str:
-    how = Features(unseen_days=unseen_days)  # type: ignore[arg-type]
-    pipeline = features.fit_features(train, features=how, spark=spark)
-    (values,) = features.vectors([train], pipeline=pipeline, spark=spark)
-    everything = in_memory(values, train.weights)
-    fitted = kmeans.fit(
-        everything, block(values, train.weights), k=k, seed=1, max_iterations=1, tolerance=0.0
+def register_broken(*, of: str) -> str:
+    """Register a version whose artifact nobody has."""
+    known = registry.read_version(version=of)
+    made = mlflow.MlflowClient().create_model_version(
+        registry.name, source=f"{known.source}-gone", run_id=known.run_id
     )
-    baseline = measure_baseline(train, kmeans.labels(everything, fitted.centres), clusters=k)
+    return str(made.version)
+
+
+def _register_model(spark: SparkSession, *, k: int, unseen_days: str) -> str:
+    rows = _training_rows()
+    stages = features.fit_features(rows, features=Features(unseen_days=unseen_days), spark=spark)  # type: ignore[arg-type]
+    width = 2 + len(schema.WEEKDAYS) - 1 - (unseen_days == "error")
+    centres = np.linspace(1, 50, k)[:, None] * np.ones(width)
+    baseline = measure_baseline(rows, np.arange(len(rows)) % k, clusters=k)
     with mlflow.start_run(run_name="train"):
-        return ModelRegistry("retail-clusters").register(
-            scoring_pipeline(pipeline, fitted.centres, spark=spark),
+        return registry.register(
+            scoring_pipeline(stages, centres, spark=spark),
             interface=INTERFACE,
             tags={},
             metadata={DRIFT_BASELINE: baseline.to_json()},
         )
 
 
-def drain(spark: SparkSession, source: Path, *, files: int = 20, **changes: object) -> ScoreSummary:
-    """Score what is in a folder, in here."""
-    place = source.parent
-    arguments = {"output": place / "output", "checkpoint": place / "checkpoint", "once": True} | changes
-    settings = Scoring(max_files_per_trigger=files, shadow=bool(arguments.pop("shadow", False)))
-    return score(  # type: ignore[arg-type]
-        spark, source=source, model="retail-clusters", alias="champion", settings=settings, **arguments
+def _training_rows() -> WeightedRows:
+    """Return rows of every weekday but Saturday."""
+    days = [day for day in schema.WEEKDAYS if day != "Saturday"]
+    count = 20 * len(days)
+    return weighted_rows(
+        pa.table(
+            {
+                schema.UNIT_PRICE: np.linspace(0.5, 40, count),
+                schema.QUANTITY: pa.array(np.arange(count) % 24 + 1, pa.int32()),
+                schema.DAY_OF_WEEK: [days[at % len(days)] for at in range(count)],
+                schema.WEIGHT: np.arange(count) % 7 + 1,
+                schema.CANCELLATIONS: np.zeros(count, dtype=np.int64),
+            }
+        )
     )
 
 
-def start(source: Path, *, files: int, once: bool = True) -> "subprocess.Popen[str]":
+def request(source: Path, *, files: int = 20, **changes: object) -> ScoreRequest:
+    """Ask for what is in a folder, with output and checkpoint beside it."""
+    settings = {name: changes.pop(name) for name in ("shadow", "archive") if name in changes}
+    arguments: dict[str, Any] = {
+        "source": str(source),
+        "output": str(source.parent / "output"),
+        "checkpoint": str(source.parent / "checkpoint"),
+        "settings": Scoring(max_files_per_trigger=files, **settings),  # type: ignore[arg-type]
+    }
+    return ScoreRequest(**arguments | changes)
+
+
+def drain(spark: SparkSession, source: Path, **changes: object) -> ScoreSummary:
+    """Score what is in a folder, in here."""
+    return score.run(spark, request(source, **changes))  # type: ignore[arg-type]
+
+
+def start(source: Path, **changes: object) -> "subprocess.Popen[str]":
     """Start a scorer as a process of its own, in a group of its own."""
-    place = source.parent
-    arguments = [source, place / "output", place / "checkpoint", files, once]
+    asked = asdict(request(source, **changes))  # type: ignore[arg-type]
+    asked |= {"settings": asked["settings"].model_dump()}
+    del asked["columns"]
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        [sys.executable, "-c", SCRIPT, json.dumps(asked)],
         env=os.environ | {"SPARK_MASTER": "local[2]"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -105,9 +137,13 @@ def put(folder: Path, name: str, content: str | bytes) -> Path:
     return draft.replace(folder / name)
 
 
-def wait_until(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
-    """Wait for a condition, by looking; fail when the process that should bring it about has ended."""
+def wait_until(
+    condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None, *, seconds: float = 120
+) -> None:
+    """Wait for a condition, by looking; fail at the deadline, or when the process that brings it ends."""
+    ends = time.monotonic() + seconds
     while not condition():
+        assert time.monotonic() < ends, f"waited {seconds} seconds in vain"
         if process is None:
             threading.Event().wait(0.02)
             continue

@@ -13,7 +13,8 @@ from retail_clusters.errors import InputError, PromotionRefusedError
 from retail_clusters.infra import locations, storage, tracking
 from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.promotion.promote import promote
-from retail_clusters.serving.score import ScoreSummary, score
+from retail_clusters.serving import score
+from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Experiment
 from retail_clusters.training import publish, sweep
 from retail_clusters.training.context import TrainingContext, training_context
@@ -65,16 +66,14 @@ def main(
         published = _search(context, which, main_run=run_id)
         refusal = _promote(spark, experiment, published)
         output = locations.join(OUTPUT, run_id)
-        scored = score(
-            spark,
+        request = ScoreRequest(
             source=check_folder(data),
             output=output,
-            checkpoint=locations.join(output, "checkpoint"),
-            once=True,
             model=experiment.model,
-            alias=CHAMPION,
             settings=experiment.scoring,
+            columns=experiment.columns,
         )
+        scored = score.run(spark, request)
         champion = ModelRegistry(experiment.model).version_named(alias=CHAMPION)
     result = MainResult(published, champion, scored, output, refusal)
     _summarize(result)

@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
 
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
 Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
+#: YAML reads a bare `off` as false.
+Archive = Annotated[
+    Literal["off", "move", "delete"], BeforeValidator(lambda how: "off" if how is False else how)
+]
 Solver = Literal["exact", "spark"]
 Sampler = Literal["grid", "tpe"]
 
@@ -168,6 +172,7 @@ class Scoring(_Settings):
     max_files_per_trigger: Count = 400
     drift_warning: Annotated[float, Field(gt=0)] = 0.25
     shadow: bool = False
+    archive: Archive = "off"
 
 
 class Purchases(_Settings):

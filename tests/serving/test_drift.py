@@ -1,3 +1,5 @@
+import json
+from dataclasses import asdict, replace
 from datetime import datetime
 
 import numpy as np
@@ -5,11 +7,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
 
 from retail_clusters.serving import drift
 from retail_clusters.serving.drift import Counts
-from retail_clusters.training.baseline import Baseline, measure_baseline
+from retail_clusters.training.baseline import Baseline
 
 BASELINE = Baseline(
     clusters=(0.75, 0.25),
@@ -28,18 +29,6 @@ def scored(*rows: tuple[int, float, int, str]) -> pa.Table:
     return pa.table([*columns[:3], dates], names=list(drift.WATCHED))
 
 
-def test_baseline_weighs_rows_by_their_lines(spark: SparkSession) -> None:
-    rows = spark.createDataFrame(
-        [(0, 1.0, 1, "Monday", 6), (0, 2.0, 6, "Sunday", 2), (2, 9.0, 50, "Sunday", 2)],
-        "prediction int, UnitPrice double, Quantity int, day_of_week string, weight long",
-    )
-    made = measure_baseline(rows)
-    assert made.clusters == (0.8, 0.0, 0.2)
-    assert made.price_edges == (1.0, 2.0, 9.0)
-    assert made.price == (0.6, 0.2, 0.2, 0.0)
-    assert made.weekday == (0.6, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4)
-
-
 def test_baseline_survives_json() -> None:
     assert Baseline.from_json(BASELINE.to_json()) == BASELINE
 
@@ -54,8 +43,13 @@ def test_count_sorts_lines_into_the_bins_of_the_baseline() -> None:
     table = scored((0, 1.0, 6, "2010-12-02"), (1, 1.5, 7, "2011-01-01 23:59:59"), (9, -3.0, 1, "1969-12-31"))
     counts = drift.count(table, against=BASELINE)
     assert counts == Counts(
-        clusters=(1, 1, 1), price=(2, 1, 0), quantity=(2, 1), weekday=(0, 0, 1, 1, 0, 1, 0)
+        clusters=(1, 1, 1),
+        price=(2, 1, 0),
+        quantity=(2, 1),
+        weekday=(0, 0, 1, 1, 0, 1, 0),
+        days=(-1, 14945, 14975),
     )
+    assert Counts.from_json(json.loads(json.dumps(asdict(counts)))) == counts
     assert counts.lines == 3
     assert counts.on_unseen_days(BASELINE) == 2
 
@@ -91,8 +85,41 @@ def test_psi_is_symmetric_finite_and_not_negative(shares: list[int], random: "np
     assert 0 <= one < 100
 
 
-def test_latest_adds_up_batches_until_there_are_enough_lines() -> None:
-    one = Counts(clusters=(1, 0, 0), price=(1, 0, 0), quantity=(1, 0), weekday=(1, 0, 0, 0, 0, 0, 0))
-    assert drift.latest([one] * 5, lines=3) == one + one + one
-    assert drift.latest([one], lines=3) == one
-    assert drift.latest([], lines=3) is None
+def day(weekday: int) -> Counts:
+    """Return one line of a day: 0 for Monday."""
+    of_week = tuple(int(each == weekday) for each in range(7))
+    return Counts(clusters=(1, 0, 0), price=(1, 0, 0), quantity=(1, 0), weekday=of_week, days=(weekday,))
+
+
+def test_a_missing_number_counts_as_the_zero_that_a_model_takes_it_for() -> None:
+    table = pa.table(
+        {
+            "prediction": [0],
+            "UnitPrice": pa.array([None], pa.float64()),
+            "Quantity": pa.array([None], pa.int32()),
+            "InvoiceDate": pa.array([datetime(2010, 12, 1)], pa.timestamp("us")),
+        }
+    )
+    counts = drift.count(table, against=BASELINE)
+    assert (counts.price, counts.quantity) == ((1, 0, 0), (1, 0))
+
+
+def test_the_window_reaches_back_until_there_are_enough_lines_and_a_whole_week() -> None:
+    week = [day(each) for each in (4, 3, 1, 0)]
+    whole = week[0] + week[1] + week[2] + week[3]
+    assert drift.latest([*week, *week], lines=1, against=BASELINE) == whole
+    assert drift.latest([*week, *week], lines=5, against=BASELINE) == whole + week[0]
+    assert drift.latest([], lines=3, against=BASELINE) is None
+
+
+def test_weekdays_have_no_verdict_before_a_week_is_whole() -> None:
+    some = day(0) + day(1)
+    moved = drift.measure(some, against=BASELINE)
+    assert moved.weekday is None
+    assert set(moved.indices) == {"clusters", "price", "quantity"}
+    assert drift.measure(some + day(3) + day(4), against=BASELINE).weekday == pytest.approx(0)
+
+
+def test_a_weekday_that_never_comes_is_news_after_three_weeks() -> None:
+    counts = replace(day(0), days=tuple(range(21)))
+    assert drift.measure(counts, against=BASELINE).most == "weekday"

@@ -96,18 +96,19 @@ class Choice:
         """Read the settings, checked."""
         return load_experiment(self.file, parameters, assignments=self.assignments)
 
-    def connect(self) -> None:
-        """Choose the tracking store and the MLflow experiment."""
+    def connect(self, *, beside_model: str | None = None) -> None:
+        """Choose the tracking store and the MLflow experiment; `beside_model` makes none for a command."""
         from retail_clusters.infra import tracking
 
-        tracking.connect(experiment=self.name or self.file.stem)
+        beside = None if self.name else beside_model
+        tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
 
-    def open_session(self, job: str) -> Any:
+    def open_session(self, job: str, *, beside_model: str | None = None) -> Any:
         """Check for Java, choose the tracking store, and open the Spark session."""
         from retail_clusters.infra.spark import check_java, spark_session
 
         check_java()
-        self.connect()
+        self.connect(beside_model=beside_model)
         return spark_session(job)
 
 

@@ -40,16 +40,18 @@ def promote_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
-        tell, session = (
-            (announce_reading, session_to_read) if dry_run else (announce, experiment.open_session)
-        )
-        tell(
-            "promote",
-            f"{named} of {settings.model}, {'the gates alone' if dry_run else 'gates, then champion'}",
-        )
+        if dry_run:
+            announce_reading("promote", f"{named} of {settings.model}, the gates alone")
+        else:
+            announce("promote", f"{named} of {settings.model}, the gates, then champion")
         from retail_clusters.promotion.promote import promote
 
-        with session("promote") as spark:
+        session = (
+            session_to_read("promote")
+            if dry_run
+            else experiment.open_session("promote", beside_model=settings.model)
+        )
+        with session as spark:
             report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
 
 
@@ -65,7 +67,7 @@ def rollback_command(experiment: Choice, model: str | None, reason: str | None, 
         announce("rollback", f"{settings.model} back to the champion before this one")
         from retail_clusters.promotion.rollback import rollback
 
-        experiment.connect()
+        experiment.connect(beside_model=settings.model)
         report(rollback(model=settings.model, reason=reason or ""))
 
 
@@ -120,23 +122,19 @@ def score_command(
         until = "what is there" if once else "what arrives, until Ctrl-C"
         announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
         from retail_clusters.infra.spark import spark_session
-        from retail_clusters.serving.score import check_score_arguments, score
+        from retail_clusters.serving.score import ScoreRequest, check, run
 
-        state = checkpoint or output / "checkpoint"
-        experiment.connect()
-        check_score_arguments(
-            source=source, output=output, checkpoint=state, model=settings.model, alias=alias
+        request = ScoreRequest(
+            source=str(source),
+            output=str(output),
+            checkpoint=str(checkpoint) if checkpoint else None,
+            once=once,
+            model=settings.model,
+            alias=alias,
+            settings=settings.scoring,
+            columns=settings.columns,
         )
+        experiment.connect()
+        check(request)
         with spark_session("score") as spark:
-            report(
-                score(
-                    spark,
-                    source=source,
-                    output=output,
-                    checkpoint=state,
-                    once=once,
-                    model=settings.model,
-                    alias=alias,
-                    settings=settings.scoring,
-                )
-            )
+            report(run(spark, request))

@@ -32,7 +32,7 @@ RECURSIVE: Final = {"recursiveFileLookup": "true"}
 #: The paths are files' names, not patterns.
 _LITERAL: Final = {"__globPaths__": "false"}
 #: Hadoop looks for a checksum beside each local file, under a name that may not hold a colon.
-_WITHOUT_CHECKSUMS: Final = {
+WITHOUT_CHECKSUMS: Final = {
     "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "fs.file.impl.disable.cache": "true",
 }
@@ -115,7 +115,7 @@ def read_lines(spark: SparkSession, files: Sequence[str], *, columns: Columns = 
         return spark.createDataFrame([], f"{schema.LINE} string, {schema.SOURCE_FILE} string")
     reader = spark.read.options(**_LITERAL, **RECURSIVE)
     if any(":" in locations.local_path(file) for file in files if locations.is_local(file)):
-        reader = reader.options(**_WITHOUT_CHECKSUMS)
+        reader = reader.options(**WITHOUT_CHECKSUMS)
     return _lines(reader.text([locations.to_uri(file) for file in files]), columns)
 
 
@@ -130,7 +130,7 @@ def read_line_stream(
     reader = spark.readStream.options(**NEVER_TOO_OLD, **RECURSIVE, maxFilesPerTrigger=max_files_per_trigger)
     reader = reader.options(ignoreCorruptFiles="true", ignoreMissingFiles="true")
     if locations.is_local(data):
-        reader = reader.options(**_WITHOUT_CHECKSUMS)
+        reader = reader.options(**WITHOUT_CHECKSUMS)
     if storage.is_file(data):
         return _lines(reader.text(locations.literal(data)), columns)
     there = locations.literal(data) if storage.exists(data) else locations.to_uri(data)

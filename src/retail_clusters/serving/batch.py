@@ -1,32 +1,41 @@
-"""One batch of files, scored by one model: written, counted, compared."""
+"""One batch of files, scored by one model: written, counted on both sides, compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import numpy as np
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
+from retail_clusters.infra.locations import literal
 from retail_clusters.infra.logged_model import OpenedVersion
+from retail_clusters.infra.plans import Template
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import drift
 from retail_clusters.serving.drift import Counts
-from retail_clusters.serving.output import Draft
+from retail_clusters.serving.staged import StagedBatch
+from retail_clusters.settings import Columns
 from retail_clusters.training import agreement
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
 from retail_clusters.training.model import check_model, open_model, refuse_unseen_days, score_lines
 
+_TEXT: Final = StructType([StructField(name, StringType()) for name in (schema.LINE, schema.SOURCE_FILE)])
+_LINES, _BAD = "lines", "bad"
+
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A checked version, and the shares of its training lines where they travel with it."""
+    """A version that has been tried: its queries, built once, and its training lines in shares."""
 
     opened: OpenedVersion
     baseline: Baseline | None
+    parsed: Template
+    scored: Template
 
     @property
     def version(self) -> str:
@@ -36,7 +45,7 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Lines of a batch: counted as they came in, and as they stand in the output."""
+    """Lines of a batch: counted as they came in, and as they went out."""
 
     rows_in: int
     rows_scored: int
@@ -60,50 +69,55 @@ class Agreement:
 
 
 def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> ServedModel:
-    """Load a version and check it on the smoke batch.
+    """Load a version, check it on the smoke batch, and build its queries.
 
     Raises:
         RegistryError: it cannot be loaded, or does not work.
     """
     opened = open_model(registry, version=version)
     check_model(spark, opened.model, version=version)
+    parsed = Template(
+        spark, _TEXT, lambda lines: refuse_unseen_days(invoices.parse(lines), model=opened.model)
+    )
+    scored = Template(
+        spark, parsed.schema, lambda lines: score_lines(_good(lines), model=opened.model, version=version)
+    )
     text = opened.metadata.get(DRIFT_BASELINE)
-    return ServedModel(opened=opened, baseline=Baseline.from_json(text) if text else None)
+    baseline = Baseline.from_json(text) if text else None
+    return ServedModel(opened=opened, baseline=baseline, parsed=parsed, scored=scored)
 
 
-def write_batch(spark: SparkSession, draft: Draft, files: Sequence[Path], *, model: ServedModel) -> Accounts:
+def write_batch(
+    spark: SparkSession, staged: StagedBatch, files: Sequence[str], *, model: ServedModel, columns: Columns
+) -> Accounts:
     """Write the scored and the quarantined lines of some files, and count them on both sides.
 
-    What comes in is counted before it is split, what goes out in the written files.
+    Spark counts what comes in before it is split, and each part as it is written.
     """
-    broken = {str(file): problem for file in files if (problem := unreadable_files.problem(str(file)))}
-    good = [str(file) for file in files if str(file) not in broken]
-    rows_in = _write_lines(draft, _parsed(spark, good, model=model), model=model)
-    rows = (
-        row
-        for file, reason in broken.items()
-        for row in unreadable_files.quarantine_rows(file, reason=reason)
-    )
-    rows_in += draft.write_unreadable_files(rows)
-    return Accounts(
-        rows_in=rows_in, rows_scored=draft.count_scored(), rows_quarantined=draft.count_quarantined()
-    )
+    broken = {file: why for file in files if (why := unreadable_files.problem(file, columns))}
+    good = [file for file in files if file not in broken]
+    lines = csv_files.read_lines(spark, good, columns=columns) if good else None
+    accounts = _write_lines(staged, lines, model=model) if lines else Accounts(0, 0, 0)
+    whole = staged.write_whole_files(_rows(broken, columns))
+    return Accounts(accounts.rows_in + whole, accounts.rows_scored, accounts.rows_quarantined + whole)
 
 
-def count_batch(draft: Draft, *, model: ServedModel) -> Counts | None:
+def count_batch(staged: StagedBatch, *, model: ServedModel) -> Counts | None:
     """Sort the scored lines of a batch into the bins of the model's baseline; None when it has none."""
     if model.baseline is None:
         return None
     total = drift.empty_counts(model.baseline)
-    for table in draft.read_scored(drift.WATCHED):
+    for table in staged.read_scored(drift.WATCHED):
         total += drift.count(table, against=model.baseline)
     return total
 
 
-def compare(spark: SparkSession, draft: Draft, *, challenger: ServedModel) -> Agreement | None:
+def compare(spark: SparkSession, staged: StagedBatch, *, challenger: ServedModel) -> Agreement | None:
     """Score the scored lines of a batch by a challenger, too; None when there are none."""
+    if staged.scored_folder is None:
+        return None
     mine, other = "champion", schema.PREDICTION
-    lines = spark.read.parquet(draft.scored_folder).withColumnRenamed(schema.PREDICTION, mine)
+    lines = spark.read.parquet(literal(staged.scored_folder)).withColumnRenamed(schema.PREDICTION, mine)
     pairs = challenger.opened.model.transform(lines).groupBy(mine, other).count().toArrow()
     if not pairs.num_rows:
         return None
@@ -112,18 +126,26 @@ def compare(spark: SparkSession, draft: Draft, *, challenger: ServedModel) -> Ag
     return Agreement(agreement.matched_share(table), agreement.adjusted_rand_index(table))
 
 
-def _parsed(spark: SparkSession, files: Sequence[str], *, model: ServedModel) -> DataFrame:
-    lines = csv_files.read_lines(spark, files)
-    return refuse_unseen_days(invoices.parse(lines), model=model.opened.model)
+def _good(parsed: DataFrame) -> DataFrame:
+    return parsed.where(F.col(schema.REASON).isNull()).select(*schema.COLUMNS, schema.SOURCE_FILE)
 
 
-def _write_lines(draft: Draft, parsed: DataFrame, *, model: ServedModel) -> int:
+def _rows(broken: dict[str, str], columns: Columns) -> Iterator[dict[str, str | None]]:
+    for file, reason in broken.items():
+        yield from unreadable_files.quarantine_rows(file, reason=reason, columns=columns)
+
+
+def _write_lines(staged: StagedBatch, lines: DataFrame, *, model: ServedModel) -> Accounts:
     """Score in one pass; a second one reads the quarantined lines, if there are any."""
-    seen = Observation()
-    counted = parsed.observe(
-        seen, F.count(F.lit(1)).alias("lines"), F.count_if(F.col(schema.REASON).isNotNull()).alias("bad")
+    came, scored, quarantined = Observation(), Observation(), Observation()
+    count = F.count(F.lit(1)).alias(_LINES)
+    bad = F.count_if(F.col(schema.REASON).isNotNull()).alias(_BAD)
+    parsed = model.parsed.over(lines)
+    staged.write_scored(model.scored.over(parsed.observe(came, count, bad)).observe(scored, count))
+    if came.get[_BAD]:
+        staged.write_quarantine(invoices.quarantined(parsed).observe(quarantined, count))
+    return Accounts(
+        rows_in=int(came.get[_LINES]),
+        rows_scored=int(scored.get[_LINES]),
+        rows_quarantined=int(quarantined.get[_LINES]) if came.get[_BAD] else 0,
     )
-    draft.write_scored(score_lines(invoices.good(counted), model=model.opened.model, version=model.version))
-    if seen.get["bad"]:
-        draft.write_quarantine(invoices.quarantined(parsed))
-    return int(seen.get["lines"])

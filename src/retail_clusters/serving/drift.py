@@ -1,8 +1,8 @@
 """How far lines have moved from those that trained a model: population stability index (PSI)."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,41 +17,64 @@ WATCHED: Final = (schema.PREDICTION, schema.UNIT_PRICE, schema.QUANTITY, schema.
 
 #: A share counts as no less, so that a bin which is empty on one side gives a finite index.
 _FLOOR: Final = 1e-4
+_BINNED: Final = ("clusters", "price", "quantity", "weekday")
 _THURSDAY: Final = 3
+#: Of so many days, a weekday that did not come is news.
+_MANY_DAYS: Final = 21
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Lines in each bin of a baseline; the last of `clusters` counts numbers that it does not know."""
+    """Lines in each bin of a baseline; the last of `clusters` counts numbers that it does not know.
+
+    `days` are the distinct days of the lines, counted from 1970.
+    """
 
     clusters: tuple[int, ...]
     price: tuple[int, ...]
     quantity: tuple[int, ...]
     weekday: tuple[int, ...]
+    days: tuple[int, ...] = ()
 
     @property
     def lines(self) -> int:
         """Count the lines."""
         return sum(self.weekday)
 
+    def has_whole_week(self, baseline: Baseline) -> bool:
+        """Tell whether each weekday of the training lines has come, or has had its chance."""
+        trained = [lines for lines, share in zip(self.weekday, baseline.weekday, strict=True) if share]
+        return all(trained) or len(self.days) >= _MANY_DAYS
+
     def on_unseen_days(self, baseline: Baseline) -> int:
         """Count the lines of weekdays that no training line has."""
         return sum(lines for lines, share in zip(self.weekday, baseline.weekday, strict=True) if share == 0)
 
     def __add__(self, other: "Counts") -> "Counts":
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return Counts(*(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
+        return Counts(
+            clusters=_add(self.clusters, other.clusters),
+            price=_add(self.price, other.price),
+            quantity=_add(self.quantity, other.quantity),
+            weekday=_add(self.weekday, other.weekday),
+            days=tuple(sorted({*self.days, *other.days})),
+        )
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Counts":
+        """Read what a batch's record holds."""
+        bins: dict[str, Any] = {name: tuple(found[name]) for name in _BINNED}
+        return cls(**bins, days=tuple(found["days"]))
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The PSI of each thing that is watched, over so many lines."""
+    """The PSI of each thing that is watched, over so many lines; of weekdays once a week is whole."""
 
     lines: int
     clusters: float
     price: float
     quantity: float
-    weekday: float
+    weekday: float | None
 
     @property
     def psi(self) -> float:
@@ -66,9 +89,7 @@ class Drift:
     @property
     def indices(self) -> dict[str, float]:
         """Return each PSI under its name."""
-        values: dict[str, float] = asdict(self)
-        del values["lines"]
-        return values
+        return {name: value for name in _BINNED if (value := getattr(self, name)) is not None}
 
 
 def count(scored: pa.Table, *, against: Baseline) -> Counts:
@@ -83,13 +104,18 @@ def count(scored: pa.Table, *, against: Baseline) -> Counts:
         price=_counted(price, len(against.price)),
         quantity=_counted(quantity, len(against.quantity)),
         weekday=_counted((days + _THURSDAY) % 7, len(schema.WEEKDAYS)),
+        days=tuple(int(day) for day in np.unique(days)),
     )
 
 
 def empty_counts(against: Baseline) -> Counts:
     """Return counts of nothing, in the bins of a baseline."""
-    sizes = (len(against.clusters) + 1, len(against.price), len(against.quantity), len(schema.WEEKDAYS))
-    return Counts(*((0,) * size for size in sizes))
+    return Counts(
+        clusters=(0,) * (len(against.clusters) + 1),
+        price=(0,) * len(against.price),
+        quantity=(0,) * len(against.quantity),
+        weekday=(0,) * len(schema.WEEKDAYS),
+    )
 
 
 def measure(counts: Counts, *, against: Baseline) -> Drift:
@@ -99,7 +125,7 @@ def measure(counts: Counts, *, against: Baseline) -> Drift:
         clusters=psi((*against.clusters, 0.0), counts.clusters),
         price=psi(against.price, counts.price),
         quantity=psi(against.quantity, counts.quantity),
-        weekday=psi(against.weekday, counts.weekday),
+        weekday=psi(against.weekday, counts.weekday) if counts.has_whole_week(against) else None,
     )
 
 
@@ -110,14 +136,18 @@ def psi(expected: Sequence[float], found: Sequence[float]) -> float:
     return float(np.sum((f - e) * np.log(f / e)))
 
 
-def latest(batches: Iterable[Counts], *, lines: int) -> Counts | None:
-    """Add up counts, the newest first, until they stand for enough lines."""
+def latest(batches: Iterable[Counts], *, lines: int, against: Baseline) -> Counts | None:
+    """Add up counts, the newest first, until they stand for enough lines and a whole week."""
     total: Counts | None = None
     for counts in batches:
         total = counts if total is None else total + counts
-        if total.lines >= lines:
+        if total.lines >= lines and total.has_whole_week(against):
             break
     return total
+
+
+def _add(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
 
 
 def _counted(bins: NDArray[np.int64], size: int) -> tuple[int, ...]:
@@ -125,4 +155,5 @@ def _counted(bins: NDArray[np.int64], size: int) -> tuple[int, ...]:
 
 
 def _vector(column: Any) -> Vector:
-    return np.asarray(column, dtype=np.float64)
+    """Return numbers as a model sees them: missing ones are 0."""
+    return np.asarray(column.fill_null(0), dtype=np.float64)

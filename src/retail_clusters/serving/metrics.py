@@ -1,10 +1,11 @@
 """What a batch is reported as: the points of MLflow, the line that a person follows, the sums at the end."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from retail_clusters.serving.batch import Accounts, Agreement, ServedModel
 from retail_clusters.serving.drift import Counts, Drift
-from retail_clusters.serving.state import Batch
+from retail_clusters.serving.records import Record
 
 
 @dataclass
@@ -18,51 +19,54 @@ class Totals:
     rows_quarantined: int = 0
     model_versions: dict[str, None] = field(default_factory=dict)
 
-    def add(self, files: int, accounts: Accounts, version: str) -> None:
+    def add(self, record: Record) -> None:
         """Add a batch."""
         self.batches += 1
-        self.files += files
-        self.rows_in += accounts.rows_in
-        self.rows_scored += accounts.rows_scored
-        self.rows_quarantined += accounts.rows_quarantined
-        self.model_versions[version] = None
+        self.files += len(record.files)
+        self.rows_in += record.rows_in
+        self.rows_scored += record.rows_scored
+        self.rows_quarantined += record.rows_quarantined
+        self.model_versions[record.model_version] = None
 
 
 def batch_metrics(
-    accounts: Accounts,
-    seconds: float,
-    model: ServedModel,
-    counts: Counts | None,
-    moved: Drift | None,
-    agreement: Agreement | None,
+    accounts: Accounts, seconds: float, *, model: ServedModel, counts: Counts | None, files_changed: int
 ) -> dict[str, float]:
-    """Return the points of a batch."""
+    """Return the points that every batch has."""
     metrics: dict[str, float] = asdict(accounts) | {
         "rows_per_second": accounts.rows_in / seconds,
         "model_version": float(model.version),
+        "files_changed": files_changed,
     }
     if counts and model.baseline:
         metrics["rows_unseen_day"] = counts.on_unseen_days(model.baseline)
-    if moved:
-        metrics["drift_psi"] = moved.psi
-        metrics |= {f"drift_{name}": value for name, value in moved.indices.items()}
-    if agreement:
-        metrics |= {f"shadow_{name}": value for name, value in asdict(agreement).items()}
     return metrics
 
 
-def line_of(batch: Batch) -> str:
+def drift_metrics(moved: Drift | None) -> dict[str, float]:
+    """Return the points of drift, if there is any to tell."""
+    if moved is None:
+        return {}
+    return {"drift_psi": moved.psi} | {f"drift_{name}": value for name, value in moved.indices.items()}
+
+
+def agreement_metrics(agreement: Agreement | None) -> dict[str, float]:
+    """Return the points of a comparison with the challenger, if there was one."""
+    return {f"shadow_{name}": value for name, value in asdict(agreement).items()} if agreement else {}
+
+
+def line_of(record: Record) -> str:
     """Say in one line what a batch did."""
-    metrics = batch.metrics
+    metrics: Mapping[str, float] = record.metrics
     parts = [
-        f"batch {batch.batch_id}",
-        f"{batch.files} files",
-        f"{metrics['rows_in']:,.0f} lines",
+        f"batch {record.batch_id}",
+        f"{len(record.files)} files",
+        f"{record.rows_in:,} lines",
         f"{metrics['rows_per_second']:,.0f} lines/s",
-        f"model version {batch.model_version}",
+        f"model version {record.model_version}",
     ]
-    if metrics["rows_quarantined"]:
-        parts.append(f"{metrics['rows_quarantined']:,.0f} quarantined")
+    if record.rows_quarantined:
+        parts.append(f"{record.rows_quarantined:,} quarantined")
     if "drift_psi" in metrics:
         parts.append(f"drift {metrics['drift_psi']:.2f}")
     return "score: " + " · ".join(parts)

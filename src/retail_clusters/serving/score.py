@@ -1,25 +1,28 @@
 """Files that arrive → scored lines and quarantine, with a model that follows its alias."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 from pyspark.sql import SparkSession
 
+from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.infra import tracking
+from retail_clusters.infra import storage, tracking
+from retail_clusters.infra.locations import is_within, shown, to_uri
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving.metrics import Totals
-from retail_clusters.serving.output import prepare_output
+from retail_clusters.serving.records import InputFile
+from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
 from retail_clusters.serving.stream import run_stream, stop_on_signals
-from retail_clusters.settings import Scoring
+
+__all__ = ["ScoreRequest", "ScoreSummary", "check", "run"]
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What one call of `score` did."""
+    """What one call of `run` did."""
 
     run_id: str
     batches: int
@@ -30,42 +33,37 @@ class ScoreSummary:
     model_versions: tuple[str, ...]
 
 
-def check_score_arguments(*, source: Path, output: Path, checkpoint: Path, model: str, alias: str) -> None:
-    """Refuse what cannot be scored, before any Spark starts.
+def check(request: ScoreRequest) -> None:
+    """Refuse what cannot be scored, before any Spark starts where the locations are local.
 
     Raises:
-        InputError: there is no such source folder, or folders lie in one another.
+        InputError: there is no such source folder or file, or folders lie in one another.
         RegistryError: the alias names no version, or the registry does not answer.
     """
-    if not source.is_dir():
+    for location in (request.source, request.output, request.state):
+        storage.check(location)
+    if not storage.is_folder(request.source):
         raise InputError(
-            f"source must be a folder that CSV files arrive in, but found no {source}: "
+            f"source must be a folder that CSV files arrive in, but found no {shown(request.source)}: "
             "make it or name another"
         )
-    for name, folder in (("output", output), ("checkpoint", checkpoint)):
-        if folder.absolute().is_relative_to(source.absolute()):
+    for name, folder in (("output", request.output), ("checkpoint", request.state)):
+        if is_within(folder, request.source):
             raise InputError(
-                f"{name} must lie outside of source, but {folder} is in {source}: name another folder"
+                f"{name} must lie outside of source, but {shown(folder)} is in {shown(request.source)}: "
+                "name another folder"
             )
+    if request.rescore:
+        _find(request.rescore, source=request.source)
     with tracking.short_timeouts():
-        if ModelRegistry(model).version_named(alias=alias) is None:
+        if ModelRegistry(request.model).version_named(alias=request.alias) is None:
             raise RegistryError(
-                f"alias must name a version of {model} to score with, but {alias!r} names none: "
-                "promote one first (entry point promote), or name another alias"
+                f"alias must name a version of {request.model} to score with, but {request.alias!r} names "
+                "none: promote one first (entry point promote), or name another alias"
             )
 
 
-def score(  # noqa: PLR0913 - one argument a command-line option
-    spark: SparkSession,
-    *,
-    source: Path,
-    output: Path,
-    checkpoint: Path,
-    once: bool,
-    model: str,
-    alias: str,
-    settings: Scoring,
-) -> ScoreSummary:
+def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     """Run as the step `score`: score what is in `source`, and what arrives, until done or told to stop.
 
     SIGTERM and Ctrl-C end it after the batch under way. Started again on the same checkpoint, it goes on
@@ -73,36 +71,53 @@ def score(  # noqa: PLR0913 - one argument a command-line option
     """
     with (
         tracking.short_timeouts(),
-        open_state(checkpoint, output=output) as state,
+        open_state(request.state, output=request.output, source=request.source) as state,
         stop_on_signals() as stopping,
     ):
-        prepare_output(output)
-        params = {"source": str(source), "output": str(output), "model": model, "alias": alias} | {
-            f"scoring.{name}": str(value) for name, value in settings.model_dump().items()
-        }
-        run_id = _open_run(state, params)
-        scorer = Scorer(
-            spark, output=output, state=state, registry=ModelRegistry(model), alias=alias, settings=settings
-        )
+        scorer = Scorer(spark, request, state=state)
+        run_id = _open_run(state, request)
         status = "FAILED"
         try:
             scorer.start()
-            run_stream(
-                spark,
-                source=source,
-                checkpoint=state.stream,
-                max_files_per_trigger=settings.max_files_per_trigger,
-                once=once,
-                process=scorer.process,
-                stopping=stopping,
-            )
+            if request.rescore:
+                scorer.rescore(_find(request.rescore, source=request.source))
+            else:
+                run_stream(
+                    spark,
+                    source=request.source,
+                    checkpoint=state.stream,
+                    max_files_per_trigger=request.settings.max_files_per_trigger,
+                    once=request.once,
+                    process=scorer.process,
+                    stopping=stopping,
+                )
+                scorer.look_again()
             status = "FINISHED"
         finally:
             scorer.finish(status=status)
     return _summary(run_id, scorer.totals)
 
 
-def _open_run(state: ScorerState, params: dict[str, str]) -> str:
+def _find(file: str, *, source: str) -> InputFile:
+    found = storage.status(file)
+    if (
+        found is None
+        or found.is_folder
+        or not is_within(file, source)
+        or not file.endswith(csv_files.SUFFIXES)
+    ):
+        raise InputError(
+            f"rescore must name a CSV file in source, but got {shown(file)} (source: {shown(source)}): "
+            "name one that the scorer has told of as changed"
+        )
+    return InputFile(to_uri(file), found.length, found.modified_ms)
+
+
+def _open_run(state: ScorerState, request: ScoreRequest) -> str:
+    names = ("source", "output", "model", "alias")
+    params = {name: str(getattr(request, name)) for name in names} | {
+        f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()
+    }
     uri = tracking.store_uri()
     earlier = state.identity.run_id if state.identity.tracking_uri == uri else None
     run_id = tracking.detached_run("score", run_id=earlier, params=params)

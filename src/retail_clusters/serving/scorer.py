@@ -1,175 +1,219 @@
-"""The scorer of a stream: follows its model, batch by batch, and keeps track of all it does."""
+"""The scorer of a stream: batch after batch, each recorded last, with whatever model is ready."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Final
 
 from pyspark.sql import SparkSession
 
+from retail_clusters.errors import InputError
+from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra import tracking
 from retail_clusters.infra.console import Progress
+from retail_clusters.infra.locations import shown
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
-from retail_clusters.serving import charts, drift
-from retail_clusters.serving import output as scored_output
+from retail_clusters.serving import charts, source_watch
+from retail_clusters.serving.archive import put_away
 from retail_clusters.serving.batch import Agreement, ServedModel, compare, count_batch, serve, write_batch
-from retail_clusters.serving.drift import Counts, Drift
-from retail_clusters.serving.follower import Backoff, HotModel
-from retail_clusters.serving.metrics import Totals, batch_metrics, line_of
-from retail_clusters.serving.output import Draft
-from retail_clusters.serving.state import Batch, ScorerState
-from retail_clusters.settings import Scoring
+from retail_clusters.serving.drift_watch import DriftWatch
+from retail_clusters.serving.follower import Follower, Lookout
+from retail_clusters.serving.metrics import Totals, agreement_metrics, batch_metrics, drift_metrics, line_of
+from retail_clusters.serving.output import Output
+from retail_clusters.serving.records import InputFile, Record, RecordBook
+from retail_clusters.serving.request import ScoreRequest
+from retail_clusters.serving.sender import Sender
+from retail_clusters.serving.source_watch import ChangedFiles
+from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
+from retail_clusters.serving.state import ScorerState
 
-#: Drift is measured over the latest batches that hold so many lines: a day's lines know one weekday only.
-DRIFT_LINES: Final = 20_000
-#: Fewer lines say nothing about drift.
-_DRIFT_NEEDS: Final = 1_000
-#: Batches whose points go to MLflow at once: it takes 1,000 metrics.
-_SENT_AT_ONCE: Final = 50
+#: Seconds between two looks at the whole folder, which the stream itself lists at each trigger.
+_LOOK_EVERY: Final = 10.0
 
 
 class Scorer:
     """Scores batch after batch: what the stream calls."""
 
-    def __init__(
-        self,
-        spark: SparkSession,
-        *,
-        output: Path,
-        state: ScorerState,
-        registry: ModelRegistry,
-        alias: str,
-        settings: Scoring,
-    ) -> None:
-        """Make a scorer that has no model yet."""
+    def __init__(self, spark: SparkSession, request: ScoreRequest, *, state: ScorerState) -> None:
+        """Read the records, and refuse a checkpoint that does not belong to them.
+
+        Raises:
+            InputError: records and checkpoint, or records and lines, are not of one time.
+        """
         self.totals = Totals()
         self.progress = Progress()
-        self._spark = spark
-        self._output = output
-        self._state = state
-        self._settings = settings
-        self._registry = registry
-        self._champion = self._follow(alias)
-        self._challenger = self._follow(CHALLENGER) if settings.shadow else None
-        self._sending = Backoff()
-        self._drifting = False
+        self._spark, self._state = spark, state
+        self._source, self._output = request.source, Output(request.output)
+        self._registry = ModelRegistry(request.model)
+        self._settings, self._columns = request.settings, request.columns
+        self._book = RecordBook.load(self._output)
+        self._book.check_stream(
+            spark_checkpoint.query_id(state.stream), last_batch=spark_checkpoint.last_batch(state.stream)
+        )
+        prepare(self._output, after=self._book.last)
+        self._champion = self._follow(request.alias)
+        self._challenger = self._follow(CHALLENGER) if self._settings.shadow else None
+        self._drift = DriftWatch(self._book, warning=self._settings.drift_warning, warn=self.progress.warn)
+        self._changed = ChangedFiles(self._output)
+        self._looked = float("-inf")
+        self._lookout: Lookout | None = None
+        self._sender: Sender | None = None
 
     def start(self) -> None:
-        """Load the model, and send the points that an earlier process could not.
+        """Load the model, follow its alias, and send points, those of an earlier process first.
 
         Raises:
             RegistryError: there is no model to start with.
         """
-        self._champion.required()
-        self._send()
+        self._champion.require()
+        self._lookout = Lookout(*(each for each in (self._champion, self._challenger) if each))
+        self._sender = Sender(self._state, self._output, warn=self.progress.warn, note=self.progress.note)
+        self._sender.reach(self._book.last)
 
-    def process(self, batch_id: int, files: list[Path]) -> None:
-        """Score a batch, unless it is done: its record is the last thing that a batch writes."""
-        if batch_id in self._state.batches:
+    def process(self, stream_batch: int, files: Sequence[InputFile]) -> None:
+        """Score a batch of the stream, unless it is done."""
+        query_id = spark_checkpoint.query_id(self._state.stream) or ""
+        if self._book.holds(stream_batch, query_id=query_id, files=files):
             return
-        started = time.perf_counter()
-        if self._champion.refresh():
-            self.progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
-        model = self._champion.current
-        with scored_output.draft(self._output, batch_id) as draft:
-            accounts = write_batch(self._spark, draft, files, model=model)
-            accounts.check(batch_id)
-            counts = count_batch(draft, model=model)
-            agreement = self._shadow(draft)
-        seconds = time.perf_counter() - started
-        self.totals.add(len(files), accounts, model.version)
-        moved = self._drift(counts, model)
-        metrics = batch_metrics(accounts, seconds, model, counts, moved, agreement)
-        batch = Batch(
-            batch_id=batch_id,
-            timestamp=int(time.time() * 1000),
-            model_version=model.version,
-            files=len(files),
-            metrics=metrics,
-            counts=asdict(counts) if counts else None,
-        )
-        self._state.record(batch)
-        self._send()
-        self.progress.show(line_of(batch))
-        self._warn_of(moved)
+        mine = [*self._once_each(files), *self._look(due=not files)]
+        self._score(mine, query_id=query_id, stream_batch=stream_batch)
+
+    def rescore(self, file: InputFile) -> None:
+        """Score a file anew, as a batch of its own that takes the place of the file's earlier lines.
+
+        Raises:
+            InputError: no batch has scored the file yet.
+        """
+        if file.location not in self._book.known:
+            raise InputError(
+                f"a file to score anew must have been scored, but no batch holds {shown(file.location)}: "
+                "score it with the others first (entry point score)"
+            )
+        _, earlier = self._book.known[file.location]
+        replaces = ((earlier, source_watch.source_name(file)),)
+        self._score([file], query_id=self._book.query_id or "", stream_batch=None, replaces=replaces)
+        self._look(due=True)
 
     def finish(self, *, status: str) -> None:
         """Send what waits and a chart of the drift, and close the run; say so when that fails."""
         self.progress.close()
-        self._sending.succeeded()
-        self._send()
+        if self._lookout:
+            self._lookout.finish()
+        if self._sender is None:
+            tracking.try_end_run(self._state.identity.run_id or "", status=status)
+            return
+        self._sender.finish()
         run_id = self._state.identity.run_id
-        if run_id is None or self._state.unsent:
+        if run_id is None or not self._sender.has_sent_all:
             return
         problem = self._send_chart(run_id) or tracking.try_end_run(run_id, status=status)
         if problem:
             self.progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
-    def _send_chart(self, run_id: str) -> str | None:
-        batches = [batch for _, batch in sorted(self._state.batches.items()) if "drift_psi" in batch.metrics]
-        if not batches:
-            return None
-        names = ("clusters", "price", "quantity", "weekday")
-        chart = charts.drift_chart(
-            [batch.batch_id for batch in batches],
-            {name: [batch.metrics[f"drift_{name}"] for batch in batches] for name in names},
-            warning=self._settings.drift_warning,
+    def _score(
+        self,
+        files: Sequence[InputFile],
+        *,
+        query_id: str,
+        stream_batch: int | None,
+        replaces: tuple[tuple[int, str], ...] = (),
+    ) -> None:
+        started = time.perf_counter()
+        batch_id = self._book.last + 1
+        if self._champion.take():
+            self.progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
+        model = self._champion.current
+        with staged_batch(self._output, batch_id) as staged:
+            accounts = write_batch(
+                self._spark, staged, [file.location for file in files], model=model, columns=self._columns
+            )
+            accounts.check(batch_id)
+            counts = count_batch(staged, model=model)
+            agreement = self._shadow(staged)
+        metrics = batch_metrics(
+            accounts,
+            time.perf_counter() - started,
+            model=model,
+            counts=counts,
+            files_changed=len(self._changed),
         )
-        return tracking.try_log_figure(run_id, chart, "drift.png")
+        moved = self._drift.measure(counts, model=model)
+        record = Record(
+            batch_id=batch_id,
+            query_id=query_id,
+            stream_batch=stream_batch,
+            timestamp=int(time.time() * 1000),
+            model_version=model.version,
+            files=tuple(files),
+            metrics=metrics | drift_metrics(moved) | agreement_metrics(agreement),
+            counts=asdict(counts) if counts else None,
+            replaces=replaces,
+            **asdict(accounts),
+        )
+        self._book.append(record)
+        self._recorded(record)
 
-    def _follow(self, alias: str) -> HotModel[ServedModel]:
-        return HotModel(
+    def _recorded(self, record: Record) -> None:
+        """Do what may be done late, or again, once the batch is there."""
+        put_away(record.files, source=self._source, how=self._settings.archive, batch_id=record.batch_id)
+        self.totals.add(record)
+        if self._sender:
+            self._sender.reach(record.batch_id)
+        self.progress.show(line_of(record))
+
+    def _once_each(self, files: Sequence[InputFile]) -> list[InputFile]:
+        """Leave out files that are there already, under a path without a link to a folder above."""
+        looped = [file for file in files if source_watch.loops(file, source=self._source)]
+        if looped:
+            self.progress.warn(
+                f"{len(looped)} paths lead through a link to a folder above it, such as "
+                f"{shown(looped[0].location)}: their files are read once, under their own names"
+            )
+        return [file for file in files if file not in looped]
+
+    def look_again(self) -> None:
+        """Look at the folder a last time, and score what no stream brings as a batch of its own."""
+        files = self._look(due=True)
+        if files:
+            self._score(files, query_id=self._book.query_id or "", stream_batch=None)
+
+    def _look(self, *, due: bool) -> list[InputFile]:
+        """Tell of files that changed, put away those left over, and return those that no stream brings."""
+        if not due and time.monotonic() - self._looked < _LOOK_EVERY:
+            return []
+        self._looked = time.monotonic()
+        seen = source_watch.look(self._source, self._book.known)
+        for file in self._changed.update(seen.changed, self._book.known):
+            self.progress.warn(
+                f"{shown(file.location)} changed after batch {file.batch_id} had scored it, and its lines "
+                "there are the earlier ones: score it anew with score --rescore FILE"
+            )
+        put_away(seen.done, source=self._source, how=self._settings.archive, batch_id=self._book.last)
+        return list(seen.unstreamed)
+
+    def _follow(self, alias: str) -> Follower[ServedModel]:
+        return Follower(
             alias,
             look_up=lambda named: self._registry.version_named(alias=named),
             load=lambda version: serve(self._spark, self._registry, version=version),
             warn=self.progress.warn,
+            note=self.progress.note,
         )
 
-    def _shadow(self, draft: Draft) -> Agreement | None:
+    def _shadow(self, staged: StagedBatch) -> Agreement | None:
         """Compare with the challenger; whatever it does, the champion's batch stands."""
         if self._challenger is None:
             return None
-        self._challenger.refresh()
+        self._challenger.take()
         if self._challenger.model is None or self._challenger.version == self._champion.version:
             return None
         try:
-            return compare(self._spark, draft, challenger=self._challenger.current)
+            return compare(self._spark, staged, challenger=self._challenger.current)
         except Exception as failure:
             self.progress.warn(f"the challenger failed on a batch: {' '.join(str(failure).split())[:200]}")
             return None
 
-    def _drift(self, counts: Counts | None, model: ServedModel) -> Drift | None:
-        """Measure the latest batches that this version scored."""
-        if counts is None or model.baseline is None:
-            return None
-        earlier = [
-            Counts(**{name: tuple(lines) for name, lines in batch.counts.items()})
-            for _, batch in sorted(self._state.batches.items(), reverse=True)[:_SENT_AT_ONCE]
-            if batch.counts and batch.model_version == model.version
-        ]
-        window = drift.latest([counts, *earlier], lines=DRIFT_LINES)
-        return drift.measure(window, against=model.baseline) if window and window.lines else None
-
-    def _warn_of(self, moved: Drift | None) -> None:
-        over = moved is not None and moved.lines >= _DRIFT_NEEDS and moved.psi > self._settings.drift_warning
-        if moved and over and not self._drifting:
-            self.progress.warn(
-                f"the lines drift from those that trained the model: PSI of {moved.most} is {moved.psi:.2f}, "
-                f"above {self._settings.drift_warning:g}; look at them, and train anew"
-            )
-        self._drifting = over
-
-    def _send(self) -> None:
-        """Send the points that wait, oldest first; keep them when the store does not take them."""
-        run_id, unsent = self._state.identity.run_id, self._state.unsent
-        while run_id and unsent and self._sending.over:
-            piece, unsent = unsent[:_SENT_AT_ONCE], unsent[_SENT_AT_ONCE:]
-            problem = tracking.try_log_points(run_id, [point for batch in piece for point in batch.points])
-            if problem:
-                self._sending.failed()
-                self.progress.warn(
-                    f"points of {len(piece) + len(unsent)} batch(es) wait for the tracking store: {problem}"
-                )
-            else:
-                self._sending.succeeded()
-                self._state.mark_sent(piece[-1].batch_id)
+    def _send_chart(self, run_id: str) -> str | None:
+        points = {number: record.metrics for number, record in sorted(self._book.recent.items())}
+        chart = charts.drift_chart(points, warning=self._settings.drift_warning)
+        return tracking.try_log_figure(run_id, chart, "drift.png") if chart else None

@@ -1,22 +1,21 @@
-"""What a scorer keeps beside its checkpoint: who it is, what each batch did, which points are sent."""
+"""Who a scorer is: its checkpoint, its output and its source, which belong together, and its MLflow run."""
 
-import fcntl
 import json
-import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from retail_clusters.errors import InputError
+from retail_clusters.infra import checkpoint as spark_checkpoint
+from retail_clusters.infra import storage
+from retail_clusters.infra.locations import join, shown, to_uri
+from retail_clusters.infra.locks import lock
 
 _IDENTITY: Final = "scorer.json"
 _OWNER: Final = "_scorer.json"
 _SENT: Final = "sent.json"
-#: Batches whose records are kept; unsent ones always are.
-_KEPT: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -28,120 +27,85 @@ class Identity:
     tracking_uri: str | None = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What one batch did: the points that MLflow gets, and the counts that drift is measured from."""
-
-    batch_id: int
-    timestamp: int
-    model_version: str
-    files: int
-    metrics: Mapping[str, float]
-    counts: Mapping[str, list[int]] | None = None
-
-    @property
-    def points(self) -> list[tuple[str, float, int, int]]:
-        """Return name, value, milliseconds and step of each point."""
-        return [(name, value, self.timestamp, self.batch_id) for name, value in self.metrics.items()]
-
-
 @dataclass
 class ScorerState:
-    """The folder beside the checkpoint, and the batches that it records."""
+    """The folder beside Spark's own checkpoint: who the scorer is, and which points are sent."""
 
-    folder: Path
+    folder: str
     identity: Identity
     sent_until: int = -1
-    batches: dict[int, Batch] = field(default_factory=dict)
 
     @property
-    def stream(self) -> Path:
-        """Return Spark's own checkpoint."""
-        return self.folder / "stream"
-
-    @property
-    def unsent(self) -> list[Batch]:
-        """List the batches whose points wait."""
-        return [batch for number, batch in sorted(self.batches.items()) if number > self.sent_until]
+    def stream(self) -> str:
+        """Name Spark's own checkpoint."""
+        return stream_checkpoint(self.folder)
 
     def remember_run(self, run_id: str, tracking_uri: str) -> None:
         """Keep the run that the points go to; in another store, all of them go there anew."""
         if (run_id, tracking_uri) != (self.identity.run_id, self.identity.tracking_uri):
-            self.sent_until = -1
-            _write(self.folder / _SENT, self.sent_until)
+            self.mark_sent(-1)
         self.identity = replace(self.identity, run_id=run_id, tracking_uri=tracking_uri)
-        _write(self.folder / _IDENTITY, asdict(self.identity))
-
-    def record(self, batch: Batch) -> None:
-        """Keep what a batch did: from here on it is done, and a replay has nothing left to do."""
-        _write(self.folder / "batches" / f"{batch.batch_id}.json", asdict(batch))
-        self.batches[batch.batch_id] = batch
+        _write(join(self.folder, _IDENTITY), asdict(self.identity))
 
     def mark_sent(self, batch_id: int) -> None:
-        """Note that the points up to a batch are sent, and forget the oldest batches."""
+        """Note that the points up to a batch are sent."""
         self.sent_until = batch_id
-        _write(self.folder / _SENT, batch_id)
-        for number in [number for number in self.batches if number <= batch_id - _KEPT]:
-            del self.batches[number]
-            (self.folder / "batches" / f"{number}.json").unlink(missing_ok=True)
+        _write(join(self.folder, _SENT), batch_id)
 
 
 @contextmanager
-def open_state(checkpoint: Path, *, output: Path) -> Iterator[ScorerState]:
+def open_state(checkpoint: str, *, output: str, source: str) -> Iterator[ScorerState]:
     """Lend the state of the one scorer that may work on this checkpoint and output.
 
     Raises:
-        InputError: another process holds the checkpoint, or the output belongs to another one.
+        InputError: another process holds the checkpoint, or the output is of another checkpoint or source.
     """
-    (checkpoint / "batches").mkdir(parents=True, exist_ok=True)
-    with (checkpoint / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as held:
-            raise InputError(
-                f"a checkpoint serves one scorer at a time, but another holds {checkpoint}: stop it first"
-            ) from held
+    storage.make_folder(checkpoint)
+    with lock(join(checkpoint, "lock"), purpose="a checkpoint serves one scorer at a time"):
         state = _load(checkpoint)
-        _own(output, checkpoint, scorer=state.identity.scorer)
+        _own(output, checkpoint, scorer=state.identity.scorer, source=to_uri(source))
         yield state
 
 
-def _load(checkpoint: Path) -> ScorerState:
-    known = _read(checkpoint / _IDENTITY)
+def stream_checkpoint(folder: str) -> str:
+    """Name Spark's own checkpoint in a scorer's."""
+    return join(folder, "stream")
+
+
+def _load(checkpoint: str) -> ScorerState:
+    known = _read(join(checkpoint, _IDENTITY))
     identity = Identity(**known) if known else Identity(scorer=uuid.uuid4().hex)
-    _write(checkpoint / _IDENTITY, asdict(identity))
-    sent = _read(checkpoint / _SENT)
-    batches = [Batch(**_read(file)) for file in (checkpoint / "batches").glob("*.json")]
-    return ScorerState(
-        folder=checkpoint,
-        identity=identity,
-        sent_until=-1 if sent is None else sent,
-        batches={batch.batch_id: batch for batch in batches},
-    )
+    _write(join(checkpoint, _IDENTITY), asdict(identity))
+    sent = _read(join(checkpoint, _SENT))
+    return ScorerState(folder=checkpoint, identity=identity, sent_until=-1 if sent is None else sent)
 
 
-def _own(output: Path, checkpoint: Path, *, scorer: str) -> None:
-    """Tie an output to a checkpoint: batches of two streams in one folder would replace one another."""
-    owner = _read(output / _OWNER)
-    if owner == scorer:
+def _own(output: str, checkpoint: str, *, scorer: str, source: str) -> None:
+    """Tie an output to a checkpoint and a source: batches of two streams in one would replace one another."""
+    owner = _read(join(output, _OWNER))
+    mine = {"scorer": scorer, "source": source}
+    if owner == mine:
         return
-    started = (checkpoint / "stream" / "offsets").is_dir()
+    if isinstance(owner, dict) and owner.get("scorer") == scorer:
+        raise InputError(
+            f"an output must hold the lines of one source, but {shown(output)} holds those of "
+            f"{shown(str(owner.get('source')))} (given: {shown(source)}): name that source, or a new folder"
+        )
+    started = spark_checkpoint.has_started(stream_checkpoint(checkpoint))
     if owner is not None or started:
         found = "batches of another checkpoint" if owner is not None else "no batch of the checkpoint"
         raise InputError(
-            f"output and checkpoint must belong together, but {output} holds {found} (given: {checkpoint}): "
-            "name the pair that was used before, or a new folder for both"
+            f"output and checkpoint must belong together, but {shown(output)} holds {found} "
+            f"(given: {shown(checkpoint)}): name the pair that was used before, or a new folder for both"
         )
-    output.mkdir(parents=True, exist_ok=True)
-    _write(output / _OWNER, scorer)
+    storage.make_folder(output)
+    _write(join(output, _OWNER), mine)
 
 
-def _read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+def _read(file: str) -> Any:
+    text = storage.find_text(file)
+    return None if text is None else json.loads(text)
 
 
-def _write(file: Path, content: object) -> None:
-    """Replace a file in one step."""
-    draft = file.with_name(f".{file.name}.writing")
-    draft.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(draft, file)  # noqa: PTH105
+def _write(file: str, content: object) -> None:
+    storage.write_text(file, json.dumps(content))

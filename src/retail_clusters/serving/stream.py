@@ -1,38 +1,33 @@
 """The stream of files that arrive in a folder: what each batch holds, how it runs, how it stops."""
 
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from retail_clusters.errors import InputError
+from retail_clusters.data import csv_files
+from retail_clusters.infra.locations import is_local, literal, to_uri
+from retail_clusters.serving.records import InputFile
 
-Process = Callable[[int, list[Path]], None]
+Process = Callable[[int, list[InputFile]], None]
 
 _FILES: Final = "path string, modificationTime timestamp, length long, content binary"
-_OPTIONS: Final = {
-    "pathGlobFilter": "*.{csv,csv.gz,csv.bz2}",
-    "recursiveFileLookup": "true",
-    # A file that arrives late may be older than every other: by default Spark skips it after a week.
-    "maxFileAge": "36500d",
-}
+_FACTS: Final = ("path", "length", "modificationTime")
 _POLL: Final = 0.2
 
 
 def run_stream(
     spark: SparkSession,
     *,
-    source: Path,
-    checkpoint: Path,
+    source: str,
+    checkpoint: str,
     max_files_per_trigger: int,
     once: bool,
     process: Process,
@@ -40,25 +35,24 @@ def run_stream(
 ) -> None:
     """Hand the files that arrive in `source` to `process`, batch by batch, until done or told to stop.
 
-    A batch is the same files whenever it is replayed: Spark's log in `checkpoint` holds their paths. The
-    stream is one of files, and no job reads it: an empty file is in the log, but not in its frame. An
-    exception of `process` ends the stream and is raised here.
+    A batch is the same files whenever it is replayed, but for those that are gone since. Files of length 0
+    take part in a batch, and are not told of. An exception of `process` ends the stream and is raised here.
     """
     failures: list[BaseException] = []
 
-    def run_batch(_: DataFrame, batch_id: int) -> None:
+    def run_batch(frame: DataFrame, batch_id: int) -> None:
         if stopping.is_set():
             raise _StoppedError
         try:
-            process(batch_id, batch_files(checkpoint, batch_id))
+            process(batch_id, arrived(frame))
         except BaseException as failure:
             failures.append(failure)
             raise
 
-    files = spark.readStream.format("binaryFile").schema(_FILES).options(**_OPTIONS)
-    stream = files.option("maxFilesPerTrigger", max_files_per_trigger).load(literal(source)).select("path")
-    writer = stream.writeStream.foreachBatch(run_batch).option(
-        "checkpointLocation", str(checkpoint.absolute())
+    writer = (
+        _files(spark, source, max_files_per_trigger)
+        .writeStream.foreachBatch(run_batch)
+        .option("checkpointLocation", to_uri(checkpoint))
     )
     trigger: dict[str, Any] = {"availableNow": True} if once else {"processingTime": "1 second"}
     query = writer.trigger(**trigger).start()
@@ -77,11 +71,13 @@ class _StoppedError(Exception):
     """Ends a stream before its next batch."""
 
 
-def batch_files(checkpoint: Path, batch_id: int) -> list[Path]:
-    """Read in Spark's log which files a batch holds, in the order of their names."""
-    first = _log_offset(checkpoint, batch_id - 1) + 1 if batch_id else 0
-    numbers = range(first, _log_offset(checkpoint, batch_id) + 1)
-    return sorted(file for number in numbers for file in _logged(checkpoint, number))
+def arrived(frame: DataFrame) -> list[InputFile]:
+    """List the files of a batch's frame, by name; their content is not read."""
+    facts = frame.select("path", "length", F.unix_millis("modificationTime")).collect()
+    return sorted(
+        (InputFile(to_uri(path), length, modified) for path, length, modified in facts),
+        key=lambda file: file.location,
+    )
 
 
 @contextmanager
@@ -106,36 +102,20 @@ def stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def _files(spark: SparkSession, source: str, max_files_per_trigger: int) -> DataFrame:
+    reader = spark.readStream.format("binaryFile").schema(_FILES)
+    reader = reader.options(**csv_files.NEVER_TOO_OLD, **csv_files.RECURSIVE)
+    if is_local(source):
+        reader = reader.options(**csv_files.WITHOUT_CHECKSUMS)
+    reader = reader.options(
+        pathGlobFilter=csv_files.NAME_PATTERN,
+        maxFilesPerTrigger=max_files_per_trigger,
+        ignoreMissingFiles="true",
+    )
+    return reader.load(literal(source)).select(*_FACTS)
+
+
 def _wait(query: StreamingQuery, stopping: threading.Event) -> None:
     while not query.awaitTermination(_POLL):  # type: ignore[arg-type]
         if stopping.is_set() and not query.status["isTriggerActive"]:
             return
-
-
-def literal(path: Path) -> str:
-    """Return an absolute path with everything escaped that Hadoop would expand as a pattern."""
-    return "".join(f"\\{sign}" if sign in "[]{}*?\\" else sign for sign in str(path.absolute()))
-
-
-def _log_offset(checkpoint: Path, batch_id: int) -> int:
-    """Return the last number in the log of files that a batch reaches: the third line of its offset file."""
-    lines = _versioned(checkpoint / "offsets" / str(batch_id))
-    return int(json.loads(lines[1])["logOffset"])
-
-
-def _logged(checkpoint: Path, number: int) -> Iterator[Path]:
-    log = checkpoint / "sources" / "0"
-    plain, compacted = log / str(number), log / f"{number}.compact"
-    for line in _versioned(plain if plain.exists() else compacted):
-        entry = json.loads(line)
-        if entry["batchId"] == number:
-            yield Path(unquote(urlsplit(entry["path"]).path))
-
-
-def _versioned(file: Path) -> list[str]:
-    version, *lines = file.read_text(encoding="utf-8").strip("\n").split("\n")
-    if version != "v1":
-        raise InputError(
-            f"a checkpoint's log must be of version v1, but {file} is of {version!r}: start a new one"
-        )
-    return lines

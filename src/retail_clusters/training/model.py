@@ -47,6 +47,8 @@ INTERFACE: Final = ModelInterface(
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 
+_AS_IT_CAME: Final = "_line"
+
 _SMOKE: Final = [
     "('536365', '85123A', 'WHITE HANGING HEART', 6, timestamp'2010-12-01 08:26:00', 2.55D, 17850D, 'UK')",
     "('C536379', 'D', null, -1, timestamp'2010-12-02 09:41:00', 27.5D, null, null)",
@@ -245,9 +247,14 @@ def refuse_unseen_days(parsed: DataFrame, *, model: PipelineModel) -> DataFrame:
 
 
 def score_lines(lines: DataFrame, *, model: PipelineModel, version: str) -> DataFrame:
-    """Add `prediction` and `model_version` to good lines; missing numbers come out as 0."""
-    return model.transform(lines).select(
-        *schema.COLUMNS, schema.PREDICTION, F.lit(int(version)).alias(schema.MODEL_VERSION)
+    """Add `prediction` and `model_version` to good lines, which stay as they came.
+
+    The model fills missing numbers for itself, so it is given the line once more, whole.
+    """
+    whole = F.struct(*schema.COLUMNS).alias(_AS_IT_CAME)
+    others = [name for name in lines.columns if name not in schema.COLUMNS]
+    return model.transform(lines.select("*", whole)).select(
+        f"{_AS_IT_CAME}.*", schema.PREDICTION, F.lit(int(version)).alias(schema.MODEL_VERSION), *others
     )
 
 

@@ -11,6 +11,7 @@ from retail_clusters.settings import Stability as Settings
 from retail_clusters.training import kmeans
 from retail_clusters.training.blocks import Floats, block, in_memory
 from retail_clusters.training.stability import Resampling, Stability, shuffle_columns, stability
+from retail_clusters.wording import percent
 
 #: By how much the share of lines in clusters that come back must exceed that of shuffled columns, to call the
 #: clusters more than slices of each column: with other draws the figures move by about as much.
@@ -50,8 +51,8 @@ class StabilityReport:
         )
         return (
             f"{real.stable_clusters} of {len(real.sizes)} clusters come back "
-            f"({real.stable_line_share:.0%} of lines); of shuffled columns "
-            f"{null.stable_clusters} do ({null.stable_line_share:.0%}): {verdict}"
+            f"({percent(real.stable_line_share)} of lines); of shuffled columns "
+            f"{null.stable_clusters} do ({percent(null.stable_line_share)}): {verdict}"
         )
 
     def table(self) -> pd.DataFrame:

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.errors import ArithmeticException
+from pyspark.sql import SparkSession
+
+from retail_clusters.serving.output import Output
+from retail_clusters.serving.staged import prepare, staged_batch
+
+
+def write(spark: SparkSession, output: Output, batch_id: int, text: str) -> None:
+    with staged_batch(output, batch_id) as staged:
+        staged.write_scored(spark.createDataFrame([(text,)], "InvoiceNo string"))
+        rows = [{"line": line, "reason": "r", "source_file": "f"} for line in (text, None)]
+        assert staged.write_whole_files(iter(rows)) == 1
+        assert [table.to_pylist() for table in staged.read_scored(["InvoiceNo"])] == [[{"InvoiceNo": text}]]
+
+
+def content(folder: Path) -> list[object]:
+    files = sorted(folder.rglob("[!._]*.parquet"))
+    return [value for file in files for value in pq.read_table(file, partitioning=None)[0].to_pylist()]
+
+
+def test_a_replayed_batch_replaces_what_it_wrote_before(spark: SparkSession, tmp_path: Path) -> None:
+    output = Output(str(tmp_path))
+    prepare(output, after=6)
+    for text in ("first", "second"):
+        write(spark, output, 7, text)
+    assert content(tmp_path / "scored" / "batch_id=7") == ["second"]
+    assert content(tmp_path / "quarantine" / "batch_id=7") == ["second", None]
+    assert not list(tmp_path.glob("*/.*"))
+
+
+def test_a_batch_that_fails_leaves_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    prepare(Output(str(tmp_path)), after=-1)
+    lines = spark.createDataFrame([(0,)], "number int").selectExpr("1 / number AS InvoiceNo")
+    with pytest.raises(ArithmeticException), staged_batch(Output(str(tmp_path)), 1) as staged:
+        staged.write_scored(lines)
+    assert [folder.name for folder in tmp_path.glob("*/*")] == ["batch_id=0"]
+
+
+def test_what_a_killed_scorer_left_is_removed_and_what_is_recorded_stays(tmp_path: Path) -> None:
+    for name in ("scored/batch_id=0", "scored/batch_id=1", "quarantine/batch_id=1", "scored/.writing-x"):
+        (tmp_path / name).mkdir(parents=True)
+    prepare(Output(str(tmp_path)), after=0)
+    found = {str(folder.relative_to(tmp_path)) for folder in tmp_path.glob("*/*")}
+    assert found == {"scored/batch_id=0", "quarantine/batch_id=0"}
+
+
+def test_quarantined_lines_can_be_read_before_there_are_any(tmp_path: Path) -> None:
+    prepare(Output(str(tmp_path)), after=-1)
+    table: pa.Table = pq.read_table(tmp_path / "quarantine")
+    assert (table.num_rows, table.column_names[:3]) == (0, ["line", "reason", "source_file"])
