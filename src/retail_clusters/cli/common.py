@@ -68,16 +68,22 @@ def optional(name: str, of: click.ParamType[Any, Any], text: str) -> Callable[..
     return click.option(name, type=_Optional(of), default="", show_default=False, help=text)
 
 
-def _as_one_writes_it(_: click.Context, __: click.Parameter, value: str) -> str:
-    """Return one text for all the ways to write a path: no `./` before it, no slash behind it."""
-    return value if "://" in value else os.path.normpath(value)
+class _Location(click.ParamType[str, str]):
+    """A path or a URI, as one writes it: no `./` before it, no slash behind it."""
 
+    name = "location"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        return value if "://" in value or not value else os.path.normpath(value)
+
+
+LOCATION: Final = _Location()
 
 data_option = click.option(
     "--data",
+    type=LOCATION,
     default=DATA,
     show_default=True,
-    callback=_as_one_writes_it,
     help="folder, file or glob of CSV files",
 )
 model_option = optional("--model", click.STRING, "registered model [default: the experiment's]")

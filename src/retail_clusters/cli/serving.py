@@ -1,12 +1,10 @@
-"""Commands that put models to work: promote, rollback, history, score."""
-
-from pathlib import Path
+"""Commands that put models to work: promote, rollback, history, score, compact."""
 
 import click
 
 from retail_clusters.cli.common import (
     DATA,
-    PATH,
+    LOCATION,
     Choice,
     announce,
     announce_reading,
@@ -88,26 +86,30 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
 
 
 @command("score", example="--source arriving --output scored --once false")
-@click.option("--source", type=PATH, default=DATA, show_default=True, help="folder that CSV files arrive in")
-@click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
-@optional("--checkpoint", PATH, "folder of the stream's state [default: OUTPUT/checkpoint]")
+@click.option(
+    "--source", type=LOCATION, default=DATA, show_default=True, help="folder that CSV files arrive in"
+)
+@click.option("--output", type=LOCATION, default="output", show_default=True, help="folder of the result")
+@optional("--checkpoint", LOCATION, "folder of the stream's state [default: OUTPUT/checkpoint]")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
 @click.option("--alias", default="champion", show_default=True, help="which model version to follow")
 @optional("--max-files-per-trigger", click.INT, "files of a batch")
 @experiment_options
 @model_option
 @optional("--shadow", click.BOOL, "score with the challenger, too")
+@optional("--rescore", LOCATION, "score this file anew, which changed after it was scored, and no other")
 @json_option
 def score_command(
-    source: Path,
-    output: Path,
-    checkpoint: Path | None,
+    source: str,
+    output: str,
+    checkpoint: str | None,
     once: bool,
     alias: str,
     max_files_per_trigger: int | None,
     experiment: Choice,
     model: str | None,
     shadow: bool | None,
+    rescore: str | None,
     as_json: bool,
 ) -> None:
     """Score files as they arrive; the model follows its alias."""
@@ -119,18 +121,19 @@ def score_command(
                 "scoring.shadow": shadow,
             }
         )
-        until = "what is there" if once else "what arrives, until Ctrl-C"
+        until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
         announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
         from retail_clusters.infra.spark import spark_session
         from retail_clusters.serving.score import ScoreRequest, check, run
 
         request = ScoreRequest(
-            source=str(source),
-            output=str(output),
-            checkpoint=str(checkpoint) if checkpoint else None,
+            source=source,
+            output=output,
+            checkpoint=checkpoint,
             once=once,
             model=settings.model,
             alias=alias,
+            rescore=rescore,
             settings=settings.scoring,
             columns=settings.columns,
         )
@@ -138,3 +141,18 @@ def score_command(
         check(request)
         with spark_session("score") as spark:
             report(run(spark, request))
+
+
+@command("compact", example="--output output/daily")
+@click.option("--output", type=LOCATION, default="output", show_default=True, help="output of score")
+@json_option
+def compact_command(output: str, as_json: bool) -> None:
+    """Rewrite scored output into few files, while readers go on."""
+    with reporting(as_json) as report:
+        click.echo(f"compact: the scored batches in {output}")
+        from retail_clusters.infra.spark import spark_session
+        from retail_clusters.serving.compact import check, run
+
+        check(output)
+        with spark_session("compact") as spark:
+            report(run(spark, output))
