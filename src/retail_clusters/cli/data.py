@@ -69,8 +69,12 @@ def purchases_command(
         settings=settings.purchases,
         columns=settings.columns,
     )
-    check(request)
-    with experiment.open_session("purchases") as spark:
+    with experiment.open_session(
+        "purchases",
+        imports="retail_clusters.purchases.job",
+        check=lambda: check(request),
+        locations=[request.data, request.place],
+    ) as spark:
         run(spark, request)
 
 

@@ -9,10 +9,11 @@ from retail_clusters.cli.common import (
     announce,
     announce_reading,
     command,
+    connect_to_read,
     experiment_options,
     model_option,
+    open_session,
     optional,
-    session_to_read,
 )
 from retail_clusters.cli.results import json_option, reporting
 
@@ -42,14 +43,15 @@ def promote_command(
             announce_reading("promote", f"{named} of {settings.model}, the gates alone")
         else:
             announce("promote", f"{named} of {settings.model}, the gates, then champion")
-        from retail_clusters.promotion.promote import promote
-
+        imports = "retail_clusters.promotion.promote"
         session = (
-            session_to_read("promote")
+            open_session("promote", imports=imports, connect=connect_to_read)
             if dry_run
-            else experiment.open_session("promote", beside_model=settings.model)
+            else experiment.open_session("promote", imports=imports, beside_model=settings.model)
         )
         with session as spark:
+            from retail_clusters.promotion.promote import promote
+
             report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
 
 
@@ -78,10 +80,9 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
         announce_reading("history", f"the moves of champion of {settings.model}")
-        from retail_clusters.infra import tracking
         from retail_clusters.promotion.history import history
 
-        tracking.connect_to_read()
+        connect_to_read()
         report(history(model=settings.model))
 
 
@@ -123,7 +124,6 @@ def score_command(
         )
         until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
         announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
-        from retail_clusters.infra.spark import spark_session
         from retail_clusters.serving.score import ScoreRequest, check, run
 
         request = ScoreRequest(
@@ -138,8 +138,13 @@ def score_command(
             columns=settings.columns,
         )
         experiment.connect()
-        check(request)
-        with spark_session("score") as spark:
+        with open_session(
+            "score",
+            imports="retail_clusters.serving.score",
+            connect=lambda: None,
+            check=lambda: check(request),
+            locations=[request.source, request.output, request.state],
+        ) as spark:
             report(run(spark, request))
 
 
@@ -150,9 +155,13 @@ def compact_command(output: str, as_json: bool) -> None:
     """Rewrite scored output into few files, while readers go on."""
     with reporting(as_json) as report:
         click.echo(f"compact: the scored batches in {output}")
-        from retail_clusters.infra.spark import spark_session
         from retail_clusters.serving.compact import check, run
 
-        check(output)
-        with spark_session("compact") as spark:
+        with open_session(
+            "compact",
+            imports="retail_clusters.serving.compact",
+            connect=lambda: None,
+            check=lambda: check(output),
+            locations=[output],
+        ) as spark:
             report(run(spark, output))
