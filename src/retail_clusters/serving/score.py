@@ -10,6 +10,7 @@ from retail_clusters.errors import InputError, NotRegisteredError
 from retail_clusters.infra import storage, tracking
 from retail_clusters.infra.locations import is_within, shown, to_uri
 from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.serving.descriptions import of_score
 from retail_clusters.serving.metrics import Totals
 from retail_clusters.serving.records import InputFile
 from retail_clusters.serving.request import ScoreRequest
@@ -96,6 +97,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
             status = "FINISHED"
         finally:
             scorer.finish(status=status)
+            tracking.try_describe(run_id, of_score(request, scorer.totals))
     return _summary(run_id, scorer.totals)
 
 
@@ -123,6 +125,7 @@ def _open_run(state: ScorerState, request: ScoreRequest) -> str:
     earlier = state.identity.run_id if state.identity.tracking_uri == uri else None
     run_id = tracking.detached_run("score", run_id=earlier, params=params)
     state.remember_run(run_id, uri)
+    tracking.try_describe(run_id, of_score(request))
     return run_id
 
 
