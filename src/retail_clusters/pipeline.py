@@ -13,7 +13,8 @@ from retail_clusters.errors import InputError, PromotionRefusedError
 from retail_clusters.infra import locations, storage, tracking
 from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.pipeline_report import log_result
-from retail_clusters.promotion.promote import promote
+from retail_clusters.promotion import promote
+from retail_clusters.promotion.promote import PromoteRequest
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Experiment
@@ -118,7 +119,7 @@ def _promote(
 ) -> PromotionRefusedError | None:
     """Hold the new version against the gates; a refusal ends `main` at once only where nothing can score."""
     try:
-        promote(spark, experiment=experiment, version=published.version, dry_run=False, reason="main")
+        promote.run(spark, PromoteRequest(experiment, version=published.version, reason="main"))
     except PromotionRefusedError as refused:
         if ModelRegistry(experiment.model).version_named(alias=CHAMPION) is None:
             raise

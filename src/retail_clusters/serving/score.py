@@ -6,7 +6,7 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.data import csv_files
-from retail_clusters.errors import InputError, RegistryError
+from retail_clusters.errors import InputError, NotRegisteredError
 from retail_clusters.infra import storage, tracking
 from retail_clusters.infra.locations import is_within, shown, to_uri
 from retail_clusters.infra.registry import ModelRegistry
@@ -39,7 +39,8 @@ def check(request: ScoreRequest) -> None:
 
     Raises:
         InputError: there is no such source folder or file, or folders lie in one another.
-        RegistryError: the alias names no version, or the registry does not answer.
+        NotRegisteredError: the alias names no version.
+        RegistryError: the registry does not answer.
     """
     for location in (request.source, request.output, request.state):
         storage.check(location)
@@ -58,7 +59,7 @@ def check(request: ScoreRequest) -> None:
         _find(request.rescore, source=request.source)
     with tracking.short_timeouts():
         if ModelRegistry(request.model).version_named(alias=request.alias) is None:
-            raise RegistryError(
+            raise NotRegisteredError(
                 f"alias must name a version of {request.model} to score with, but {request.alias!r} names "
                 "none: promote one first (entry point promote), or name another alias"
             )

@@ -16,7 +16,7 @@ from retail_clusters.training.blocks import InMemory, Labels, in_memory
 from retail_clusters.training.cluster_charts import Picture
 from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.evaluation import Evaluation
-from retail_clusters.training.model import INTERFACE
+from retail_clusters.training.interface import INTERFACE
 from retail_clusters.training.stability_report import StabilityReport
 
 CHARTS: Final = tuple(

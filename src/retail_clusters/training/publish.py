@@ -19,6 +19,7 @@ from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Row
 from retail_clusters.training.cluster_report import Clustering
 from retail_clusters.training.context import HOLDOUT, TrainingContext
 from retail_clusters.training.evaluation import Evaluation, later_metrics
+from retail_clusters.training.interface import INTERFACE
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.stability_report import StabilityReport, compare_with_shuffled
 from retail_clusters.wording import percent
@@ -107,7 +108,7 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
     baseline = measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k)
     version = ModelRegistry(context.experiment.model).register(
-        pipeline, interface=model.INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
+        pipeline, interface=INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
     )
     tracking.set_tags({"model_version": version})
     return Published(

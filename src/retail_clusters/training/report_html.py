@@ -11,7 +11,8 @@ body { max-width: 960px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { margin-top: 2.4rem; border-bottom: 2px solid #0072B2 }
 table { border-collapse: collapse; font-size: .88rem; margin: 1rem 0 } td, th { padding: .25rem .6rem }
 th { text-align: left; border-bottom: 1px solid #888 } td { border-bottom: 1px solid #e4e4e4 }
-td.number { text-align: right; font-variant-numeric: tabular-nums } img { max-width: 100%; height: auto }
+td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
+img { max-width: 100%; height: auto }
 code { background: #f3f3f3; padding: .1rem .3rem } .lead { font-size: 1.1rem } .quiet { color: #666 }
 .wide { overflow-x: auto } details { margin: 1rem 0 }
 """

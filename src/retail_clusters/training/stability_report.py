@@ -13,9 +13,9 @@ from retail_clusters.training.blocks import Floats, block, in_memory
 from retail_clusters.training.stability import Resampling, Stability, shuffle_columns, stability
 from retail_clusters.wording import percent
 
-#: By how much the share of lines in clusters that come back must exceed that of shuffled columns, to call the
-#: clusters more than slices of each column: with other draws the figures move by about as much.
-_CLEAR_MARGIN: Final = 0.1
+#: By how much the share of clusters that come back must exceed that of shuffled columns, to call the clusters
+#: more than slices of each column: with other draws it moves by about as much.
+_CLEAR_MARGIN: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ class StabilityReport:
 def say(metrics: Mapping[str, float], *, clusters: int) -> str:
     """Say in one sentence what the figures of `StabilityReport.metrics` mean."""
     share, null_share = metrics["stable_line_share"], metrics["null_stable_line_share"]
+    more_clusters = (metrics["stable_clusters"] - metrics["null_stable_clusters"]) / clusters
     verdict = (
         "these clusters follow how the columns go together"
-        if share > null_share + _CLEAR_MARGIN
+        if more_clusters > _CLEAR_MARGIN and share > null_share
         else "these clusters follow price and quantity each for itself"
     )
     return (

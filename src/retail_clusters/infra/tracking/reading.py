@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Run as Run
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
@@ -13,6 +13,8 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import project_run
 from retail_clusters.infra.tracking.records import GIVEN_LATER
 from retail_clusters.infra.tracking.store import answered, store_uri
+
+__all__ = ["Run", "can_resume", "children", "is_finished", "read_run", "read_table", "settings_of"]
 
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
