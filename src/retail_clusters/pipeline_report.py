@@ -39,7 +39,8 @@ def log_result(
     tracking.describe(
         "\n\n".join(
             [
-                f"{_way(context, published, scored)} {_champion(published, champion, refusal)}",
+                f"{descriptions.result(published)} {_champion(published, champion, refusal)}",
+                _way(context, scored),
                 f"{published.clustering.stability.sentence}.",
                 descriptions.figures(published),
                 f"## Steps\n\n{_steps(run_id)}",
@@ -49,12 +50,11 @@ def log_result(
     )
 
 
-def _way(context: TrainingContext, published: Published, scored: ScoreSummary) -> str:
+def _way(context: TrainingContext, scored: ScoreSummary) -> str:
     table, sweep = context.prepared.table, context.experiment.sweep
     return (
-        f"**{table.total_lines:,} lines** of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} "
-        f"searched, the best registered, {scored.rows_scored:,} lines scored "
-        f"({scored.rows_quarantined:,} quarantined). {descriptions.result(published)}"
+        f"{table.total_lines:,} lines of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} searched, the "
+        f"best registered, {scored.rows_scored:,} lines scored, {scored.rows_quarantined:,} quarantined."
     )
 
 
