@@ -5,7 +5,7 @@ from retail_clusters.infra import markdown, tracking
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.tracking import by_id
 from retail_clusters.serving.score import ScoreSummary
-from retail_clusters.training import cluster_report, descriptions
+from retail_clusters.training import cluster_report, descriptions, report
 from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.publish import Published
 
@@ -44,17 +44,20 @@ def log_result(
                 f"{published.clustering.stability.sentence}.",
                 descriptions.figures(published),
                 f"## Steps\n\n{_steps(run_id)}",
+                "`report.html`, among the artifacts, puts all of it on one page.",
                 _next(published, champion, refusal),
             ]
         )
     )
+    if tracking.is_active(trained):
+        report.log_on(run_id)
 
 
 def _way(context: TrainingContext, scored: ScoreSummary) -> str:
     table, sweep = context.prepared.table, context.experiment.sweep
     return (
-        f"{table.total_lines:,} lines of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} searched, the "
-        f"best registered, {scored.rows_scored:,} lines scored, {scored.rows_quarantined:,} quarantined."
+        f"{table.total_lines:,} lines of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} searched, "
+        f"the best registered, {scored.rows_scored:,} lines scored, {scored.rows_quarantined:,} quarantined."
     )
 
 
@@ -83,6 +86,4 @@ def _next(published: Published, champion: str, refusal: PromotionRefusedError | 
         return descriptions.next_command(
             f"promote --version {published.version} --dry-run true", "shows the gates again"
         )
-    return descriptions.next_command(
-        f"report --version {champion}", "puts all of this on one page, to mail or to keep"
-    )
+    return descriptions.next_command("score --once false", f"scores what arrives with version {champion}")
