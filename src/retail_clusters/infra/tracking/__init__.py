@@ -3,6 +3,7 @@
 from retail_clusters.infra.tracking.attempts import try_end_run, try_log_figure, try_log_points
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
 from retail_clusters.infra.tracking.reading import (
+    active_run,
     can_resume,
     children,
     is_finished,
@@ -34,6 +35,7 @@ from retail_clusters.infra.tracking.store import (
 __all__ = [
     "ChildRun",
     "ChildRuns",
+    "active_run",
     "answered",
     "can_resume",
     "children",
