@@ -14,6 +14,7 @@ from retail_clusters.infra.registry import CHALLENGER, CHAMPION, ModelRegistry
 from retail_clusters.promotion import charts, renumber
 from retail_clusters.promotion.champion import Intent, move_champion, recover_interrupted
 from retail_clusters.promotion.describe import describe
+from retail_clusters.promotion.descriptions import of_promotion
 from retail_clusters.promotion.evaluate import Evaluated, Measured, evaluate
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.promotion.ledger import Ledger
@@ -128,13 +129,16 @@ def _promote(spark: SparkSession, request: PromoteRequest, held: Evaluated) -> P
         return _unchanged(request, held.challenger, held.champion, why=why)
     print_verdict(held)
     record_verdict(request.registry, held)
+    tracking.set_tags({"kind": "promote"})
     if measured is None or not held.verdict.passed:
         if measured:
             numbers = measured.challenger.parsed.numbers
             card = describe(spark, measured, version=held.challenger, numbers=numbers, verdict=held.verdict)
             tracking.log_text(card.to_markdown(), "model_card.md")
+        tracking.describe(of_promotion(held, model=request.registry.name, reason=request.reason))
         raise refusal(held, experiment=request.experiment)
     after = _make_champion(spark, request, measured, held.verdict)
+    tracking.describe(of_promotion(held, model=request.registry.name, reason=request.reason, champion=after))
     return Promotion(challenger=held.challenger, champion=after, promoted=True, verdict=held.verdict)
 
 
@@ -153,6 +157,7 @@ def _make_champion(spark: SparkSession, request: PromoteRequest, held: Measured,
     for name, text in texts.items():
         tracking.log_text(text, name)
     tracking.log_table(card.clusters, "profile")
+    tracking.log_comparable_table(card.clusters, "profile")
     registry.tag(version=chosen.version, tags=verdict_tags(verdict, before))
     facts = {"challenger": held.challenger.name}
     intent = Intent("promote", before, chosen.version, request.reason, facts, texts)
