@@ -23,7 +23,7 @@ help:  ## this list
 run: $(VENV)/runtime  ## prepare, sweep, register, promote and score DATA (default: the bundled sample)
 	mlflow run . --env-manager local --experiment-name "$$(basename "$(EXPERIMENT)" .yaml)" -P "data=$(DATA)" -P "experiment=$(EXPERIMENT)"
 
-test: $(VENV)/spark-classes.jsa  ## every test; those on the real data where it is present
+test: $(VENV)/tools  ## every test; those on the real data where it is present
 	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 ui: $(VENV)/runtime  ## the MLflow UI on the project's store, at http://127.0.0.1:PORT (default: 5000)
@@ -68,11 +68,9 @@ $(VENV)/runtime: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv -c requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	-$(BIN)/python -m retail_clusters.infra.class_archive
 	touch $@
 
 $(VENV)/tools: $(VENV)/runtime requirements-dev.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.txt
 	touch $@
-
-$(VENV)/spark-classes.jsa: $(VENV)/tools
-	python -m tests.jvm

@@ -12,14 +12,20 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
+from retail_clusters.infra import class_archive
 from retail_clusters.infra.spark import spark_session
-from tests import jvm
 
 if not hasattr(sys.modules["__main__"], "__file__"):
     # In a worker of pytest-xdist. Without a main file PySpark believes that its doctests run, and exits.
     sys.modules["__main__"].__file__ = pytest.__file__
 
-os.environ.setdefault("SPARK_SUBMIT_OPTS", jvm.options())
+# Tests run new code a few times, in several small JVMs at once: Java's second compiler, and a collector
+# with threads of its own, cost them more than they give.
+SHORT_LIVED = (
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m "
+    "-XX:+UseSerialGC -XX:MetaspaceSize=256m -Xmn512m -Xlog:disable"
+)
+os.environ.setdefault("SPARK_SUBMIT_OPTS", f"{SHORT_LIVED} {class_archive.options()}".strip())
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")
 

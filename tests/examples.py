@@ -9,15 +9,17 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
+from retail_clusters.data import csv_files, invoices, weighted_rows
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.data.prepared import PreparedTable
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import Experiment, Split
 from retail_clusters.training.blocks import Floats
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, training_context
 from retail_clusters.training.evaluation import Evaluation
 from retail_clusters.training.quality import Quality
-from retail_clusters.training.rows import WeightedRows, weighted_rows
+from retail_clusters.training.rows import WeightedRows
+from retail_clusters.training.rows import weighted_rows as sorted_rows
 
 #: Price, quantity, weekday, lines, and how many of these cancel.
 Row = tuple[float, int, str, int, int]
@@ -31,7 +33,7 @@ def weighted(*rows: Row) -> WeightedRows:
     """Make weighted rows of literal ones."""
     columns = zip(*rows, strict=True)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, _ARROW, strict=True)]
-    return weighted_rows(pa.Table.from_arrays(arrays, names=schema.WEIGHTED_ROW.names))
+    return sorted_rows(pa.Table.from_arrays(arrays, names=schema.WEIGHTED_ROW.names))
 
 
 def context(
@@ -58,6 +60,25 @@ def context(
     return training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
 
 
+def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:
+    """Prepare files in memory, without a cache or a run."""
+    lines = csv_files.read_lines(spark, csv_files.find_files(str(folder)))
+    reduced = weighted_rows.reduce_lines(invoices.parse(lines), split=Split()).cache()
+    contents = weighted_rows.summarize(reduced)
+    table = PreparedTable(
+        folder="none",
+        run_id="unknown",
+        data=str(folder),
+        data_digest=contents.digest,
+        lines=contents.lines,
+        rows=contents.rows,
+        quarantined=0,
+    )
+    context = training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
+    reduced.unpersist()
+    return context
+
+
 def write_files(folder: Path, *, lines: int = 60) -> Path:
     """Write a file a day, some in each split, of four groups of lines; some rows occur twice."""
     folder.mkdir()
@@ -67,9 +88,10 @@ def write_files(folder: Path, *, lines: int = 60) -> Path:
         for number in range(lines):
             price, quantity = _GROUPS[number % 4]
             unit_price = price * (1 + round(chance.integers(0, 20) / 100, 2))
+            customer = "" if number % 5 else "17850.0"
             text.append(
-                f"{536000 + number},A{number},CUP,{quantity + chance.integers(0, 4)},{day} 10:{number % 60:02}:00,"
-                f"{unit_price:.2f},{'' if number % 5 else '17850.0'},United Kingdom"
+                f"{536000 + number},A{number},CUP,{quantity + chance.integers(0, 4)},"
+                f"{day} 10:{number % 60:02}:00,{unit_price:.2f},{customer},United Kingdom"
             )
         (folder / f"{day}.csv").write_text("\n".join(text) + "\n", encoding="utf-8")
     return folder

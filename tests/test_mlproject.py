@@ -52,7 +52,9 @@ def test_entry_point_names_every_option_of_its_command(name):
 @pytest.mark.parametrize("name", ALSO)
 def test_parameter_that_is_not_declared_reaches_its_option_as_typed(name):
     given = dict.fromkeys(ALSO[name], "0 a")
-    required = {each: "0" for each, how in ENTRY_POINTS[name]["parameters"].items() if "default" not in how}
+    required = {
+        each: "0" for each, how in ENTRY_POINTS[name].get("parameters", {}).items() if "default" not in how
+    }
     command = load_project(str(PROJECT)).get_entry_point(name).compute_command(given | required, None)
     words = shlex.split(command)[6:]
     with cli.make_context("retail_clusters", [name]) as context:

@@ -84,6 +84,7 @@ def swept(_: Reader, done: Done) -> None:
 def nothing_has_moved(_: Reader, done: Done) -> None:
     assert done.code == 0, done.err
     assert champion() == "1"
+    assert f"against version {champion()}, the champion" in done.out
     assert "not_worse" in done.out
 
 
@@ -141,13 +142,12 @@ def fetched(reader: Reader, done: Done) -> None:
 SOME = sorted(SAMPLE.iterdir())[::3]
 EXPECTED: dict[str, Check] = {
     "make run": partial(main_has_run, experiment="default"),
-    "make run DATA=path/to/by-day": partial(main_has_run, experiment="default"),
     "make run DATA=path/to/by-day EXPERIMENT=experiments/log_features.yaml": partial(
         main_has_run, experiment="log_features", model="retail-clusters-log"
     ),
     "mlflow run . --env-manager local --experiment-name default -e prepare "
     '-P "set=split.train_until=2011-06-01"': prepared_in_default,
-    "python -m retail_clusters sweep --study even --set guardrails.max_cluster_share=0.6": swept,
+    "python -m retail_clusters sweep --study even --trials 40 --set guardrails.max_cluster_share=0.6": swept,
     "python -m retail_clusters promote --dry-run true": nothing_has_moved,
     'python -m retail_clusters promote --reason "more even sizes"': champion_has_moved,
     "python -m retail_clusters score --source data/sample/by-day --output output/daily": lines_are_scored,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from pyspark.sql.types import (
+    ArrayType,
     DataType,
     DoubleType,
     IntegerType,
@@ -29,6 +30,7 @@ SOURCE_FILE: Final = "source_file"
 DAY_OF_WEEK: Final = "day_of_week"
 WEIGHT: Final = "weight"
 CANCELLATIONS: Final = "cancellations"
+DAY_WEIGHTS: Final = "day_weights"
 FEATURES: Final = "features"
 PREDICTION: Final = "prediction"
 MODEL_VERSION: Final = "model_version"
@@ -73,6 +75,12 @@ WEIGHTED_ROW: Final = _struct(
     weight=LongType(),
     cancellations=LongType(),
 )
+
+#: Days are dealt into so many groups, for refits on days drawn with replacement.
+DAY_GROUPS: Final = 20
+
+#: The weight of a row by the group of its lines' days: `DAY_GROUPS` counts, whose sum is `weight`.
+DAY_WEIGHTS_FIELD: Final = StructField(DAY_WEIGHTS, ArrayType(LongType()))
 
 #: A line that could not be used: its text as it came, why, and the file it came in.
 QUARANTINED_LINE: Final = _struct(line=StringType(), reason=StringType(), source_file=StringType())

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from retail_clusters import schema
 from retail_clusters.data import invoices
 from retail_clusters.data.invoices import WRONG_TYPE
+from retail_clusters.settings import Columns
 
 DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 CHARACTERS = st.sampled_from([*"0123456789-: TZ+.", "", "00", " 0"])
@@ -51,6 +52,8 @@ BAD = [
     ("a,b,x,6,2010-12-01 08:26:00,-Inf,1.0,UK", invoices.NOT_FINITE),
     ("a,b,x,6,2010-12-01 08:26:00,1e400,1.0,UK", invoices.NOT_FINITE),
     ("a,b,x,6,2010-12-01 08:26:00,2.55,Infinity,UK", invoices.NOT_FINITE),
+    ("a,b,x,6,2010-12-01 08:26:00,1e11,1.0,UK", invoices.OUT_OF_RANGE),
+    ("a,b,x,6,2010-12-01 08:26:00,-1e154,1.0,UK", invoices.OUT_OF_RANGE),
     (f"a,b,{'x' * 3_000_000},6,2010-12-01 08:26:00,2.55,1.0,UK", invoices.TOO_LONG),
 ]
 
@@ -79,6 +82,33 @@ def test_text_that_is_not_utf8_is_quarantined_and_still_readable(spark: SparkSes
     assert row.reason == invoices.NOT_UTF8
     assert "\ufffd" in row.line
     assert not invoices.good(parsed).count()
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "read"),
+    [
+        ("dd/MM/yyyy HH:mm", "13/12/2010 08:26", "2010-12-13 08:26:00"),
+        ("M/d/yyyy H:mm", "12/1/2010 8:26", "2010-12-01 08:26:00"),
+        ("yyyy-MM-dd'T'HH:mm:ss", "2010-12-01T08:26:00", "2010-12-01 08:26:00"),
+        ("dd/MM/yyyy HH:mm", "12/13/2010 08:26", None),
+        ("dd/MM/yyyy HH:mm", "2010-12-01 08:26:00", None),
+        ("dd/MM/yyyy HH:mm", "", None),
+    ],
+)
+def test_a_date_is_read_in_the_form_that_the_settings_say(spark, form, text, read):
+    columns = Columns(date_format=form)
+    lines = spark.createDataFrame([(f"a,b,x,6,{text},1,1,UK", "f")], "line string, source_file string")
+    (row,) = invoices.parse(lines, columns=columns).selectExpr("*", "string(InvoiceDate) AS date").collect()
+    assert row.date == read
+    assert row.reason == (None if read else invoices.not_a_date(columns) if text else invoices.NO_DATE)
+
+
+def test_a_missing_customer_quantity_or_price_stays_missing(spark):
+    lines = spark.createDataFrame(
+        [("1,A,x,,2010-12-01 08:26:00,,,UK", "f")], "line string, source_file string"
+    )
+    (row,) = invoices.good(invoices.parse(lines)).collect()
+    assert (row.Quantity, row.UnitPrice, row.CustomerID) == (None, None, None)
 
 
 def a_date(text: str) -> bool:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.data import invoices, weighted_rows
-from retail_clusters.settings import Split
+from retail_clusters.settings import Columns, Split
 
 LINES = [
     "1,A,CUP,6,2011-06-30 23:59:59,2.55,17850.0,UK",
@@ -18,6 +18,10 @@ LINES = [
     "5,B,MUG,1,2011-10-01 00:00:00,3.0,17850.0,UK",
     "6,B,MUG,one,2011-10-01 00:00:00,3.0,17850.0,UK",
 ]
+
+
+#: How many of the real data's days each group has.
+DAYS_BY_GROUP: list[int] = []
 
 
 def reduced(spark: SparkSession, lines: list[str], *, partitions: int = 1) -> DataFrame:
@@ -58,8 +62,9 @@ def test_digest_does_not_depend_on_order_or_partitions(spark, order: random.Rand
         [*LINES, LINES[0]],
         LINES[1:],
         [LINES[0].replace("UK", "U K"), *LINES[1:]],
+        [LINES[0] + " ", *LINES[1:]],
     ],
-    ids=["a byte of a quarantined line", "a line twice", "a line less", "a blank more"],
+    ids=["a byte of a quarantined line", "a line twice", "a line less", "a blank more", "a blank at the end"],
 )
 def test_digest_changes_with_any_content(spark, changed):
     assert (
@@ -73,9 +78,39 @@ def test_digest_sees_a_pair_of_lines_that_both_came_twice(spark):
     assert twice != weighted_rows.summarize(reduced(spark, [*LINES, LINES[0], LINES[0]])).digest
 
 
+def test_another_form_of_the_date_is_another_content(spark):
+    made = reduced(spark, LINES)
+    digests = {
+        weighted_rows.summarize(made, columns=Columns(date_format=form)).digest
+        for form in ("yyyy-MM-dd HH:mm:ss", "dd/MM/yyyy HH:mm", "MM/dd/yyyy HH:mm")
+    }
+    assert len(digests) == 3
+
+
 def test_rows_of_several_splits_are_merged(spark):
-    both = weighted_rows.weighted_rows(reduced(spark, LINES), [schema.VALIDATION, schema.TEST])
-    assert both.agg(F.sum("weight")).first()[0] == 2
+    (row,) = weighted_rows.weighted_rows(
+        reduced(spark, [LINES[4], LINES[4].replace("2011-10-01", "2011-09-24")]),
+        [schema.VALIDATION, schema.TEST],
+    ).collect()
+    assert (row.weight, sum(row.day_weights), max(row.day_weights)) == (2, 2, 1)
+
+
+def test_the_weights_of_the_day_groups_add_up_and_tell_which_days_a_row_came_on(spark):
+    for row in reduced(spark, LINES).collect():
+        assert len(row.day_weights) == schema.DAY_GROUPS
+        assert sum(row.day_weights) == row.weight
+    one, other = (
+        reduced(spark, [LINES[4].replace("2011-10-01 00:00:00", when)]).first().day_weights
+        for when in ("2011-10-01 23:59:59", "2011-10-01 00:00:01")
+    )
+    assert one == other
+
+
+def test_the_group_of_a_day_is_the_same_for_ever(spark):
+    days = spark.sql("SELECT explode(sequence(date'2010-12-01', date'2011-12-09')) AS day")
+    grouped = days.groupBy(weighted_rows.day_group(F.col("day")).alias("at")).count().collect()
+    counts = [row["count"] for row in sorted(grouped)]
+    assert counts == DAYS_BY_GROUP
 
 
 def test_canonical_layout_follows_from_the_rows_alone(spark):

@@ -88,7 +88,7 @@ def test_values_with_spaces_are_logged_twice_without_a_contradiction(launch):
     tracking.connect(experiment="mine")
     with tracking.run("purchases"):
         tracking.log_settings(WITH_SPACES | {"k": "20"})
-    assert {**WITH_SPACES, "k": "20"}.items() <= tracking.read_run(launched).data.params.items()
+    assert {**WITH_SPACES, "k": "20"}.items() <= tracking.settings_of(tracking.read_run(launched)).items()
 
 
 def test_run_of_its_own_has_values_with_spaces_as_they_are(launch):
@@ -103,7 +103,7 @@ def test_value_that_a_person_put_in_quotes_keeps_them(workplace):
     tracking.connect(experiment="mine")
     with tracking.run("train") as run_id:
         tracking.log_settings({"data": "'quoted'"})
-    assert tracking.read_run(run_id).data.params["data"] == "'quoted'"
+    assert tracking.settings_of(tracking.read_run(run_id))["data"] == "'quoted'"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,20 @@ def test_registry_of_the_environment_wins(workplace: Path, monkeypatch: pytest.M
     assert mlflow.get_registry_uri() == other
 
 
+def test_what_moves_a_model_makes_no_experiment_for_itself(workplace: Path):
+    tracking.connect(experiment="trained here")
+    with tracking.run("train") as trained:
+        pass
+    MlflowClient().create_registered_model("m")
+    MlflowClient().create_model_version("m", source="somewhere", run_id=trained)
+    tracking.connect(experiment="default", beside_model="m")
+    with tracking.run("promote") as moved:
+        pass
+    client = MlflowClient()
+    assert client.get_run(moved).info.experiment_id == client.get_run(trained).info.experiment_id
+    assert client.get_experiment_by_name("default") is None
+
+
 def test_deleted_experiment_says_what_to_do(workplace: Path):
     MlflowClient().delete_experiment(MlflowClient().create_experiment("gone"))
 

@@ -2,99 +2,114 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pyspark.ml.feature import StandardScaler, StringIndexer, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.settings import Features
 from retail_clusters.training import features
-from retail_clusters.training.lloyd import kmeans_model
+from retail_clusters.training.context import TrainingContext
+from retail_clusters.training.rows import WeightedRows
+from retail_clusters.training.spark_solver import expanded_lines
+from tests import examples
 
-ROWS = [
-    (2.55, 6, "Thursday", 3, 0),
-    (1.0, -6, "Monday", 1, 1),
+#: In the order of their key.
+ROWS = (
+    (-11062.06, 1, "Friday", 1, 0),
     (0.0, 0, "Sunday", 2, 0),
+    (1.0, -6, "Monday", 1, 1),
+    (2.55, 6, "Thursday", 3, 0),
     (38970.0, 80995, "Monday", 1, 0),
-]
+)
 
 
-def rows_of(spark: SparkSession, rows=ROWS) -> DataFrame:
-    return spark.createDataFrame(rows, schema.WEIGHTED_ROW).coalesce(1)
+def vectors(spark: SparkSession, how: Features, rows: WeightedRows | None = None) -> np.ndarray:
+    rows = rows or examples.weighted(*ROWS)
+    pipeline = features.fit_features(rows, features=how, spark=spark)
+    return features.vectors([rows], pipeline=pipeline, spark=spark)[0]
 
 
-def expanded(rows: DataFrame) -> DataFrame:
-    return rows.withColumn("one", F.explode(F.sequence(F.lit(1), "weight")))
-
-
-def vectors(spark: SparkSession, chosen: Features, rows=ROWS) -> np.ndarray:
-    frame = rows_of(spark, rows)
-    pipeline = features.fit_features(frame, features=chosen)
-    return np.array([row["values"] for row in features.with_features(frame, pipeline).collect()])
+def lines_of(spark: SparkSession, rows: WeightedRows) -> DataFrame:
+    """Return a row for each line."""
+    return spark.createDataFrame(
+        [row for row in rows.table.to_pylist() for _ in range(row[schema.WEIGHT])], schema.WEIGHTED_ROW
+    )
 
 
 def test_weekdays_are_ordered_as_a_string_indexer_fitted_on_the_lines_orders_them(spark):
-    frame = rows_of(spark)
-    pipeline = features.fit_features(frame, features=Features())
-    spark_labels = StringIndexer(inputCol="day_of_week", outputCol="i").fit(expanded(frame)).labels
-    assert pipeline.stages[0].labels == spark_labels == ["Thursday", "Monday", "Sunday"]
+    rows = examples.weighted(*ROWS)
+    pipeline = features.fit_features(rows, features=Features(), spark=spark)
+    indexer = StringIndexer(inputCol=schema.DAY_OF_WEEK, outputCol="i").fit(lines_of(spark, rows))
+    assert pipeline.stages[0].labels == indexer.labels == ["Thursday", "Monday", "Sunday", "Friday"]
 
 
 def test_unscaled_vector_is_price_quantity_and_a_slot_for_each_known_day(spark):
-    assert vectors(spark, Features()).tolist()[0] == [2.55, 6, 1, 0, 0]
+    assert vectors(spark, Features()).tolist()[3] == [2.55, 6, 1, 0, 0, 0]
 
 
 def test_error_mode_drops_the_rarest_day_as_the_notebook_does(spark):
     found = vectors(spark, Features(unseen_days="error"))
-    assert found.shape[1] == 4
-    assert found.tolist()[0] == [2.55, 6, 1, 0]
+    assert found[3].tolist() == [2.55, 6, 1, 0, 0]
+    assert found[0].tolist() == [-11062.06, 1, 0, 0, 0]
 
 
 def test_log_scaling_keeps_the_sign(spark):
     found = vectors(spark, Features(scaling="log"))
-    assert found[1, 1] == pytest.approx(-math.log1p(6), abs=1e-15)
-    assert found[3, 0] == pytest.approx(math.log1p(38970), abs=1e-12)
-    assert found[2, :2].tolist() == [0, 0]
+    assert found[2, 1] == pytest.approx(-math.log1p(6), abs=1e-15)
+    assert found[4, 0] == pytest.approx(math.log1p(38970), abs=1e-12)
+    assert found[1, :2].tolist() == [0, 0]
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    rows=st.lists(
-        st.tuples(st.integers(-999, 999).map(lambda cents: cents / 100), st.integers(-50, 50)),
-        min_size=2,
-        max_size=9,
-        unique=True,
-    ),
-    weight=st.integers(1, 5),
-)
-def test_standard_scaling_is_that_of_the_lines(spark, rows, weight):
-    weighted = [(price, quantity, "Monday", weight + i, 0) for i, (price, quantity) in enumerate(rows)]
-    lines = expanded(rows_of(spark, weighted))
-    raw = VectorAssembler(inputCols=["UnitPrice", "Quantity"], outputCol="raw").transform(lines)
-    scaler = StandardScaler(withMean=True, inputCol="raw", outputCol="scaled")
-    expected = scaler.fit(raw).transform(raw).select("scaled").distinct().collect()
-    found = vectors(spark, Features(scaling="standard"), weighted)[:, :2]
-    assert np.allclose(sorted(found.tolist()), sorted(row.scaled.tolist() for row in expected), atol=1e-9)
-
-
-@pytest.mark.parametrize("scaling", ["none", "standard", "log"])
-def test_scoring_pipeline_takes_raw_lines_and_adds_only_the_prediction(spark, tmp_path, scaling):
-    frame = rows_of(spark)
-    pipeline = features.fit_features(frame, features=Features(scaling=scaling))
-    values = [row["values"] for row in features.with_features(frame, pipeline).collect()]
-    model = features.scoring_pipeline(pipeline, kmeans_model(np.array(values), spark=spark))
-    raw = spark.sql(
-        "SELECT '1' AS InvoiceNo, 'A' AS StockCode, 'CUP' AS Description, n AS Quantity, "
-        "to_timestamp(day) AS InvoiceDate, price AS UnitPrice, cast(null AS double) AS CustomerID, "
-        "'UK' AS Country FROM VALUES (6, '2011-06-30', 2.55D), (null, '2011-06-26', null), "
-        "(80995, '2011-06-27', 38970D), (6, '2011-07-02', 2.55D) AS t(n, day, price)"
+def test_standard_scaling_is_that_of_the_lines(spark):
+    rows = examples.weighted(*ROWS)
+    raw = VectorAssembler(inputCols=["UnitPrice", "Quantity"], outputCol="raw").transform(
+        lines_of(spark, rows)
     )
-    scored = model.transform(raw)
-    assert set(scored.columns) == {*schema.COLUMNS, schema.PREDICTION}
-    assert [row.prediction for row in scored.collect()] == [0, 2, 3, 0]
-    assert scored.where("CustomerID IS NULL OR Quantity IS NULL OR UnitPrice IS NULL").count() == 0
-    model.write().save(str(tmp_path / "model"))
-    again = type(model).load(str(tmp_path / "model")).transform(raw)
-    assert again.collect() == scored.collect()
+    scaler = StandardScaler(withMean=True, inputCol="raw", outputCol="scaled")
+    expected = [row.scaled.toArray() for row in scaler.fit(raw).transform(raw).select("scaled").collect()]
+    found = vectors(spark, Features(scaling="standard"))[:, :2]
+    assert np.repeat(found, rows.weights.astype(int), axis=0) == pytest.approx(np.array(expected), abs=1e-9)
+
+
+def test_standard_scaling_of_one_price_alone_divides_by_one(spark):
+    rows = examples.weighted((2.0, 1, "Monday", 2, 0), (2.0, 3, "Monday", 2, 0))
+    assert vectors(spark, Features(scaling="standard"), rows)[:, 0].tolist() == [0, 0]
+
+
+def test_vectors_of_several_parts_come_in_their_order(spark):
+    rows = examples.weighted(*ROWS)
+    parts = [rows, examples.weighted(ROWS[1]), examples.weighted(*ROWS[2:4])]
+    pipeline = features.fit_features(rows, features=Features(), spark=spark)
+    whole, one, two = features.vectors(parts, pipeline=pipeline, spark=spark)
+    assert [one.tolist(), two.tolist()] == [whole[1:2].tolist(), whole[2:4].tolist()]
+
+
+@pytest.mark.real
+def test_real_rows_weekdays_and_vectors_are_those_of_the_notebook(spark, real: TrainingContext):
+    assert real.prepared.table.data_digest == "eaa52dd8c1061c34986774f92961414b"
+    assert {name: len(real.weighted[name]) for name in ("train", "validation")} == {
+        "train": 13_576,
+        "validation": 9_104,
+    }
+    assert real.pipeline.stages[0].labels == [
+        *("Thursday", "Tuesday", "Monday", "Wednesday", "Friday", "Sunday")
+    ]
+    values = real.sample.values
+    assert values.shape[1] == 7
+    train = real.weighted["train"]
+    assert not values[train.weekdays == 6, 2:].any()
+    # The notebook's first vectors, all of a Monday: (7, [0, 1, 4], [2.95, 6, 1]) and so on.
+    shown = {
+        (price, quantity, 0, 0, 1, 0, 0)
+        for price, quantity in [(2.95, 6), (2.1, 8), (5.95, 2), (1.65, 6), (0.42, 25)]
+    }
+    assert shown <= {tuple(row) for row in values.tolist()}
+
+
+def test_expanded_lines_are_the_vectors_in_canonical_order(spark):
+    rows = examples.weighted(*ROWS)
+    pipeline = features.fit_features(rows, features=Features(), spark=spark)
+    lines = expanded_lines(rows, pipeline=pipeline, spark=spark)
+    assert lines.rdd.getNumPartitions() == 1
+    expected = np.repeat(vectors(spark, Features()), rows.weights.astype(int), axis=0)
+    assert [row.features.toArray().tolist() for row in lines.collect()] == expected.tolist()

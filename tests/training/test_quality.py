@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pyspark.ml.evaluation import ClusteringEvaluator
+from pyspark.ml.linalg import Vectors
 from sklearn import metrics
 
-from retail_clusters.training import blocks, kmeans, quality
+from retail_clusters.training import blocks, kmeans, model, quality, spark_solver
 
 CENTS = st.integers(-99_999, 9_999_999).map(lambda cents: cents / 100)
 ROWS = st.lists(
@@ -100,6 +102,32 @@ def test_figures_are_those_of_scikit_learn():
     assert measured.silhouette == pytest.approx(silhouette, abs=1e-9)
     assert measured.davies_bouldin == pytest.approx(metrics.davies_bouldin_score(lines, labels), abs=1e-9)
     assert measured.calinski_harabasz == pytest.approx(metrics.calinski_harabasz_score(lines, labels))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_silhouette_is_that_of_spark_s_evaluator_on_the_lines(spark, seed):
+    chance = np.random.default_rng(seed)
+    numbers = np.column_stack([chance.integers(-999, 99_999, 30) / 100, chance.integers(-80_995, 80_995, 30)])
+    values = np.hstack([numbers, np.eye(3)[chance.integers(0, 3, 30)]])
+    weights, centres = chance.integers(1, 4, 30), values[:4]
+    labels = kmeans.assign(blocks.block(values, weights.astype(float)), centres).labels
+    lines = [
+        (Vectors.dense(row), float(label))
+        for row, label, count in zip(values, labels, weights, strict=True)
+        for _ in range(count)
+    ]
+    frame = spark.createDataFrame(lines, ["features", "prediction"]).coalesce(1)
+    expected = ClusteringEvaluator().evaluate(frame)
+    assert measure(values, weights, centres).silhouette == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.real
+def test_silhouette_of_the_real_data_is_that_of_spark_s_evaluator_on_its_lines(spark, real):
+    found = real.fit(k=20, seed=1)
+    lines = spark_solver.expanded_lines(real.weighted["validation"], pipeline=real.pipeline, spark=spark)
+    labelled = model.kmeans_model(found.centres, spark=spark).transform(lines)
+    assert found.validation.lines == 125_028
+    assert found.validation.silhouette == pytest.approx(ClusteringEvaluator().evaluate(labelled), abs=1e-9)
 
 
 def test_one_populated_cluster_scores_zero():

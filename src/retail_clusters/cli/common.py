@@ -96,18 +96,19 @@ class Choice:
         """Read the settings, checked."""
         return load_experiment(self.file, parameters, assignments=self.assignments)
 
-    def connect(self) -> None:
-        """Choose the tracking store and the MLflow experiment."""
+    def connect(self, *, beside_model: str | None = None) -> None:
+        """Choose the tracking store and the MLflow experiment; `beside_model` makes none for a command."""
         from retail_clusters.infra import tracking
 
-        tracking.connect(experiment=self.name or self.file.stem)
+        beside = None if self.name else beside_model
+        tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
 
-    def open_session(self, job: str) -> Any:
+    def open_session(self, job: str, *, beside_model: str | None = None) -> Any:
         """Check for Java, choose the tracking store, and open the Spark session."""
         from retail_clusters.infra.spark import check_java, spark_session
 
         check_java()
-        self.connect()
+        self.connect(beside_model=beside_model)
         return spark_session(job)
 
 
@@ -138,7 +139,25 @@ def experiment_options(of: Command) -> Command:
     return cast("Command", with_choice)
 
 
+def session_to_read(job: str) -> Any:
+    """Check for Java, choose a tracking store that is there, and open the Spark session."""
+    from retail_clusters.infra import tracking
+    from retail_clusters.infra.spark import check_java, spark_session
+
+    check_java()
+    tracking.connect_to_read()
+    return spark_session(job)
+
+
 def announce(job: str, what: str) -> None:
     """Print the first line of a command: what it is about to do, and where its results go."""
-    store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    click.echo(masked(f"{job}: {what}; results go to {store}"))
+    click.echo(masked(f"{job}: {what}; results go to {_store()}"))
+
+
+def announce_reading(job: str, what: str) -> None:
+    """Print the first line of a command that makes nothing: what it looks at, and where."""
+    click.echo(masked(f"{job}: {what}, in {_store()}"))
+
+
+def _store() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"

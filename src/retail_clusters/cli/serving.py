@@ -9,10 +9,12 @@ from retail_clusters.cli.common import (
     PATH,
     Choice,
     announce,
+    announce_reading,
     command,
     experiment_options,
     model_option,
     optional,
+    session_to_read,
 )
 from retail_clusters.cli.results import json_option, reporting
 
@@ -38,12 +40,18 @@ def promote_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
-        announce(
-            "promote", f"{named} of {settings.model} before the gates{', and no more' if dry_run else ''}"
-        )
+        if dry_run:
+            announce_reading("promote", f"{named} of {settings.model}, the gates alone")
+        else:
+            announce("promote", f"{named} of {settings.model}, the gates, then champion")
         from retail_clusters.promotion.promote import promote
 
-        with experiment.open_session("promote") as spark:
+        session = (
+            session_to_read("promote")
+            if dry_run
+            else experiment.open_session("promote", beside_model=settings.model)
+        )
+        with session as spark:
             report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
 
 
@@ -59,7 +67,7 @@ def rollback_command(experiment: Choice, model: str | None, reason: str | None, 
         announce("rollback", f"{settings.model} back to the champion before this one")
         from retail_clusters.promotion.rollback import rollback
 
-        experiment.connect()
+        experiment.connect(beside_model=settings.model)
         report(rollback(model=settings.model, reason=reason or ""))
 
 
@@ -71,6 +79,7 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
     """Print the ledger of promotions."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
+        announce_reading("history", f"the moves of champion of {settings.model}")
         from retail_clusters.infra import tracking
         from retail_clusters.promotion.history import history
 

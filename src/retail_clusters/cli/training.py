@@ -1,18 +1,19 @@
 """Commands that make models: main, prepare, train, sweep, verify."""
 
 import os
-from pathlib import Path
 
 import click
 
 from retail_clusters.cli.common import (
     Choice,
     announce,
+    announce_reading,
     command,
     data_option,
     experiment_options,
     model_option,
     optional,
+    session_to_read,
     trials_option,
 )
 from retail_clusters.cli.results import json_option, reporting
@@ -150,12 +151,15 @@ def _search(settings: Experiment) -> str:
     return f"{trials} of K {sweep.k_min} to {sweep.k_max} and {sweep.seeds} seeds"
 
 
-@command("verify", example="--run-id 0123456789abcdef0123456789abcdef")
-@click.option("--run-id", required=True, help="a train, sweep or register run")
-def verify_command(run_id: str) -> None:
+@command("verify", example="--version 3")
+@optional("--run-id", click.STRING, "a train, sweep or register run")
+@optional("--version", click.STRING, "a model version, for the run that trained it")
+@optional("--model", click.STRING, f"registered model of the version [default: {Experiment().model}]")
+def verify_command(run_id: str | None, version: str | None, model: str | None) -> None:
     """Retrain a run and compare, bit for bit."""
-    announce("verify", f"run {run_id} trained again and compared")
+    named = f"run {run_id}" if run_id else f"version {version} of {model or Experiment().model}"
+    announce_reading("verify", f"{named}, trained again and compared")
     from retail_clusters.training.verify import verify
 
-    with Choice(Path("verify")).open_session("verify") as spark:
-        verify(spark, run_id=run_id)
+    with session_to_read("verify") as spark:
+        verify(spark, run_id=run_id, version=version, model_name=model or Experiment().model)

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
+from retail_clusters.settings import Columns
 
 #: In bytes. It bounds the fields of a line, for which the CSV parser has a limit that fails the job.
 LONGEST_LINE: Final = 65_536
@@ -33,7 +34,12 @@ WRONG_TYPE: Final = {
 MALFORMED: Final = "the line is not CSV"
 NO_DATE: Final = "InvoiceDate is empty"
 NOT_FINITE: Final = "UnitPrice or CustomerID is not a finite number"
+#: From here on sums of costs overflow. Below it a price to a millionth, times a quantity, has 28 digits, and
+#: a sum of ten billion of those 38, all that a decimal can have; squares of distances stay far from infinity.
+PRICE_LIMIT: Final = 1e11
+OUT_OF_RANGE: Final = "UnitPrice is 100 billion or more, which cannot be added up exactly"
 
+_USUAL: Final = Columns()
 _TEXTS: Final = StructType([StructField(name, StringType()) for name in schema.COLUMNS])
 #: The date stays text until its shape is checked: a check and a cast cost less than a date format does.
 _AS_READ: Final = StructType(
@@ -50,20 +56,21 @@ _QUOTED: Final = f'"{_TEXT}(?:"|$)'
 _LAST_FIELD_OPEN: Final = f'(?:^|,)"{_TEXT}$'
 
 
-def parse(lines: DataFrame) -> DataFrame:
+def parse(lines: DataFrame, *, columns: Columns = _USUAL) -> DataFrame:
     """Split raw CSV lines into the columns of an invoice line, and say what is wrong with each.
 
     Takes `line` and `source_file`; adds the eight invoice columns and `reason`, null for a good line.
-    A missing quantity, price or customer is good: the feature pipeline fills it with 0.
+    `columns.date_format` says how a date is written. A missing quantity, price or customer is good, and stays
+    missing: how it is filled is the model's affair.
     """
     short = F.when(F.octet_length(schema.LINE) <= LONGEST_LINE, F.col(schema.LINE))
     read = lines.withColumn("_fields", _from_csv(short, _AS_READ))
     fields = {name: F.col("_fields")[name] for name in (*schema.COLUMNS, _CORRUPT)}
     text = fields[schema.INVOICE_DATE]
-    fields |= {_DATE_TEXT: text, schema.INVOICE_DATE: _date(text)}
+    fields |= {_DATE_TEXT: text, schema.INVOICE_DATE: _date(text, columns)}
     return read.select(
         schema.LINE, schema.SOURCE_FILE, *(column.alias(name) for name, column in fields.items())
-    ).select(*schema.COLUMNS, schema.LINE, schema.SOURCE_FILE, _reason().alias(schema.REASON))
+    ).select(*schema.COLUMNS, schema.LINE, schema.SOURCE_FILE, _reason(columns).alias(schema.REASON))
 
 
 def good(parsed: DataFrame) -> DataFrame:
@@ -88,12 +95,21 @@ def _from_csv(line: Column, fields: StructType) -> Column:
     return F.from_csv(line, f"{columns}, `{_CORRUPT}` string", _CSV_OPTIONS)
 
 
-def _date(text: Column) -> Column:
-    """Cast yyyy-MM-dd HH:mm:ss. A cast alone takes other shapes too, such as a date without a time."""
+def not_a_date(columns: Columns = _USUAL) -> str:
+    """Return the reason of a line whose date is not written as `columns.date_format` says."""
+    if columns.date_format == _USUAL.date_format:
+        return NOT_A_DATE
+    return f"InvoiceDate is not a date of the form {columns.date_format}"
+
+
+def _date(text: Column, columns: Columns) -> Column:
+    """Read a date. A cast alone takes other shapes too, such as a date without a time."""
+    if columns.date_format != _USUAL.date_format:
+        return F.try_to_timestamp(text, F.lit(columns.date_format))
     return F.when(text.rlike(_DATE_SHAPE), text.try_cast("timestamp"))
 
 
-def _reason() -> Column:
+def _reason(columns: Columns) -> Column:
     line = F.col(schema.LINE)
     return (
         F.when(F.octet_length(line) > LONGEST_LINE, TOO_LONG)
@@ -101,8 +117,9 @@ def _reason() -> Column:
         .when(F.col(_CORRUPT).isNotNull(), MALFORMED)
         .when(line.contains('"') & _last_field_open(), OPEN_QUOTE)
         .when(F.coalesce(F.col(_DATE_TEXT), F.lit("")) == "", NO_DATE)
-        .when(F.col(schema.INVOICE_DATE).isNull(), NOT_A_DATE)
+        .when(F.col(schema.INVOICE_DATE).isNull(), not_a_date(columns))
         .when(_not_finite(schema.UNIT_PRICE) | _not_finite(schema.CUSTOMER_ID), NOT_FINITE)
+        .when(F.abs(schema.UNIT_PRICE) >= PRICE_LIMIT, OUT_OF_RANGE)
     )
 
 

@@ -11,10 +11,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.settings import Split
+from retail_clusters.settings import Columns, Split
 
 #: Part of the key of every prepared table; raise it when this module makes other rows of the same lines.
-PREPARATION_VERSION: Final = 1
+#: 2: rows have `day_weights`, and prices of 100 billion or more are quarantined.
+PREPARATION_VERSION: Final = 2
 
 #: How a line is seen by a model, as SQL over `__THIS__`: missing numbers are 0, and its weekday has a name.
 FILL_STATEMENT: Final = (
@@ -26,9 +27,12 @@ FILL_STATEMENT: Final = (
 
 ROWS_PER_PARTITION: Final = 1_000_000
 
+_USUAL: Final = Columns()
 _HASHES: Final = ("_low_1", "_high_1", "_low_2", "_high_2")
 _GOOD: Final = "_good"
 _CANCELS: Final = "_cancels"
+_GROUP: Final = "_group"
+_GROUPS: Final = range(schema.DAY_GROUPS)
 _LOW_BITS: Final = 0xFFFFFFFF
 
 
@@ -44,34 +48,41 @@ class Contents:
 def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
     """Reduce parsed lines to one row for each split and distinct (price, quantity, weekday).
 
-    Gives `split`, the columns of a weighted row, and four partial sums for `summarize`. Quarantined
-    lines are a split of their own, with nulls. One pass over the lines, at most one shuffle of the rows.
+    Returns `split`, the columns of a weighted row, `day_weights`, and four partial sums for `summarize`.
+    Quarantined lines are a split of their own, with nulls. One pass over the lines, at most one shuffle of
+    the rows.
     """
     once = parsed.select(F.inline(F.array(F.struct(*_facts()))))
     filled = fill(once.withColumn(schema.SPLIT, _split(split)))
     keys = [F.when(F.col(_GOOD), F.col(name)).alias(name) for name in schema.ROW_KEY]
+    group = day_group(F.col(schema.INVOICE_DATE)).alias(_GROUP)
     return (
-        filled.select(schema.SPLIT, *keys, _CANCELS, *_hash_parts())
+        filled.select(schema.SPLIT, *keys, _CANCELS, group, *_hash_parts())
         .groupBy(schema.SPLIT, *schema.ROW_KEY)
         .agg(
             F.count(F.lit(1)).alias(schema.WEIGHT),
             F.count_if(_CANCELS).alias(schema.CANCELLATIONS),
+            F.array(*(F.count_if(F.col(_GROUP) == at) for at in _GROUPS)).alias(schema.DAY_WEIGHTS),
             *(F.sum(name).alias(name) for name in _HASHES),
         )
     )
 
 
-def summarize(reduced: DataFrame) -> Contents:
+def summarize(reduced: DataFrame, *, columns: Columns = _USUAL) -> Contents:
     """Count reduced rows and the lines behind them, and hash those lines as a multiset of texts.
 
-    Neither the order of lines nor their distribution over files changes the digest, any other byte does.
-    Two 64-bit hashes of each line are added up in halves, which cannot overflow below two billion lines.
+    The digest changes with any byte of any line, quarantined ones included, with how often a line comes, and
+    with a form of the date that is not the usual one, as it changes what a line says. It does not change
+    with the order of lines, their files, packing and line ends, nor with headers and blank lines, which are
+    no invoice lines. Two 64-bit hashes of each line are added up in halves, which cannot overflow below two
+    billion lines.
     """
     sums = (F.sum(name) for name in (schema.WEIGHT, *_HASHES))
     splits = reduced.groupBy(schema.SPLIT).agg(F.count(F.lit(1)), *sums).collect()
     totals = tuple(sum(values) for values in zip(*(row[2:] for row in splits), strict=True))
+    content = totals if columns.date_format == _USUAL.date_format else (totals, columns.date_format)
     return Contents(
-        digest=hashlib.sha256(repr(totals).encode()).hexdigest()[:32],
+        digest=hashlib.sha256(repr(content).encode()).hexdigest()[:32],
         rows={split: rows for split, rows, *_ in splits},
         lines={split: lines for split, _, lines, *_ in splits},
     )
@@ -85,8 +96,17 @@ def weighted_rows(reduced: DataFrame, splits: Sequence[str]) -> DataFrame:
         .agg(
             F.sum(schema.WEIGHT).alias(schema.WEIGHT),
             F.sum(schema.CANCELLATIONS).alias(schema.CANCELLATIONS),
+            F.array(*(F.sum(F.col(schema.DAY_WEIGHTS)[at]) for at in _GROUPS)).alias(schema.DAY_WEIGHTS),
         )
     )
+
+
+def day_group(when: Column) -> Column:
+    """Deal the UTC days into `DAY_GROUPS` groups: days since 1970, modulo their number.
+
+    Groups have as many days as one another, and every weekday: their number and 7 have no common divisor.
+    """
+    return F.pmod(F.unix_date(F.to_date(when)), F.lit(schema.DAY_GROUPS))
 
 
 def fill(lines: DataFrame) -> DataFrame:

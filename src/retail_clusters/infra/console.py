@@ -44,18 +44,3 @@ def in_short(failure: BaseException, *, limit: int = 300) -> str:
     """Return what another library's exception says, in one line and without its secrets."""
     text = masked(" ".join(str(failure).split())) or type(failure).__name__
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
-
-
-def share(part: float, whole: float = 1.0) -> str:
-    """Return a share in per cent, with as many digits as keep it apart from none and from all.
-
-    >>> share(0.58), share(0.9996), share(0.0004), share(1.0)
-    ('58.0%', '99.96%', '0.04%', '100%')
-    """
-    ratio = part / whole
-    if ratio in {0.0, 1.0}:
-        return f"{ratio:.0%}"
-    digits = 1
-    while digits < 6 and f"{ratio:.{digits}%}" in {f"{bound:.{digits}%}" for bound in (0.0, 1.0)}:
-        digits += 1
-    return f"{ratio:.{digits}%}"

@@ -1,120 +1,166 @@
-"""The one Spark session, and the check that there is a Java to run it."""
+"""The one Spark session: adopted where there is one, else built here, and then stopped here."""
 
+import atexit
 import os
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import pyspark
+from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import InputError, RetailClustersError
+from retail_clusters.errors import RetailClustersError
+from retail_clusters.infra import class_archive, spark_settings
+from retail_clusters.infra.java import check_java
+from retail_clusters.infra.package import ship_package
 
-JAVA_NEEDED: Final = 17
-
-#: What holds unless Spark's own configuration says otherwise. "Debugging" notes the Python line that made
-#: each column, at five calls into the JVM a column: as much as the rest of building a query.
-_DEFAULTS: Final = {
-    "spark.driver.memory": "4g",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.scheduler.mode": "FAIR",
-    "spark.python.sql.dataFrameDebugging.enabled": "false",
-    "spark.sql.shuffle.partitions": "8",
-    "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-}
+__all__ = ["check_java"]
 
 #: What results rest on, whatever the configuration says. Days are days in UTC, so each has 24 hours.
 _FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
 
+#: Options of a JVM that is started here.
+JAVA_OPTIONS = class_archive.options()
 
-def check_java() -> None:
-    """Refuse to go on without the Java that Spark needs.
 
-    Raises:
-        InputError: there is no Java, or an older one than 17.
+@dataclass(frozen=True)
+class _Started:
+    """A session that is being started, and the file that Spark's chatter goes to."""
+
+    log: str
+    session: Future[SparkSession] = field(default_factory=Future)
+
+
+_early: list[_Started] = []
+_named_logs: set[str] = set()
+
+
+def start_session_early(name: str) -> None:
+    """Begin to start a session in the background; the next `spark_session` waits for it and takes it.
+
+    Meanwhile the caller may import what it needs. Nothing happens where a session is there already.
     """
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
-    hint = "install one (Debian: apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
-    try:
-        banner = subprocess.run([java or "java", "-version"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as missing:
-        raise InputError(f"Spark needs Java {JAVA_NEEDED} or newer, but found none: {hint}") from missing
-    found = re.search(r'version "(?:1\.)?(\d+)', banner.stderr + banner.stdout)
-    if not found or int(found[1]) < JAVA_NEEDED:
-        version = found[1] if found else "an unknown version"
-        raise InputError(f"Spark needs Java {JAVA_NEEDED} or newer, but {java} is Java {version}: {hint}")
+    if _early or SparkContext._active_spark_context is not None:
+        return
+    started = _Started(log=_new_log())
+    _early.append(started)
+    threading.Thread(target=_start, args=(started, name), name="spark-start", daemon=True).start()
 
 
 @contextmanager
 def spark_session(name: str) -> Iterator[SparkSession]:
-    """Open the session for one job and close it after; Spark's chatter goes to a log file.
+    """Lend the session for one job: one that is there already, or a new one that is stopped after it.
 
-    `SPARK_MASTER` names the master (default `local[*]`); spark-defaults.conf and Spark's environment
-    variables are honoured. The log is removed when the job ends well, and named when it does not.
+    The master is what SPARK_MASTER says, else spark-submit or spark-defaults.conf, else `local[*]`. Spark's
+    chatter goes to a log file, which is removed when the job ends well, and named when it does not.
+
+    Raises:
+        InputError: there is no Java, or one that is too old.
     """
-    check_java()
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1") if _is_local() else None
-    descriptor, log = tempfile.mkstemp(prefix="retail-clusters-spark-", suffix=".log")
-    with _stderr_to(descriptor):
-        spark = _build(name)
-    try:
-        yield spark
-    except RetailClustersError:
-        Path(log).unlink(missing_ok=True)
-        raise
-    except Exception as failure:
-        failure.add_note(f"Spark's own log: {log}")
-        raise
-    else:
-        Path(log).unlink(missing_ok=True)
-    finally:
-        spark.stop()
+    if not _early and SparkContext._active_spark_context is not None:
+        with _adopted() as spark:
+            yield spark
+        return
+    started = _early.pop() if _early else _started_now(name)
+    with _log_named_on_failure(started.log):
+        started.session.result()
+        spark = SparkSession.builder.getOrCreate()  # in this thread, which is to be the session's own
+        try:
+            yield spark
+        finally:
+            spark.stop()
 
 
-def _is_local() -> bool:
-    return os.environ.get("SPARK_MASTER", "local").startswith("local")
-
-
-def _build(name: str) -> SparkSession:
-    configured = _spark_defaults()
-    settings = {key: value for key, value in _DEFAULTS.items() if key not in configured} | _FIXED
-    builder = SparkSession.builder.appName(f"retail-clusters {name}")
-    master = os.environ.get("SPARK_MASTER")
-    if master or "spark.master" not in configured:
-        builder = builder.master(master or "local[*]")
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
-
-
-def _spark_defaults() -> dict[str, str]:
-    """Read the user's spark-defaults.conf, as spark-submit finds it."""
-    home = os.environ.get("SPARK_HOME", Path(pyspark.__file__).parent)
-    file = Path(os.environ.get("SPARK_CONF_DIR", Path(home, "conf")), "spark-defaults.conf")
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    pairs = [re.split(r"[\s=]+", line.strip(), maxsplit=1) for line in lines if not line.startswith("#")]
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
+    """Return a session of its own to a stream over small files: few shuffle partitions, few state stores."""
+    session = spark.newSession()
+    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    return session
 
 
 @contextmanager
-def _stderr_to(descriptor: int) -> Iterator[None]:
-    """Let a process that starts inside inherit `descriptor` as its stderr."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+def _adopted() -> Iterator[SparkSession]:
+    """Lend the session that is there, with what results rest on, and give it back as it was."""
+    spark = SparkSession.builder.getOrCreate()
+    before = {key: spark.conf.get(key) for key in _FIXED}
     try:
-        os.dup2(descriptor, 2)
-        yield
+        for key, value in _FIXED.items():
+            spark.conf.set(key, value)
+        ship_package(spark.sparkContext)
+        yield spark
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(descriptor)
+        for key, old in before.items():
+            spark.conf.set(key, old or "")
+
+
+def _started_now(name: str) -> _Started:
+    started = _Started(log=_new_log())
+    _start(started, name)
+    return started
+
+
+def _start(started: _Started, name: str) -> None:
+    try:
+        started.session.set_result(_build(name, started.log))
+    except BaseException as failure:
+        started.session.set_exception(failure)
+
+
+def _build(name: str, log: str) -> SparkSession:
+    check_java()
+    settings = spark_settings.settings(java_options=JAVA_OPTIONS) | _FIXED
+    settings |= {"spark.app.name": f"retail-clusters {name}"}
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if spark_settings.is_one_machine(spark_settings.master()):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    if SparkContext._gateway is None:
+        _start_jvm(settings, log)
+    builder = SparkSession.builder
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    ship_package(session.sparkContext)
+    return session
+
+
+def _start_jvm(settings: Mapping[str, str], log: str) -> None:
+    """Start the JVM and its context; what it says goes to a file."""
+    conf = SparkConf(loadDefaults=False)
+    for key, value in settings.items():
+        conf.set(key, value)
+    with Path(log).open("ab") as chatter:
+        gateway = launch_gateway(conf, popen_kwargs={"stderr": chatter})  # type: ignore[no-untyped-call]
+        SparkContext(conf=conf, gateway=gateway)
+
+
+def _new_log() -> str:
+    descriptor, log = tempfile.mkstemp(prefix="retail-clusters-spark-", suffix=".log")
+    os.close(descriptor)
+    atexit.register(_remove_unless_named, log)
+    return log
+
+
+def _remove_unless_named(log: str) -> None:
+    if log not in _named_logs:
+        Path(log).unlink(missing_ok=True)
+
+
+@contextmanager
+def _log_named_on_failure(log: str) -> Iterator[None]:
+    try:
+        yield
+    except RetailClustersError:
+        raise
+    except Exception as failure:
+        failure.add_note(f"Spark's own log: {log}")
+        _named_logs.add(log)
+        raise
+    finally:
+        _remove_unless_named(log)

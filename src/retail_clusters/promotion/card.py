@@ -8,6 +8,7 @@ import pandas as pd
 
 from retail_clusters.training import profile
 from retail_clusters.training.guardrails import Gate
+from retail_clusters.wording import percent
 
 #: What the model registry holds of a description.
 LONGEST: Final = 5_000
@@ -105,7 +106,7 @@ class Card:
         }.get(self.settings.get("features.scaling", ""), "")
         return _section(
             "Limits",
-            f"- The largest cluster holds {largest:.0%} of the training lines.\n"
+            f"- The largest cluster holds {percent(largest)} of the training lines.\n"
             "- A line counts, not a customer or an order; description, customer and country play no part.\n"
             "- Missing prices and quantities count as 0. Days are days in UTC.\n"
             "- The silhouette compares only with models that scale features alike.\n"

@@ -106,11 +106,8 @@ def find_prepared(spark: SparkSession, tags: Mapping[str, str]) -> Prepared | No
     digest, lines = tags.get("data_digest"), tags.get("prepared_lines")
     if not digest or not lines:
         return None
-    for folder in sorted(prepared.CACHE.glob("*/")):
-        table = prepared.find(folder.name)
-        if table and table.data_digest == digest and dict(table.lines) == json.loads(lines):
-            return Prepared(table=table, reduced=prepared.read_rows(spark, table))
-    return None
+    table = prepared.find_by_content(digest, json.loads(lines))
+    return Prepared(table=table, reduced=prepared.read_rows(spark, table)) if table else None
 
 
 def migration(spark: SparkSession, measured: Measured) -> Migration | None:

@@ -20,19 +20,20 @@ PREDICTION: Final = "prediction"
 def describe_customers(scored: DataFrame, *, clusters: int) -> DataFrame:
     """Describe each customer by the scored lines, those of the largest spend first.
 
-    Takes invoice lines with a `prediction` from 0 to `clusters` - 1. Lines without a customer are left out;
-    a price that no exact sum can hold costs nothing. `recency_days` counts from the customer's last purchase
-    to the newest line; `frequency` counts invoices that are no cancellation; `spend` is the sum over all
-    lines, `cancelled_spend` what cancellations have taken from it, at most 0; `share_of_cluster_N` is the
-    share of the customer's lines in cluster N.
+    Takes invoice lines with a `prediction` from 0 to `clusters` - 1. Lines without a customer are left out
+    (models fill in customer 0 for them); a price that no exact sum can hold costs nothing. `recency_days`
+    counts from the customer's last purchase to the newest line; `frequency` counts invoices that are no
+    cancellation; `spend` is the sum over all lines, `cancelled_spend` the part of it that is cancellations;
+    `share_of_cluster_N` is the share of the customer's lines in cluster N.
     """
     day = F.to_date(schema.INVOICE_DATE)
     cancelled = F.coalesce(F.col(schema.INVOICE_NO).startswith("C"), F.lit(False))
     cost = F.coalesce(F.col(schema.UNIT_PRICE).try_cast(PRICE) * F.col(schema.QUANTITY), F.lit(0).cast(TOTAL))
     newest = scored.agg(F.max(day).alias("_newest"))
-    described = scored.where(F.col(schema.CUSTOMER_ID).isNotNull()).groupBy(schema.CUSTOMER_ID)
+    described = scored.where(F.nullif(F.col(schema.CUSTOMER_ID), F.lit(0.0)).isNotNull())
     return (
-        described.agg(
+        described.groupBy(schema.CUSTOMER_ID)
+        .agg(
             F.max(F.when(~cancelled, day)).alias("_last"),
             F.count_distinct(F.when(~cancelled, F.col(schema.INVOICE_NO))).alias(FREQUENCY),
             F.sum(cost).cast(TOTAL).alias(SPEND),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from retail_clusters import schema
 from retail_clusters.training.blocks import Floats, Labels
 from retail_clusters.training.rows import WeightedRows
+from retail_clusters.wording import percent
 
 _QUANTILES = {"p05": 0.05, "median": 0.5, "p95": 0.95}
 
@@ -41,8 +42,8 @@ def to_markdown(table: pd.DataFrame, *, rows: int = 25) -> str:
         price = " / ".join(f"{row[f'price_{name}']:,.2f}" for name in _QUANTILES)
         quantity = " / ".join(f"{row[f'quantity_{name}']:,.0f}" for name in _QUANTILES)
         lines.append(
-            f"| {row['cluster']} | {row['name']} | {row['lines']:,} | {row['share']:.1%} "
-            f"| {row['spend']:,.2f} | {price} | {quantity} | {row['cancellation_share']:.1%} "
+            f"| {row['cluster']} | {row['name']} | {row['lines']:,} | {percent(row['share'])} "
+            f"| {row['spend']:,.2f} | {price} | {quantity} | {percent(row['cancellation_share'])} "
             f"| {row['top_weekday']} |"
         )
     if len(table) > rows:

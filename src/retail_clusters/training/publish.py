@@ -21,6 +21,7 @@ from retail_clusters.training.context import HOLDOUT, TrainingContext
 from retail_clusters.training.evaluation import Evaluation, later_metrics
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.stability_report import StabilityReport, compare_with_shuffled
+from retail_clusters.wording import percent
 
 #: Raised when the same data, K and seed give other bits than before: no difference that `verify` should find.
 KERNEL: Final = "2"
@@ -170,7 +171,7 @@ def summarize(published: Published) -> None:
     measured = published.measured
     found = measured.evaluation
     sizes = sorted(found.validation.sizes, reverse=True)
-    shares = ", ".join(f"{size / sum(sizes):.1%}" for size in sizes[:5])
+    shares = ", ".join(percent(size / sum(sizes)) for size in sizes[:5])
     more = f" and {len(sizes) - 5} smaller" if len(sizes) > 5 else ""
     click.echo(
         f"  model        version {published.version} of {published.model}, K={found.k}, seed {found.seed}\n"

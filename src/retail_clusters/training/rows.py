@@ -102,7 +102,7 @@ class Partitions(Rows[T_co]):
     def sum(self, partial: Callable[[T_co], Floats]) -> Floats:
         """Add up what `partial` makes of each block: in the order of blocks, then of partitions."""
         run = _PartialSum(self.step, partial)
-        parts = self.frame.mapInArrow(run, "shape array<int>, total array<double>").toArrow().to_pylist()
+        parts = self.frame.mapInArrow(run, "shape array<bigint>, total array<double>").toArrow().to_pylist()
         return add_in_order(np.array(part["total"]).reshape(part["shape"]) for part in parts)
 
 

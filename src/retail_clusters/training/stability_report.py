@@ -11,10 +11,11 @@ from retail_clusters.settings import Stability as Settings
 from retail_clusters.training import kmeans
 from retail_clusters.training.blocks import Floats, block, in_memory
 from retail_clusters.training.stability import Resampling, Stability, shuffle_columns, stability
+from retail_clusters.wording import percent
 
-#: By how much the share of lines in clusters that come back must exceed that of shuffled columns, to call the
-#: clusters more than slices of each column: with other draws the figures move by about as much.
-_CLEAR_MARGIN: Final = 0.1
+#: By how much the share of clusters that come back must exceed that of shuffled columns, to call the clusters
+#: more than slices of each column: with other draws it moves by about as much.
+_CLEAR_MARGIN: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class StabilityReport:
 
     @property
     def beyond_null(self) -> bool:
-        """Tell whether the clusters come back clearly more often than those of shuffled columns."""
-        return self.real.stable_line_share > self.null.stable_line_share + _CLEAR_MARGIN
+        """Tell whether clusters, and the lines in them, come back more often than in shuffled columns."""
+        real, null = self.real, self.null
+        clearly_more_clusters = _cluster_share(real) > _cluster_share(null) + _CLEAR_MARGIN
+        return clearly_more_clusters and real.stable_line_share > null.stable_line_share
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -50,8 +53,8 @@ class StabilityReport:
         )
         return (
             f"{real.stable_clusters} of {len(real.sizes)} clusters come back "
-            f"({real.stable_line_share:.0%} of lines); of shuffled columns "
-            f"{null.stable_clusters} do ({null.stable_line_share:.0%}): {verdict}"
+            f"({percent(real.stable_line_share)} of lines); of shuffled columns "
+            f"{null.stable_clusters} do ({percent(null.stable_line_share)}): {verdict}"
         )
 
     def table(self) -> pd.DataFrame:
@@ -106,3 +109,7 @@ def compare_with_shuffled(
     )
     null = stability(shuffled, groups, fitted.centres, seed=settings.seed, settings=how)
     return StabilityReport(real=real, null=null)
+
+
+def _cluster_share(found: Stability) -> float:
+    return found.stable_clusters / sum(size > 0 for size in found.sizes)

@@ -22,6 +22,7 @@ from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Sweep
 from retail_clusters.training import candidates
 from retail_clusters.training.candidates import Candidate, Trial
+from retail_clusters.wording import percent
 
 Batch = Sequence[tuple[int, Candidate]]
 Start = Callable[[Batch], "Future[list[Trial]]"]
@@ -201,6 +202,6 @@ def _nearest_miss(trials: Sequence[Trial]) -> str:
     why = nearest.why_unusable or "its K has too few usable seeds"
     return (
         f"a champion needs a usable clustering, but none of {len(trials)} trials is; the nearest miss is "
-        f"K={nearest.k}, seed {nearest.seed}, with {share:.1%} of the validation lines in one cluster "
+        f"K={nearest.k}, seed {nearest.seed}, with {percent(share)} of the validation lines in one cluster "
         f"({why}): raise sweep.k_max or guardrails.max_cluster_share"
     )

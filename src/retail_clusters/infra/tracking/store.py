@@ -27,12 +27,13 @@ _EXPERIMENT_TAGS: Final = {
 }
 
 
-def connect(*, experiment: str) -> None:
+def connect(*, experiment: str, beside_model: str | None = None) -> None:
     """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
 
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
     `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
-    `MLFLOW_EXPERIMENT_ID` wins over `experiment`.
+    `MLFLOW_EXPERIMENT_ID` wins over `experiment`. What moves a registered model, and trains none, makes no
+    experiment for itself: where there is no such one, it goes to that of the newest version.
 
     Raises:
         StoreError: the store does not answer, or refuses.
@@ -42,7 +43,8 @@ def connect(*, experiment: str) -> None:
         if made := project_run.adopted():
             mlflow.set_experiment(experiment_id=made.info.experiment_id)
         else:
-            _choose_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment)
+            name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment
+            _choose_experiment(_name_beside(beside_model, name) if beside_model else name)
         for name in end_abandoned_runs():
             click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
 
@@ -140,6 +142,18 @@ def _choose_experiment(name: str) -> None:
     mlflow.set_experiment(experiment_id=open_experiment(MlflowClient(), name))
     if given is None:
         os.environ.pop("MLFLOW_EXPERIMENT_ID", None)  # MLflow sets it: the next call would take it for a wish
+
+
+def _name_beside(model: str, name: str) -> str:
+    """Return the name of an experiment that there is: `name`, else that of the model's newest version."""
+    client = MlflowClient()
+    if client.get_experiment_by_name(name):
+        return name
+    newest = client.search_model_versions(f"name = '{model}'", 1, order_by=["version_number DESC"])
+    if not newest or not newest[0].run_id:
+        return name
+    trained = client.get_run(newest[0].run_id).info.experiment_id
+    return str(client.get_experiment(trained).name)
 
 
 def _check_active(found: Experiment) -> None:

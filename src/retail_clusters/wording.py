@@ -1,0 +1,15 @@
+"""How figures are written for people."""
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent, with as many digits as keep it apart from none and from all.
+
+    >>> percent(0.58), percent(0.9996), percent(0.0004), percent(1.0)
+    ('58.0%', '99.96%', '0.04%', '100%')
+    """
+    if share in {0.0, 1.0}:
+        return f"{share:.0%}"
+    digits = 1
+    while digits < 6 and f"{share:.{digits}%}" in {f"{bound:.{digits}%}" for bound in (0.0, 1.0)}:
+        digits += 1
+    return f"{share:.{digits}%}"

@@ -1,0 +1,53 @@
+"""A command says within moments what it does: before it imports what takes seconds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT
+
+SLOW = ["mlflow", "pyspark", "pandas", "optuna", "matplotlib", "scipy"]
+SCRIPT = f"""
+import json, sys
+import click
+
+def first(text=None, **_):
+    print(json.dumps([text, [name for name in {SLOW} if name in sys.modules]]))
+    sys.exit()
+
+click.echo = first
+from retail_clusters.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("train --k 20 --seed 1", "train: K=20, seed 1, on data/sample/by-day; results go to "),
+        ("main", "main: prepare, sweep ("),
+        ("prepare", "prepare: data/sample/by-day, train until 2011-07-01"),
+        ("sweep --trials 4", "sweep: 4 trials of K 2 to 60"),
+        ("promote --version 3", "promote: version 3 of retail-clusters"),
+        ("rollback", "rollback: retail-clusters back to"),
+        ("history", "history: the moves of champion of retail-clusters, in "),
+        ("score --once false", "score: data/sample/by-day (what arrives, until Ctrl-C) with"),
+        ("purchases --mode stream", "purchases: spend per customer and day of data/sample/by-day"),
+        ("verify --version 3", "verify: version 3 of retail-clusters"),
+        ("generate --output made", "generate: 60 days"),
+        ("fetch", "fetch: the public data set from https://"),
+    ],
+)
+def test_first_line_comes_before_anything_slow_is_imported(words, line):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *words.split()],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text, imported = json.loads(done.stdout)
+    assert text.startswith(line)
+    assert imported == []
