@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import mlflow
@@ -191,7 +192,7 @@ def test_many_small_batches_take_no_longer_and_no_more_memory_than_the_first(pla
         marks.append((time.monotonic(), memory_of(process.pid)))
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    pauses = [after[0] - before[0] for before, after in zip(marks[1:], marks[2:], strict=False)]
+    pauses = [after[0] - before[0] for before, after in pairwise(marks[1:])]
     print(json.dumps({"seconds": pauses, "python and JVM, MB": [memory for _, memory in marks]}))
     assert statistics.median(pauses[-5:]) < 1.5 * statistics.median(pauses[:5])
     assert marks[-1][1] < 1.5 * max(memory for _, memory in marks[: len(marks) // 4])
