@@ -32,7 +32,8 @@ from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Features, Scoring
 from retail_clusters.training import features
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
-from retail_clusters.training.model import INTERFACE, scoring_pipeline
+from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.model import scoring_pipeline
 from retail_clusters.training.rows import WeightedRows, weighted_rows
 
 registry = ModelRegistry("retail-clusters")

@@ -283,8 +283,8 @@ def test_a_challenger_is_compared_and_leaves_no_trace_in_the_output(spark: Spark
     registry.set_alias(alias="challenger", version="2")
     scorers.put(place / "in", "a.csv", min(SAMPLE.glob("*.csv")).read_bytes())
     summary = scorers.drain(spark, place / "in", shadow=True)
-    assert 0 < scorers.points(summary.run_id, "shadow_matched_share")[0] <= 1
-    assert -1 <= scorers.points(summary.run_id, "shadow_adjusted_rand_index")[0] <= 1
+    assert 0 < scorers.points(summary.run_id, "shadow/matched_share")[0] <= 1
+    assert -1 <= scorers.points(summary.run_id, "shadow/adjusted_rand_index")[0] <= 1
     assert set(scorers.scored_by_batch(place / "output")) == {(0, 1)}
 
 
