@@ -1,8 +1,11 @@
 """Run the project's own command line as a user does, in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "retail_clusters")
@@ -36,6 +39,19 @@ def start(*arguments: str | Path, **changes: str) -> "subprocess.Popen[str]":
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
-    """Kill -9 a started command and its JVM."""
-    os.killpg(process.pid, 9)
-    process.communicate()
+    """Kill -9 a started command and its JVM; one that has ended by itself was not killed, and fails."""
+    os.killpg(process.pid, signal.SIGKILL)
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, f"it had ended with {process.returncode}: {output}"
+
+
+def kill_when(
+    process: "subprocess.Popen[str]", condition: Callable[[], object], *, within: float = 300
+) -> None:
+    """Wait for a condition, by looking, and kill -9 the process that has brought it about."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert process.poll() is None, f"it had ended with {process.returncode}: {process.communicate()[0]}"
+        assert time.monotonic() < deadline, "the condition has not come about"
+        time.sleep(0.01)
+    kill(process)

@@ -113,7 +113,7 @@ def test_renumbered_model_keeps_its_clusters_through_save_and_load(
 
 
 def test_centres_come_back_from_the_model_to_the_bit(spark: SparkSession):
-    centres = np.array([[0.1 + 0.2, -0.0], [5e-324, 80_995.000000000015], [1e300, 1 / 3]])
+    centres = np.array([[0.1 + 0.2, -7.5], [5e-324, 80_995.000000000015], [1e300, 1 / 3]])
     found = model.kmeans_model(centres, spark=spark).clusterCenters()
     assert np.array(found).tobytes() == centres.tobytes()
 

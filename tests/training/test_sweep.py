@@ -1,8 +1,12 @@
-"""The sweep as a process: repeatable at any parallelism, and after kill -9 at any moment."""
+"""The sweep in MLflow and Optuna: repeatable, prolonged, stopped, and killed with -9."""
 
+import io
 import os
-import sqlite3
+import signal
 import subprocess
+import sys
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -11,131 +15,182 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from mlflow.entities import Run
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import InputError, NoUsableClusteringError
+from retail_clusters.errors import InputError, NoUsableClusteringError, StoppedError
 from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra import tracking
-from retail_clusters.training.sweep import sweep
-from tests import processes
-from tests.conftest import PROJECT, SAMPLE
+from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
+from retail_clusters.settings import Experiment
+from retail_clusters.training import study as studies
+from retail_clusters.training.model import centres_digest
+from retail_clusters.training.sweep import STORAGE, search_run, sweep
+from tests import examples, processes
 
-TRIALS = 24
-LAST_TRIALS_COLUMNS = ["number", "k", "seed", "silhouette", "train_cost", "largest_cluster_share", "usable"]
+PAIRS = 12
+COLUMNS = ["number", "k", "seed", "validation_silhouette", "train_cost", "largest_cluster_share", "usable"]
 
 
-def experiment(folder: Path, *, threads: int = 2, **sweep: object) -> Path:
-    file = folder / f"sweep-{threads}.yaml"
-    chosen = {"k_max": 40, "trials": TRIALS, "threads": threads, "batch_size": 6} | sweep
-    file.write_text(yaml.safe_dump({"sweep": chosen}), encoding="utf-8")
+@pytest.fixture
+def shop(workplace: Path) -> Path:
+    tracking.connect(experiment="sweeps")
+    return examples.write_files(workplace / "in")
+
+
+def settings(folder: Path, name: str = "settings", **changes: object) -> Path:
+    """Write an experiment file: K from 3 to 6 with three seeds, in batches of two."""
+    small = {"k_min": 3, "k_max": 6, "seeds": 3, "sampler": "tpe", "batch_size": 2}
+    file = folder / f"{name}.yaml"
+    tree = {"sweep": small | dict(changes.pop("sweep", {}))} | changes  # type: ignore[call-overload]
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return file
 
 
-def arguments(settings: Path, study: str) -> list[str | Path]:
-    return ["sweep", "--data", SAMPLE, "--experiment", settings, "--study", study]
+def swept(spark: SparkSession, shop: Path, study: str, **changes: object) -> None:
+    chosen = load_experiment(settings(shop.parent, **changes))
+    sweep(spark, data=str(shop), experiment=chosen, study=study, storage=None)
 
 
-def parents(study: str) -> list[mlflow.entities.Run]:
-    found: list[mlflow.entities.Run] = mlflow.search_runs(
-        search_all_experiments=True, output_format="list", filter_string=f"tags.study = '{study}'"
-    )
-    return found
-
-
-def table(study: str) -> pd.DataFrame:
-    (parent,) = parents(study)
-    text = mlflow.artifacts.load_text(f"runs:/{parent.info.run_id}/trials.csv")
-    return pd.read_csv(pd.io.common.StringIO(text), float_precision="round_trip")[LAST_TRIALS_COLUMNS]
-
-
-def children(study: str) -> list[mlflow.entities.Run]:
-    (parent,) = parents(study)
-    found: list[mlflow.entities.Run] = mlflow.search_runs(
+def parents(study: str) -> list[Run]:
+    """Return the runs that worked on a study, oldest first."""
+    found: list[Run] = mlflow.search_runs(
         search_all_experiments=True,
         output_format="list",
-        filter_string=f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'",
+        filter_string=f"tags.study = '{study}'",
+        order_by=["attributes.start_time ASC"],
     )
     return found
 
 
-def finished_trials(study: str) -> int:
+def table_of(run: Run) -> pd.DataFrame:
+    text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/trials.csv")
+    return pd.read_csv(io.StringIO(text), float_precision="round_trip")[COLUMNS]
+
+
+def finished(study: str) -> int:
+    if not Path(STORAGE).exists():
+        return 0
     try:
-        opened = optuna.load_study(study_name=study, storage="sqlite:///optuna.db")
-    except (KeyError, optuna.exceptions.StorageInternalError, sqlite3.Error):
+        opened = optuna.load_study(study_name=study, storage=JournalStorage(JournalFileBackend(STORAGE)))
+    except KeyError:
         return 0
     return len(opened.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
 
 
-def kill_when(process: "subprocess.Popen[str]", reached: int, study: str) -> None:
-    while process.poll() is None and finished_trials(study) < reached:
-        os.sched_yield()
-    if process.poll() is None:
-        processes.kill(process)
+def interrupt_when(study: str, reached: int) -> threading.Thread:
+    """Send SIGTERM to this process once a study has so many trials."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 120
+        while finished(study) < reached and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
 
 
-@pytest.fixture
-def unbroken(spark, workplace) -> pd.DataFrame:
-    """In one thread, in the session of the tests, which has two cores."""
-    swept(spark, experiment(workplace, threads=1), "one")
-    return table("one")
+def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_was_prolonged(spark, shop, capsys):
+    swept(spark, shop, "one", sweep={"trials": 5})
+    (early,) = parents("one")
+    assert len(tracking.children(early.info.run_id)) == 5
+    swept(spark, shop, "one")
+    early, one = parents("one")
+    assert one.data.tags["continues"] == early.info.run_id
+    assert f"{PAIRS} trials, the whole space of {PAIRS} pairs" in capsys.readouterr().out
 
+    command = ["sweep", "--data", shop, "--experiment", settings(shop.parent), "--study", "killed"]
+    environment = {"SPARK_MASTER": "local[1]", "MLFLOW_EXPERIMENT_NAME": "sweeps"}
+    processes.kill_when(processes.start(*command, **environment), lambda: finished("killed") >= 2)
+    assert finished("killed") < PAIRS
+    before = ModelRegistry("retail-clusters").latest_version()
+    waiting = interrupt_when("killed", finished("killed") + 2)
+    with pytest.raises(StoppedError, match="nothing is registered: sweep --study killed goes on from there"):
+        swept(spark, shop, "killed")
+    waiting.join()
+    assert ModelRegistry("retail-clusters").latest_version() == before
+    swept(spark, shop, "killed")
 
-def kill_and_resume(settings: Path, moments: tuple[int, ...]) -> None:
-    """In processes with one core."""
-    for moment in moments:
-        kill_when(processes.start(*arguments(settings, "killed"), SPARK_MASTER="local[1]"), moment, "killed")
-    done = processes.run(*arguments(settings, "killed"), SPARK_MASTER="local[1]")
-    assert done.returncode == 0, done.stderr
-
-
-def assert_same_sweep(unbroken: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(table("killed"), unbroken)
-    numbers = Counter(run.data.tags["trial"] for run in children("killed"))
-    assert numbers == Counter(map(str, range(TRIALS)))
-    assert {run.info.status for run in children("killed")} == {"FINISHED"}
-    (one,), (killed,) = parents("one"), parents("killed")
+    (killed,) = parents("killed")
+    pd.testing.assert_frame_equal(table_of(killed), table_of(one))
+    children = tracking.children(killed.info.run_id)
+    assert Counter(run.data.tags["trial"] for run in children) == Counter(map(str, range(PAIRS)))
+    assert {run.info.status for run in [killed, *children]} == {"FINISHED"}
     for name in ("best_k", "best_seed"):
-        assert one.data.params[name] == killed.data.params[name]
-    assert one.data.tags["model_digest"] == killed.data.tags["model_digest"]
+        assert killed.data.params[name] == one.data.params[name]
+    assert killed.data.tags["model_digest"] == one.data.tags["model_digest"]
+    version = ModelRegistry("retail-clusters").version_named(alias=CHALLENGER)
+    assert version == killed.data.tags["model_version"]
+    assert killed.data.metrics["trials_completed"] == PAIRS
 
 
-def test_sweep_killed_and_resumed_in_four_threads_on_one_core_is_the_unbroken_one_in_one_thread_on_two(
-    workplace, unbroken
-):
-    kill_and_resume(experiment(workplace, threads=4), (8,))
-    assert_same_sweep(unbroken)
+def test_a_process_that_has_ended_by_itself_was_not_killed():
+    """Defect 46: nothing noticed that the child had ended before it was to be killed."""
+    done = subprocess.Popen(
+        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with pytest.raises(AssertionError, match="it had ended with 0: done"):
+        processes.kill_when(done, lambda: False)
+    ended = subprocess.Popen(
+        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(AssertionError, match="it had ended with 0: done"):
+        processes.kill(ended)
 
 
-@pytest.mark.soak
-def test_sweep_killed_at_five_moments_ends_like_an_unbroken_one(workplace, unbroken):
-    kill_and_resume(experiment(workplace), (0, 3, 8, 14, 21))
-    assert_same_sweep(unbroken)
-
-
-@pytest.mark.soak
-def test_sweep_in_four_threads_on_one_core_is_that_in_one_thread_on_two_cores(workplace, unbroken):
-    done = processes.run(*arguments(experiment(workplace, threads=4), "four"), SPARK_MASTER="local[1]")
-    assert done.returncode == 0, done.stderr
-    pd.testing.assert_frame_equal(table("four"), unbroken)
-
-
-def swept(spark: SparkSession, settings: Path, study: str) -> None:
-    chosen = load_experiment(settings)
-    tracking.connect(experiment="sweep")
-    sweep(spark, data=str(SAMPLE), experiment=chosen, study=study, storage=None)
-
-
-def test_sweep_without_a_usable_clustering_registers_nothing(spark, workplace):
-    settings = experiment(workplace, k_max=4, seeds=1, trials=3)
-    with pytest.raises(NoUsableClusteringError, match=r"the nearest miss is K=\d") as none:
-        swept(spark, settings, "none")
+def test_sweep_without_a_usable_clustering_registers_nothing_and_other_settings_are_refused(spark, shop):
+    impossible = {"sweep": {"k_max": 3, "seeds": 2}, "guardrails": {"max_cluster_share": 0.1}}
+    with pytest.raises(
+        NoUsableClusteringError, match=r"none of 2 trials is; the nearest miss is K=3"
+    ) as none:
+        swept(spark, shop, "none", **impossible)
     assert none.value.exit_code == 1
     assert mlflow.MlflowClient().search_registered_models() == []
-
-
-def test_small_space_stops_early_and_other_settings_are_refused(spark, workplace, capsys):
-    swept(spark, experiment(workplace, k_min=30, k_max=35, seeds=2, trials=40), "small")
-    assert "12 trials, the space is exhausted: all 12 pairs" in capsys.readouterr().out
-    assert len(children("small")) == 12
+    (parent,) = parents("none")
+    assert parent.info.status == "FAILED"
+    assert parent.data.metrics["trials_infeasible"] == 2
     with pytest.raises(InputError, match=r"features.scaling was none, is log"):
-        swept(spark, PROJECT / "experiments" / "log_features.yaml", "small")
+        swept(spark, shop, "none", features={"scaling": "log"}, **impossible)
+
+
+def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(spark, shop):
+    one = {"k_max": 3, "seeds": 1}
+    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 50}, lloyd={"max_iterations": 1})
+    (parent,) = parents("spark")
+    chosen = Experiment.model_validate({"lloyd": {"max_iterations": 1}})
+    context = examples.context_of_files(spark, shop, experiment=chosen)
+    found = context.fit(k=3, seed=0)
+    assert parent.data.tags["model_digest"] == centres_digest(found.centres)
+    assert parent.data.metrics["validation_silhouette"] == found.metrics["validation_silhouette"]
+
+
+def test_study_goes_on_in_its_own_run_unless_that_is_finished_deleted_or_elsewhere(workplace):
+    """Defects 2 and 4: a study could not go on in another experiment, or after its run was deleted."""
+    tracking.connect(experiment="here")
+    opened = studies.open_study(name="s", storage="journal", identity={})
+
+    def went_on(*, fails: bool) -> str:
+        try:
+            with search_run(opened) as run_id:
+                if fails:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            pass
+        return run_id
+
+    first = went_on(fails=True)
+    assert went_on(fails=True) == first
+    mlflow.delete_run(first)
+    second = went_on(fails=True)
+    assert second != first
+    tracking.connect(experiment="elsewhere")
+    third = went_on(fails=False)
+    assert third not in {first, second}
+    fourth = went_on(fails=False)
+    assert fourth != third
+    assert mlflow.get_run(fourth).data.tags["continues"] == third
