@@ -160,7 +160,7 @@ def sweep_command(
 
 
 def _check_data(data: str, settings: Experiment) -> None:
-    from retail_clusters.data.prepare import check_data
+    from retail_clusters.data.csv_files import check_data
 
     check_data(data, settings.columns)
 
