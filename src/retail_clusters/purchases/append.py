@@ -7,27 +7,28 @@ newest InvoiceDate.
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 import click
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 
-from retail_clusters.data import unreadable_files
+from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra import locations
 from retail_clusters.infra.locations import join
+from retail_clusters.infra.plans import Template
+from retail_clusters.infra.spark import small_session
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
-from retail_clusters.purchases.batch import read_parsed
-from retail_clusters.purchases.customer_days import EPOCH
+from retail_clusters.purchases.customer_days import EPOCH, SHAPE, flat
 from retail_clusters.purchases.proof import prove, report_account
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, summed
-from retail_clusters.purchases.stream import DRAIN, FEW_FILES, FOLLOW, Trigger, run_file_stream, small_session
+from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, spend, summable, tally
+from retail_clusters.purchases.stream import DRAIN, FEW_FILES, FOLLOW, Trigger, run_file_stream
 
 
 def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
@@ -49,6 +50,26 @@ def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
         prove(stream.spark, request, state, files=spark_checkpoint.committed_files(stream.checkpoint))
 
 
+@dataclass(frozen=True, eq=False)
+class _Queries:
+    """What is asked of each batch, built once: lines to parsed lines, and those to customer-days."""
+
+    parsed: Template
+    days: Template
+
+    @classmethod
+    def of(cls, spark: SparkSession, request: PurchasesRequest) -> "_Queries":
+        few = request.settings.max_files_per_trigger <= FEW_FILES
+
+        def parse(lines: DataFrame) -> DataFrame:
+            parsed = summable(invoices.parse(lines, columns=request.columns))
+            return parsed.coalesce(1) if few else parsed
+
+        parsed = Template(spark, sink.LATE_LINE, parse)
+        days = Template(spark, parsed.schema, lambda parsed: flat(spend(invoices.good(parsed))))
+        return cls(parsed, days)
+
+
 class DaysStream:
     """What runs in Spark's stream: batches in, closed days out."""
 
@@ -59,6 +80,7 @@ class DaysStream:
             InputError: they do not belong together.
         """
         self.spark = small_session(spark)
+        self._queries = _Queries.of(self.spark, request)
         self.checkpoint = request.checkpoint or join(request.place, sink.CHECKPOINT)
         self._request = request
         self._account = Account(request.place)
@@ -160,9 +182,12 @@ class DaysStream:
         problems = {file: unreadable_files.problem(file, request.columns) for file in files}
         unreadable = {file: problem for file, problem in problems.items() if problem}
         readable = [file for file in files if file not in unreadable]
-        parsed = read_parsed(self.spark, readable, columns=request.columns)
-        result, observed = summed(parsed.coalesce(1) if len(readable) <= FEW_FILES else parsed)
-        too_late, timely = customer_days.split(customer_days.collect(result), closed_before=closed_before)
+        parsed = self._queries.parsed.over(
+            csv_files.read_lines(self.spark, readable, columns=request.columns)
+        )
+        observed = Observation()
+        arrived = self._queries.days.over(parsed.observe(observed, *tally())).toArrow().cast(SHAPE)
+        too_late, timely = customer_days.split(arrived, closed_before=closed_before)
         seen = observed.get
         missed = late(parsed, closed_before=closed_before).select(*sink.LATE_LINE.names)
         sink.write_late(request.place, batch, missed if too_late.num_rows else None)

@@ -27,6 +27,7 @@ from retail_clusters.settings import Columns
 
 PURCHASES: Final = "purchases"
 LATE: Final = "late"
+LOCK: Final = ".purchases.lock"
 CHECKPOINT: Final = "checkpoint"
 LATE_LINE: Final = StructType(
     [schema.QUARANTINED_LINE[schema.LINE], schema.QUARANTINED_LINE[schema.SOURCE_FILE]]

@@ -1,4 +1,4 @@
-"""What the two streams of `purchases` share: their session, what a person sees of them, how they stop."""
+"""What the two streams of `purchases` share: their files, what a person sees of them, how they stop."""
 
 import contextlib
 import io
@@ -24,13 +24,6 @@ _FILES: Final = "path string, modificationTime timestamp, length long, content b
 
 #: A batch of so few files is one task, without a shuffle.
 FEW_FILES: Final = 4
-
-
-def small_session(spark: SparkSession) -> SparkSession:
-    """Return a session of its own to a stream over small files: one shuffle partition, one state store."""
-    session = spark.newSession()
-    session.conf.set("spark.sql.shuffle.partitions", "1")
-    return session
 
 
 @contextlib.contextmanager
@@ -89,6 +82,8 @@ def run_file_stream(
 
     reader = spark.readStream.format("binaryFile").schema(_FILES).options(**csv_files.NEVER_TOO_OLD)
     reader = reader.options(**csv_files.RECURSIVE, maxFilesPerTrigger=max_files_per_trigger)
+    if locations.is_local(data):
+        reader = reader.options(**csv_files.WITHOUT_CHECKSUMS)
     if not storage.is_file(data):
         reader = reader.option("pathGlobFilter", csv_files.NAME_PATTERN)
     place = locations.literal(data) if storage.exists(data) else locations.to_uri(data)
