@@ -78,7 +78,6 @@ def appending(data: str) -> dict[str, float]:
         started = time.perf_counter()
         stream = DaysStream(spark, request)
         stream.drain()
-        stream.close()
         ended = time.perf_counter()
         state, kept = stream.so_far()
         rows = state.counts.customer_days + kept.num_rows
