@@ -1,55 +1,71 @@
 """The same data, K and seed give the same bits, on any number of cores and from files in any layout."""
 
 import gzip
+import json
 import random
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra import tracking
-from retail_clusters.settings import Experiment
-from retail_clusters.training.train import train
-from retail_clusters.training.verify import verify
-from tests import processes
-from tests.conftest import PROJECT
+from retail_clusters.settings import Experiment, Training
+from retail_clusters.training import publish
+from tests import examples, processes
+from tests.conftest import PROJECT, SAMPLE
 
-DIGESTS = ("data_digest", "model_digest", "labels_digest")
-FIGURES = ("validation_silhouette", "test_silhouette", "holdout_silhouette", "train_cost")
+_SCRIPT = """
+import json, sys
+from pathlib import Path
+from retail_clusters.infra.spark import spark_session
+from tests.training.test_repeatable import digests
+with spark_session("tests") as spark:
+    print(json.dumps(digests(spark, Path(sys.argv[1]), k=int(sys.argv[2]))))
+"""
 
-
-def trained_elsewhere(data: Path, **environment: str) -> dict[str, object]:
-    experiment = PROJECT / "experiments" / "default.yaml"
-    done = processes.run(
-        *("train", "--data", data, "--experiment", experiment, "--k", "20", "--seed", "1"), **environment
-    )
-    assert done.returncode == 0, done.stderr
-    return last_training()
+Facts = Mapping[str, Mapping[str, str | float]]
 
 
-def trained_here(spark: SparkSession, data: Path) -> dict[str, object]:
-    tracking.connect(experiment="here")
-    train(spark, data=str(data), experiment=Experiment(k=20, seed=1))
-    return last_training()
-
-
-def last_run() -> mlflow.entities.Run:
-    return mlflow.search_runs(
-        search_all_experiments=True, output_format="list", filter_string="attributes.run_name = 'train'"
-    )[0]
-
-
-def last_training() -> dict[str, object]:
-    run = last_run()
-    return {name: run.data.tags[name] for name in DIGESTS} | {
-        name: run.data.metrics[name] for name in FIGURES
+def digests(spark: SparkSession, folder: Path, *, k: int) -> Facts:
+    """Train with each solver; return digests and figures. What runs here also runs in another process."""
+    return {
+        "exact": trained(spark, folder, Experiment(), k=k),
+        "spark": trained(spark, folder, Experiment(training=Training(solver="spark")), k=k),
     }
 
 
-def as_seven_files(files: list[Path], folder: Path) -> Path:
+def trained(
+    spark: SparkSession, folder: Path, experiment: Experiment, *, k: int
+) -> Mapping[str, str | float]:
+    context = examples.context_of_files(spark, folder, experiment=experiment)
+    measured = publish.measure(context, context.fit(k=k, seed=1))
+    tags = publish.run_tags(context, measured)
+    return dict(measured.metrics) | {
+        name: tags[name] for name in ("data_digest", "model_digest", "labels_digest")
+    }
+
+
+def digests_elsewhere(folder: Path, *, k: int, **environment: str) -> Facts:
+    """Train in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(folder), str(k)],
+        cwd=PROJECT,
+        env=processes.environment(**environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    facts: Facts = json.loads(done.stdout.splitlines()[-1])
+    return facts
+
+
+def as_seven_files(source: Path, folder: Path) -> Path:
     """The same lines, in other files and another order."""
     folder.mkdir()
+    files = sorted(source.glob("*.csv"))
     header, *_ = files[0].read_text(encoding="utf-8").splitlines()
     lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()[1:]]
     random.Random(7).shuffle(lines)
@@ -59,19 +75,42 @@ def as_seven_files(files: list[Path], folder: Path) -> Path:
     return folder
 
 
-def as_gzip(files: list[Path], folder: Path) -> Path:
+def as_gzip(source: Path, folder: Path) -> Path:
     folder.mkdir()
-    for file in files:
+    for file in source.glob("*.csv"):
         (folder / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), 1))
     return folder
 
 
-@pytest.mark.real
-def test_real_data_gives_the_same_bits_on_any_cores_and_in_any_layout(spark, real_data, workplace, tmp_path):
-    files = sorted(real_data.glob("*.csv"))
+def test_bits_are_the_same_on_one_core_and_on_two_and_in_any_layout(spark: SparkSession, tmp_path: Path):
+    files = examples.write_files(tmp_path / "in")
     assert spark.sparkContext.master == "local[2]"
-    one = trained_elsewhere(real_data, SPARK_MASTER="local[1]")
-    verify(spark, run_id=last_run().info.run_id)
-    two = trained_here(spark, as_seven_files(files, tmp_path / "seven"))
-    four = trained_elsewhere(as_gzip(files, tmp_path / "gzip"), SPARK_MASTER="local[4]")
-    assert one == two == four
+    one = digests_elsewhere(as_gzip(files, tmp_path / "gzip"), k=5, SPARK_MASTER="local[1]")
+    two = digests(spark, as_seven_files(files, tmp_path / "seven"), k=5)
+    assert one == two
+    assert two["exact"]["model_digest"] != two["spark"]["model_digest"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"SPARK_MASTER": "local[1]"},
+        {"SPARK_MASTER": "local[4]"},
+        {"SPARK_MASTER": "local-cluster[2,1,1024]", "SPARK_LOCAL_IP": "127.0.0.1"},
+    ],
+    ids=lambda where: where["SPARK_MASTER"],
+)
+def test_bits_of_the_sample_are_the_same_on_any_master(spark: SparkSession, where: dict[str, str]):
+    assert digests_elsewhere(SAMPLE, k=20, **where) == digests(spark, SAMPLE, k=20)
+
+
+@pytest.mark.soak
+@pytest.mark.real
+def test_bits_of_the_real_data_are_the_same_on_any_cores_and_in_any_layout(
+    spark: SparkSession, real_data: Path, tmp_path: Path
+):
+    two = digests(spark, as_seven_files(real_data, tmp_path / "seven"), k=20)
+    assert two["exact"]["data_digest"] == "eaa52dd8c1061c34986774f92961414b"
+    for master in ("local[1]", "local[4]"):
+        assert digests_elsewhere(real_data, k=20, SPARK_MASTER=master) == two

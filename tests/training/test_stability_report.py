@@ -39,13 +39,11 @@ def test_real_groups_come_back_and_those_of_shuffled_columns_do_not(three_groups
     found = report(*three_groups, k=3)
     assert found.real.stable_clusters == 3
     assert found.null.stable_clusters < 3
-    assert found.beyond_null
     assert "follow how the columns go together" in found.sentence
 
 
 def test_independent_columns_come_back_no_better_than_shuffled_ones(independent_columns):
     found = report(*independent_columns, k=8)
-    assert not found.beyond_null
     assert "each for itself" in found.sentence
 
 

@@ -21,9 +21,10 @@ from optuna.storages.journal import JournalFileBackend
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, NoUsableClusteringError, StoppedError
+from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
-from retail_clusters.settings import Experiment, load_experiment
+from retail_clusters.settings import Experiment
 from retail_clusters.training import study as studies
 from retail_clusters.training.model import centres_digest
 from retail_clusters.training.sweep import STORAGE, search_run, sweep
@@ -108,7 +109,7 @@ def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_was_prolonged(s
     assert finished("killed") < PAIRS
     before = ModelRegistry("retail-clusters").latest_version()
     waiting = interrupt_when("killed", finished("killed") + 2)
-    with pytest.raises(StoppedError, match="nothing is registered; sweep --study killed goes on from there"):
+    with pytest.raises(StoppedError, match="nothing is registered: sweep --study killed goes on from there"):
         swept(spark, shop, "killed")
     waiting.join()
     assert ModelRegistry("retail-clusters").latest_version() == before

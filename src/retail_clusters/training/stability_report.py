@@ -26,13 +26,6 @@ class StabilityReport:
     null: Stability
 
     @property
-    def beyond_null(self) -> bool:
-        """Tell whether clusters, and the lines in them, come back more often than in shuffled columns."""
-        real, null = self.real, self.null
-        clearly_more_clusters = _cluster_share(real) > _cluster_share(null) + _CLEAR_MARGIN
-        return clearly_more_clusters and real.stable_line_share > null.stable_line_share
-
-    @property
     def metrics(self) -> Mapping[str, float]:
         """Return the figures of a registered version, under their names in MLflow."""
         return {
@@ -45,17 +38,7 @@ class StabilityReport:
     @property
     def sentence(self) -> str:
         """Say in one sentence what the figures mean."""
-        real, null = self.real, self.null
-        verdict = (
-            "these clusters follow how the columns go together"
-            if self.beyond_null
-            else "these clusters follow price and quantity each for itself"
-        )
-        return (
-            f"{real.stable_clusters} of {len(real.sizes)} clusters come back "
-            f"({percent(real.stable_line_share)} of lines); of shuffled columns "
-            f"{null.stable_clusters} do ({percent(null.stable_line_share)}): {verdict}"
-        )
+        return say(self.metrics, clusters=len(self.real.sizes))
 
     def table(self) -> pd.DataFrame:
         """Return a row a cluster: `cluster`, `lines`, `jaccard`, `stable`."""
@@ -67,6 +50,21 @@ class StabilityReport:
             ],
             columns=["cluster", "lines", "jaccard", "stable"],
         )
+
+
+def say(metrics: Mapping[str, float], *, clusters: int) -> str:
+    """Say in one sentence what the figures of `StabilityReport.metrics` mean."""
+    share, null_share = metrics["stable_line_share"], metrics["null_stable_line_share"]
+    more_clusters = (metrics["stable_clusters"] - metrics["null_stable_clusters"]) / clusters
+    verdict = (
+        "these clusters follow how the columns go together"
+        if more_clusters > _CLEAR_MARGIN and share > null_share
+        else "these clusters follow price and quantity each for itself"
+    )
+    return (
+        f"{metrics['stable_clusters']:.0f} of {clusters} clusters come back ({percent(share)} of lines); "
+        f"of shuffled columns {metrics['null_stable_clusters']:.0f} do ({percent(null_share)}): {verdict}"
+    )
 
 
 def compare_with_shuffled(
@@ -109,7 +107,3 @@ def compare_with_shuffled(
     )
     null = stability(shuffled, groups, fitted.centres, seed=settings.seed, settings=how)
     return StabilityReport(real=real, null=null)
-
-
-def _cluster_share(found: Stability) -> float:
-    return found.stable_clusters / sum(size > 0 for size in found.sizes)
