@@ -31,7 +31,8 @@ from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Features, Scoring
 from retail_clusters.training import features
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
-from retail_clusters.training.model import INTERFACE, scoring_pipeline
+from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.model import scoring_pipeline
 from retail_clusters.training.rows import WeightedRows, weighted_rows
 
 registry = ModelRegistry("retail-clusters")
@@ -58,9 +59,9 @@ def register_models(spark: SparkSession, *chosen: tuple[int, str]) -> list[str]:
 
 def register_broken(*, of: str) -> str:
     """Register a version whose artifact nobody has."""
-    known = registry.read_version(version=of)
+    run = mlflow.get_run(registry.read_version(version=of).run_id)
     made = mlflow.MlflowClient().create_model_version(
-        registry.name, source=f"{known.source}-gone", run_id=known.run_id
+        registry.name, source=f"{run.info.artifact_uri}/gone", run_id=run.info.run_id
     )
     return str(made.version)
 
@@ -127,6 +128,17 @@ def start(source: Path, **changes: object) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
+
+
+def kill(process: "subprocess.Popen[str]") -> None:
+    """Kill -9 a started scorer and its JVM."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def lines(count: int = 1, *, invoice: str = "536365") -> str:
+    """Return a file of so many lines."""
+    return f"{HEADER}\n" + f"{LINE.replace('536365', invoice)}\n" * count
 
 
 def put(folder: Path, name: str, content: str | bytes) -> Path:

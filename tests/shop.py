@@ -19,7 +19,8 @@ from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.settings import Features
 from retail_clusters.training import features
-from retail_clusters.training.model import INTERFACE, centres_digest, scoring_pipeline
+from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.model import centres_digest, scoring_pipeline
 from retail_clusters.training.rows import weighted_rows
 
 registry = ModelRegistry("retail-clusters")

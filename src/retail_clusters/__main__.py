@@ -7,7 +7,7 @@ import click
 
 from retail_clusters.cli import data, serving, training
 from retail_clusters.cli.common import cli
-from retail_clusters.errors import RetailClustersError
+from retail_clusters.errors import RetailClustersError, StoppedError
 from retail_clusters.infra.console import in_short
 from retail_clusters.infra.secrets import masked
 
@@ -26,6 +26,9 @@ def main() -> None:
     except click.ClickException as wrong:
         click.secho(f"error: {wrong.format_message()}", fg="red", err=True)
         sys.exit(2)
+    except StoppedError as stopped:
+        click.secho(masked(str(stopped)), fg="yellow", err=True)
+        sys.exit(stopped.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.secho("stopped", fg="red", err=True)
         sys.exit(130)

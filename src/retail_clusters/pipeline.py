@@ -12,14 +12,17 @@ from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import InputError, PromotionRefusedError
 from retail_clusters.infra import locations, storage, tracking
 from retail_clusters.infra.registry import CHAMPION, ModelRegistry
-from retail_clusters.promotion.promote import promote
+from retail_clusters.pipeline_report import log_result
+from retail_clusters.promotion import promote
+from retail_clusters.promotion.promote import PromoteRequest
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Experiment
-from retail_clusters.training import publish, sweep
+from retail_clusters.training import cluster_report, descriptions, publish, sweep, sweep_report
 from retail_clusters.training.context import TrainingContext, training_context
 from retail_clusters.training.publish import Published
 from retail_clusters.training.sweep import StudyName
+from retail_clusters.training.sweep_report import SWEEP_RUN
 
 OUTPUT: Final = "output"
 
@@ -75,7 +78,9 @@ def main(
         )
         scored = score.run(spark, request)
         champion = ModelRegistry(experiment.model).version_named(alias=CHAMPION)
-    result = MainResult(published, champion, scored, output, refusal)
+        result = MainResult(published, champion, scored, output, refusal)
+        if champion:
+            log_result(context, published, champion=champion, scored=scored, refusal=refusal, run_id=run_id)
     _summarize(result)
     if refusal:
         raise refusal
@@ -97,10 +102,16 @@ def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Pub
     opened.set_user_attr(_RUN, main_run)
     best = sweep.finished_best(context, opened) if resumed else None
     if best is None:
-        with sweep.search_run(opened) as sweep_run:
+        with sweep.search_run(opened, context.experiment.sweep) as sweep_run:
             best = sweep.search(context, opened, which, parent=sweep_run, entry_point="main")
-    with tracking.run("register"):
-        return sweep.publish_best(context, best, reuse=resumed)
+    searched = sweep.run_of(opened)
+    with tracking.run(f"register K={best.k} seed {best.seed}"):
+        published = sweep.publish_best(context, best, reuse=resumed)
+        cluster_report.log_page(context, published.clustering)
+        tracking.set_tags({"kind": "register", SWEEP_RUN: searched})
+        tracking.describe(descriptions.of_version(published))
+    sweep_report.add_outcome(searched, published)
+    return published
 
 
 def _promote(
@@ -108,7 +119,7 @@ def _promote(
 ) -> PromotionRefusedError | None:
     """Hold the new version against the gates; a refusal ends `main` at once only where nothing can score."""
     try:
-        promote(spark, experiment=experiment, version=published.version, dry_run=False, reason="main")
+        promote.run(spark, PromoteRequest(experiment, version=published.version, reason="main"))
     except PromotionRefusedError as refused:
         if ModelRegistry(experiment.model).version_named(alias=CHAMPION) is None:
             raise

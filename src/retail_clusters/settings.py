@@ -163,6 +163,7 @@ class Promotion(_Settings):
     max_cluster_share: Share = 0.9
     min_clusters: Clusters = 2
     margin: Annotated[float, Field(ge=0, le=2)] = 0.05
+    min_stable_line_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     accept_new_space: bool = False
 
 

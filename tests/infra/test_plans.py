@@ -9,13 +9,12 @@ from pyspark.testing import assertDataFrameEqual
 
 from retail_clusters.infra.plans import Template
 
-SHAPE = StructType.fromDDL("name string, number int")
+SHAPE = StructType().add("name", "string").add("number", "integer")
 
 
 def query(frame: DataFrame) -> DataFrame:
     doubled = SQLTransformer(statement="SELECT *, number * 2 AS doubled FROM __THIS__").transform(frame)
-    upper = F.udf(lambda name: name.upper())
-    return doubled.where("number > 1").select(upper("name").alias("name"), "doubled")
+    return doubled.where("number > 1").select(F.upper("name").alias("name"), "doubled")
 
 
 def test_a_template_gives_what_its_query_gives_over_any_frame(spark: SparkSession) -> None:

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import RegistryError
 from retail_clusters.settings import Features
-from retail_clusters.training.model import INTERFACE
+from retail_clusters.training.interface import INTERFACE
 from tests import shop
 from tests.shop import registry
 

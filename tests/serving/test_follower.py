@@ -129,6 +129,7 @@ def test_an_outage_is_told_when_it_starts_and_when_it_ends_and_asked_about_less_
     assert registry.told == [
         "the registry must answer for champion, but it is away; version 1 goes on",
         "the registry answers again",
+        "version 2 is ready for the next batch",
     ]
 
 

@@ -2,10 +2,10 @@
 
 import json
 import os
-import random
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +18,14 @@ from pyspark.testing import assertDataFrameEqual
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.serving import scoring
-from retail_clusters.serving.score import check_score_arguments
+from retail_clusters.infra.locations import to_uri
+from retail_clusters.serving import score
+from retail_clusters.serving.reader import read_quarantine, read_scored
+from retail_clusters.training.model import UNSEEN_DAY, score_lines
 from tests import scorers
 from tests.conftest import SAMPLE
 from tests.mutations import mutated
-from tests.scorers import HEADER, LINE, Server
-from tests.shop import registry
+from tests.scorers import HEADER, LINE, registry
 
 SATURDAY = LINE.replace("2010-12-01", "2010-12-04")
 
@@ -37,9 +38,10 @@ def store(spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempP
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     mlflow.set_experiment(experiment_id=mlflow.create_experiment("tests", (folder / "artifacts").as_uri()))
-    scorers.register_models(spark, SAMPLE, (8, "keep"), (5, "keep"), (2, "keep"), (4, "error"))
+    scorers.register_models(spark, (8, "keep"), (5, "keep"))
+    scorers.register_broken(of="1")
+    scorers.register_models(spark, (4, "error"))
     registry.set_alias(alias="champion", version="1")
-    shutil.rmtree(mlflow.artifacts.download_artifacts("models:/retail-clusters/3"))
     return folder / "mlflow.db"
 
 
@@ -71,34 +73,28 @@ def meanwhile(steps: Callable[[], None]) -> Iterator[None]:
 
 
 def recorded(place: Path, batch_id: int) -> bool:
-    return (place / "checkpoint" / "batches" / f"{batch_id}.json").exists()
+    return (place / "output" / "commits" / f"{batch_id}.json").exists()
 
 
-def recorded_lines(place: Path) -> float:
-    records = (place / "checkpoint" / "batches").glob("*.json")
-    return sum(float(json.loads(record.read_text())["metrics"]["rows_in"]) for record in records)
+def invoice_numbers(spark: SparkSession, place: Path) -> Counter[str]:
+    found = read_scored(spark, str(place / "output")).select(schema.INVOICE_NO).collect()
+    return Counter(str(row[0]) for row in found)
 
 
 def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSession, place: Path) -> None:
-    files = sorted(SAMPLE.glob("*.csv"))[:12]
+    files = sorted(SAMPLE.glob("*.csv"))[:8]
     for file in files:
         scorers.put(place / "in", file.name, file.read_bytes())
-    summary = scorers.drain(spark, place / "in", files=5)
-    assert (summary.batches, summary.files, summary.model_versions) == (3, 12, ("1",))
+    summary = scorers.drain(spark, place / "in", files=3)
+    assert (summary.batches, summary.files, summary.model_versions) == (3, 8, ("1",))
     assert summary.rows_in == summary.rows_scored == sum(scorers.lines_of(files).values())
-    model = registry.open_version(version="1").model
-    batch = scoring.score(
-        invoices.good(invoices.parse(csv_files.read_lines(spark, files))), model=model, version="1"
-    )
-    assertDataFrameEqual(spark.read.parquet(str(place / "output" / "scored")).select(batch.columns), batch)
-    for name in (
-        "rows_in",
-        "rows_scored",
-        "rows_quarantined",
-        "rows_per_second",
-        "model_version",
-        "drift_psi",
-    ):
+    good = invoices.good(invoices.parse(csv_files.read_lines(spark, [str(file) for file in files])))
+    batch = score_lines(good, model=registry.open_version(version="1").model, version="1")
+    plain = spark.read.parquet(str(place / "output" / "scored")).select(batch.columns)
+    assertDataFrameEqual(plain, batch)
+    assertDataFrameEqual(read_scored(spark, str(place / "output")).select(batch.columns), batch)
+    names = ("rows_in", "rows_scored", "rows_quarantined", "rows_per_second", "model_version", "drift_psi")
+    for name in names:
         assert set(scorers.points(summary.run_id, name)) == {0, 1, 2}
     assert sum(scorers.points(summary.run_id, "rows_in").values()) == summary.rows_in
     run = mlflow.get_run(summary.run_id)
@@ -109,9 +105,9 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
 def test_started_again_it_goes_on_in_the_same_run_with_new_files_only(
     spark: SparkSession, place: Path
 ) -> None:
-    scorers.put(place / "in", "a.csv", f"{HEADER}\n{LINE}\n")
+    scorers.put(place / "in", "a.csv", scorers.lines())
     first = scorers.drain(spark, place / "in")
-    old = scorers.put(place / "in", "late but old.csv", f"{HEADER}\n{LINE}\n{LINE}\n")
+    old = scorers.put(place / "in", "late but old.csv", scorers.lines(2))
     os.utime(old, (1_000_000_000, 1_000_000_000))
     with mlflow.start_run(run_name="main") as parent:
         second = scorers.drain(spark, place / "in")
@@ -123,38 +119,60 @@ def test_started_again_it_goes_on_in_the_same_run_with_new_files_only(
         output_format="list", filter_string=f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     )
     assert child.data.tags["resumes"] == first.run_id
-    with pytest.raises(InputError, match="must belong together"):
-        scorers.drain(spark, place / "in", output=place / "elsewhere")
+
+
+def test_a_checkpoint_that_was_deleted_or_is_older_than_the_output_is_refused(
+    spark: SparkSession, place: Path
+) -> None:
+    stream = place / "checkpoint" / "stream"
+    scorers.put(place / "in", "0.csv", scorers.lines())
+    scorers.drain(spark, place / "in")
+    shutil.copytree(stream, place / "older")
+    for name in ("1.csv", "2.csv"):
+        scorers.put(place / "in", name, scorers.lines())
+        scorers.drain(spark, place / "in")
+    stream.rename(place / "newest")
+    with pytest.raises(InputError, match="came from another checkpoint, or it was deleted"):
+        scorers.drain(spark, place / "in")
+    (place / "older").rename(stream)
+    with pytest.raises(InputError, match="the checkpoint ends with its batch 0, the output with 2"):
+        scorers.drain(spark, place / "in")
+    shutil.rmtree(stream)
+    (place / "newest").rename(stream)
+    assert scorers.drain(spark, place / "in").batches == 0
+    assert invoice_numbers(spark, place) == {"536365": 3}
 
 
 def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSession, place: Path) -> None:
     source = place / "in"
     content = {
         "good [1] {a,b}*?.csv": f"{HEADER}\n{LINE}\n\n{LINE},one more\n",
+        "2010-12-01T08:00.csv": scorers.lines(),
         "spaces and % \u00fc#.csv": f"\ufeff{HEADER}\n{LINE}\n",
         "empty.csv": "",
         "header only.csv": HEADER,
         "no header.csv": f"{LINE}\n{LINE}\n",
         "other header.csv": f"{HEADER.replace('Quantity', 'Number')}\n{LINE}\n",
-        "binary.csv": bytes(range(128, 256)) + b"\n\n" + b"\xff\xfe",
         "cut.csv.gz": b"\x1f\x8b\x08\x00",
         ".hidden.csv": LINE,
         "notes.txt": LINE,
+        os.fsdecode(b"caf\xe9.csv"): scorers.lines(),
     }
     for name, text in content.items():
         scorers.put(source, name, text)
-    scorers.put(source / "day=1" / "deeper", "nested.csv", f"{HEADER}\n{LINE}\n")
+    scorers.put(source / "day=1" / "deeper", "nested.csv", scorers.lines())
+    (source / "day=1" / "loop").symlink_to(source / "day=1")
     summary = scorers.drain(spark, source)
-    assert (summary.files, summary.rows_in, summary.rows_scored, summary.rows_quarantined) == (9, 10, 3, 7)
-    found = scorers.rows(place / "output", "quarantine", "line", "reason", "source_file")
-    reasons = {(str(row["source_file"]).rsplit("/", 1)[1], row["reason"]) for row in found}
+    assert (summary.files, summary.rows_in, summary.rows_scored, summary.rows_quarantined) == (10, 9, 4, 5)
+    found = read_quarantine(spark, str(place / "output")).collect()
+    reasons = {row["source_file"].rsplit("/", 1)[1]: row["reason"] for row in found}
+    assert reasons.pop("other%20header.csv").startswith("the header differs: no column Quantity")
+    assert reasons.pop("no%20header.csv").startswith("the header differs: no column InvoiceNo")
     assert reasons == {
-        ("good%20%5B1%5D%20%7Ba,b%7D*%3F.csv", invoices.EXTRA_FIELD),
-        ("empty.csv", "the file is empty"),
-        ("no%20header.csv", next(str(r["reason"]) for r in found if "no%20header" in str(r["source_file"]))),
-        ("other%20header.csv", "the header differs: no column Quantity; found 'Number'"),
-        ("binary.csv", "the file cannot be read as CSV text"),
-        ("cut.csv.gz", "the file cannot be unpacked"),
+        "good%20%5B1%5D%20%7Ba,b%7D*%3F.csv": invoices.EXTRA_FIELD,
+        "empty.csv": "the file is empty",
+        "cut.csv.gz": "the file cannot be unpacked to its end",
+        "caf\\udce9.csv": "the file's name is not UTF-8, and Spark opens no such file: rename it",
     }
     assert sum(row["line"] is None for row in found) == 2
 
@@ -166,119 +184,164 @@ def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(
     scorers.put(place / "in", "a.csv", f"{HEADER}\n{LINE}\n{SATURDAY}\n")
     summary = scorers.drain(spark, place / "in")
     assert (summary.rows_scored, summary.rows_quarantined) == (1, 1)
-    (row,) = scorers.rows(place / "output", "quarantine", "line", "reason")
-    assert (row["line"], row["reason"]) == (SATURDAY, scoring.UNSEEN_DAY)
+    (row,) = read_quarantine(spark, str(place / "output")).collect()
+    assert (row["line"], row["reason"]) == (SATURDAY, UNSEEN_DAY)
 
 
-def test_an_unseen_day_is_scored_and_counted_and_missing_numbers_are_zero(
+def test_an_unseen_day_is_scored_and_counted_and_missing_numbers_stay_missing(
     spark: SparkSession, place: Path
 ) -> None:
     scorers.put(place / "in", "a.csv", f"{HEADER}\n{SATURDAY}\nC1,D,,,2010-12-01 08:26:00,,,\n")
     summary = scorers.drain(spark, place / "in")
     assert summary.rows_scored == 2
     assert scorers.points(summary.run_id, "rows_unseen_day") == {0: 1}
-    (row,) = [row for row in scorers.rows(place / "output", "scored") if row[schema.INVOICE_NO] == "C1"]
-    assert (row[schema.QUANTITY], row[schema.UNIT_PRICE], row[schema.CUSTOMER_ID]) == (0, 0.0, 0.0)
+    (row,) = read_scored(spark, str(place / "output")).where("InvoiceNo = 'C1'").collect()
+    assert [row[name] for name in (schema.QUANTITY, schema.UNIT_PRICE, schema.CUSTOMER_ID)] == [None] * 3
+    assert row[schema.PREDICTION] == 0
 
 
 def test_spoilt_files_end_in_balanced_accounts(spark: SparkSession, place: Path) -> None:
     content = min(SAMPLE.glob("*.csv"), key=lambda file: file.stat().st_size).read_bytes()
-    files = [scorers.put(place / "in", *mutated(content, number=number)) for number in range(60)]
-    summary = scorers.drain(spark, place / "in", files=30)
+    files = [scorers.put(place / "in", *mutated(content, number=number)) for number in range(36)]
+    summary = scorers.drain(spark, place / "in", files=36)
     expected = sum(scorers.count_lines(file) for file in files)
-    assert summary.files == 60
+    assert summary.files == 36
     assert summary.rows_in == expected == summary.rows_scored + summary.rows_quarantined
     quarantined = scorers.rows(place / "output", "quarantine", "line")
     assert len(scorers.rows(place / "output", "scored", "prediction")) == summary.rows_scored > 0
     assert sum(row["line"] is not None for row in quarantined) == summary.rows_quarantined > 0
 
 
-def test_a_promotion_is_followed_between_batches_and_a_broken_version_is_not(
+def test_a_file_that_changed_is_told_once_and_scored_anew_on_demand(
     spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("a", "b"):
+        scorers.put(place / "in", f"{name}.csv", scorers.lines(invoice=name))
+    scorers.drain(spark, place / "in")
+    changed = scorers.put(place / "in", "a.csv", scorers.lines(3, invoice="corrected"))
+    scorers.put(place / "in", "c.csv", scorers.lines(invoice="c"))
+    second = scorers.drain(spark, place / "in")
+    scorers.drain(spark, place / "in")
+    told = [line for line in capsys.readouterr().err.splitlines() if "changed after batch 0" in line]
+    assert len(told) == 1
+    assert "a.csv" in told[0]
+    assert scorers.points(second.run_id, "files_changed") == {0: 0, 1: 1}
+    (listed,) = json.loads((place / "output" / "changed_files.json").read_text())
+    assert (listed["location"], listed["batch_id"]) == (to_uri(str(changed)), 0)
+    assert invoice_numbers(spark, place) == {"a": 1, "b": 1, "c": 1}
+    scorers.drain(spark, place / "in", rescore=str(changed))
+    assert invoice_numbers(spark, place) == {"corrected": 3, "b": 1, "c": 1}
+    assert json.loads((place / "output" / "changed_files.json").read_text()) == []
+    scorers.put(place / "in", "d.csv", scorers.lines(invoice="d"))
+    scorers.drain(spark, place / "in")
+    assert invoice_numbers(spark, place) == {"corrected": 3, "b": 1, "c": 1, "d": 1}
+    with pytest.raises(InputError, match="must have been scored, but no batch holds"):
+        scorers.drain(spark, place / "in", rescore=str(scorers.put(place / "in", "new.csv", scorers.lines())))
+
+
+def test_scored_files_are_archived_those_that_a_kill_left_too(spark: SparkSession, place: Path) -> None:
+    scorers.put(place / "in", "left.csv", scorers.lines(invoice="left"))
+    scorers.drain(spark, place / "in")
+    scorers.put(place / "in" / "deep", "new.csv", scorers.lines(invoice="new"))
+    scorers.drain(spark, place / "in", archive="move")
+    scorers.drain(spark, place / "in", archive="move")
+    kept = {str(file.relative_to(place / "in")) for file in (place / "in").rglob("*.csv")}
+    assert kept == {"_archive/left.csv", "_archive/deep/new.csv"}
+    assert invoice_numbers(spark, place) == {"left": 1, "new": 1}
+
+
+def test_a_promotion_is_followed_between_batches_and_a_broken_version_is_not(
+    spark: SparkSession, place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    def says(text: str) -> bool:
+        told.extend(capfd.readouterr())
+        return any(text in each for each in told)
+
+    def arrive(batch_id: int) -> None:
+        scorers.put(place / "in", f"{batch_id}.csv", scorers.lines(100))
+        scorers.wait_until(lambda: recorded(place, batch_id))
+
     def steps() -> None:
-        for batch_id, version in enumerate(["1", "2", "3", "4"]):
-            registry.set_alias(alias="champion", version=version)
-            scorers.put(place / "in", f"{batch_id}.csv", f"{HEADER}\n" + f"{LINE}\n" * 100)
-            scorers.wait_until(lambda reached=batch_id: recorded(place, reached))  # type: ignore[misc]
+        arrive(0)
+        registry.set_alias(alias="champion", version="3")
+        scorers.wait_until(lambda: says("version 1 goes on"))
+        arrive(1)
+        registry.set_alias(alias="champion", version="2")
+        scorers.wait_until(lambda: says("version 2 is ready"))
+        arrive(2)
 
     (place / "in").mkdir()
     with meanwhile(steps):
         summary = scorers.drain(spark, place / "in", once=False)
-    assert scorers.scored_by_batch(place / "output") == {(0, 1): 100, (1, 2): 100, (2, 2): 100, (3, 4): 100}
-    assert scorers.points(summary.run_id, "model_version") == {0: 1, 1: 2, 2: 2, 3: 4}
-    assert "version 2 goes on" in capsys.readouterr().err
+    assert scorers.scored_by_batch(place / "output") == {(0, 1): 100, (1, 1): 100, (2, 2): 100}
+    assert scorers.points(summary.run_id, "model_version") == {0: 1, 1: 1, 2: 2}
 
 
 def test_a_challenger_is_compared_and_leaves_no_trace_in_the_output(spark: SparkSession, place: Path) -> None:
     registry.set_alias(alias="challenger", version="2")
-    for file in sorted(SAMPLE.glob("*.csv"))[:2]:
-        scorers.put(place / "in", file.name, file.read_bytes())
+    scorers.put(place / "in", "a.csv", min(SAMPLE.glob("*.csv")).read_bytes())
     summary = scorers.drain(spark, place / "in", shadow=True)
-    assert 0 < scorers.points(summary.run_id, "shadow_matched_share")[0] <= 1
-    assert -1 <= scorers.points(summary.run_id, "shadow_adjusted_rand_index")[0] <= 1
+    assert 0 < scorers.points(summary.run_id, "shadow/matched_share")[0] <= 1
+    assert -1 <= scorers.points(summary.run_id, "shadow/adjusted_rand_index")[0] <= 1
     assert set(scorers.scored_by_batch(place / "output")) == {(0, 1)}
 
 
 def test_what_cannot_be_scored_is_refused_before_spark_starts(place: Path) -> None:
-    folders = {"output": place / "output", "checkpoint": place / "checkpoint"}
     with pytest.raises(InputError, match="source must be a folder"):
-        check_score_arguments(source=place / "nowhere", model="retail-clusters", alias="champion", **folders)
+        score.check(scorers.request(place / "nowhere"))
     (place / "in").mkdir()
     with pytest.raises(RegistryError, match="'shadow' names none: promote one first"):
-        check_score_arguments(source=place / "in", model="retail-clusters", alias="shadow", **folders)
+        score.check(scorers.request(place / "in", alias="shadow"))
     with pytest.raises(InputError, match="output must lie outside of source"):
-        check_score_arguments(source=place, model="retail-clusters", alias="champion", **folders)
-    check_score_arguments(source=place / "in", model="retail-clusters", alias="champion", **folders)
+        score.check(scorers.request(place / "in", output=str(place / "in" / "output")))
+    with pytest.raises(InputError, match="rescore must name a CSV file in source"):
+        score.check(scorers.request(place / "in", rescore=str(place / "in" / "none.csv")))
+    score.check(scorers.request(place / "in"))
 
 
-def test_killed_at_random_moments_it_scores_every_line_once_and_ctrl_c_ends_it(place: Path) -> None:
-    files = sorted(SAMPLE.glob("*.csv"))[:9]
-    lines = sum(scorers.lines_of(files).values())
+def test_killed_while_it_writes_and_between_batches_it_scores_every_line_once(
+    spark: SparkSession, place: Path
+) -> None:
+    files = sorted(SAMPLE.glob("*.csv"))[:6]
     for file in files:
         scorers.put(place / "in", file.name, file.read_bytes())
-    chance = random.Random(7)
-    for _ in range(3):
-        process = scorers.start(place / "in", files=1)
-        known = len(list((place / "checkpoint").glob("batches/*.json")))
-        goal, writes = known + chance.randint(0, 1), chance.random() < 0.5
-        scorers.wait_until(
-            lambda goal=goal, writes=writes: (
-                len(list((place / "checkpoint").glob("batches/*.json"))) >= goal
-                and (not writes or any((place / "output").glob(".writing/*/*")))
-            ),
-            process,
-        )
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    process = scorers.start(place / "in", files=2, once=False)
-    scorers.wait_until(lambda: recorded_lines(place) >= lines, process)
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    assert scorers.scored_lines(place / "output") == scorers.lines_of(files)
-    assert all(version == 1 for _, version in scorers.scored_by_batch(place / "output"))
+    output = place / "output"
+    process = scorers.start(place / "in", files=1)
+    scorers.wait_until(
+        lambda: recorded(place, 0) and any(output.glob("scored/.writing-*/*.parquet")), process
+    )
+    scorers.kill(process)
+    process = scorers.start(place / "in", files=1)
+    scorers.wait_until(lambda: recorded(place, 2), process)
+    scorers.kill(process)
+    summary = scorers.drain(spark, place / "in", files=2)
+    assert summary.files < 4
+    assert scorers.scored_lines(output) == scorers.lines_of(files)
+    assert read_scored(spark, str(output)).count() == sum(scorers.lines_of(files).values())
+    counted = scorers.points(summary.run_id, "rows_in")
+    assert sum(counted.values()) == sum(scorers.lines_of(files).values())
 
 
-@pytest.fixture
-def server(place: Path) -> Iterator[Server]:
-    """A real MLflow server on the store, which the test talks to."""
-    running = Server(place)
-    running.start()
-    mlflow.set_tracking_uri(running.uri)
-    mlflow.set_registry_uri(running.uri)
-    yield running
-    running.stop()
+def test_ctrl_c_ends_it_after_the_batch_under_way(spark: SparkSession, place: Path) -> None:
+    scorers.put(place / "in", "a.csv", scorers.lines())
+    with meanwhile(lambda: scorers.wait_until(lambda: recorded(place, 0))):
+        summary = scorers.drain(spark, place / "in", once=False)
+    assert summary.rows_scored == 1
+    assert mlflow.get_run(summary.run_id).info.status == "FINISHED"
 
 
 def test_a_server_that_is_away_for_a_while_costs_no_line_and_no_point(
-    spark: SparkSession,
-    place: Path,
-    server: Server,
-    capsys: pytest.CaptureFixture[str],
+    spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server = scorers.Server(place)
+    server.start()
+    mlflow.set_tracking_uri(server.uri)
+    mlflow.set_registry_uri(server.uri)
+
     def arrive(batch_id: int) -> None:
-        scorers.put(place / "in", f"{batch_id}.csv", f"{HEADER}\n" + f"{LINE}\n" * 10)
+        scorers.put(place / "in", f"{batch_id}.csv", scorers.lines(10))
         scorers.wait_until(lambda: recorded(place, batch_id))
 
     def steps() -> None:
@@ -287,12 +350,14 @@ def test_a_server_that_is_away_for_a_while_costs_no_line_and_no_point(
         arrive(1)
         arrive(2)
         server.start()
-        arrive(3)
 
     (place / "in").mkdir()
     with meanwhile(steps):
         summary = scorers.drain(spark, place / "in", once=False)
-    assert scorers.scored_by_batch(place / "output") == {(batch_id, 1): 10 for batch_id in range(4)}
-    assert scorers.points(summary.run_id, "rows_in") == dict.fromkeys(range(4), 10)
+    assert scorers.scored_by_batch(place / "output") == {(batch_id, 1): 10 for batch_id in range(3)}
+    assert scorers.points(summary.run_id, "rows_in") == dict.fromkeys(range(3), 10)
     assert mlflow.get_run(summary.run_id).info.status == "FINISHED"
-    assert "points of 1 batch(es) wait for the tracking store" in capsys.readouterr().err
+    server.stop()
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert sum("points wait for the tracking store" in line for line in warnings) == 1
+    assert sum("the registry must answer" in line for line in warnings) <= 1

@@ -1,6 +1,5 @@
-"""The stream of files: what Spark's log says of a batch, and how a stream stops."""
+"""The stream of files: what its frame tells of a batch, and how a stream stops."""
 
-import json
 import os
 import signal
 import threading
@@ -10,89 +9,73 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
-from retail_clusters.serving.stream import batch_files, run_stream, stop_on_signals
+from retail_clusters.infra.locations import to_uri
+from retail_clusters.serving.records import InputFile
+from retail_clusters.serving.stream import Process, run_stream, stop_on_signals
 from tests import scorers
 
 
-def log(checkpoint: Path, name: str, *entries: dict[str, object]) -> None:
-    file = checkpoint / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("\n".join(["v1", *(json.dumps(entry, ensure_ascii=False) for entry in entries)]) + "\n")
+def run(spark: SparkSession, source: Path, process: Process, *, files: int = 1) -> None:
+    run_stream(
+        spark,
+        source=str(source),
+        checkpoint=str(source.parent / "checkpoint"),
+        max_files_per_trigger=files,
+        once=True,
+        process=process,
+        stopping=threading.Event(),
+    )
 
 
-def arrived(name: str, number: int) -> dict[str, object]:
-    return {"path": f"file:///in/{name}", "timestamp": 1, "batchId": number}
-
-
-def test_a_batch_is_what_arrived_since_the_one_before(tmp_path: Path) -> None:
-    for batch_id, offset in enumerate([1, 2]):
-        log(tmp_path, f"offsets/{batch_id}", {"batchWatermarkMs": 0}, {"logOffset": offset})
-    log(tmp_path, "sources/0/0", arrived("b%20%C3%BC%23%3F%25.csv", 0))
-    log(tmp_path, "sources/0/1", arrived("a\u2028.csv", 1))
-    log(tmp_path, "sources/0/2.compact", arrived("a.csv", 1), arrived("c.csv", 2))
-    assert batch_files(tmp_path, 0) == [Path("/in/a\u2028.csv"), Path("/in/b \u00fc#?%.csv")]
-    assert batch_files(tmp_path, 1) == [Path("/in/c.csv")]
-
-
-def test_a_log_of_another_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "offsets").mkdir()
-    (tmp_path / "offsets" / "0").write_text("v2\n{}\n{}\n")
-    with pytest.raises(InputError, match="must be of version v1"):
-        batch_files(tmp_path, 0)
-
-
-def test_every_file_comes_once_whatever_its_name_and_length(spark: SparkSession, tmp_path: Path) -> None:
+def test_every_file_with_content_comes_once_whatever_its_name(spark: SparkSession, tmp_path: Path) -> None:
     source = tmp_path / "in [x]"
-    names = [
-        "empty.csv",
-        "100%25 \u00fc.csv",
-        "q[1]{a,b}*?.csv",
-        "z.csv.gz",
-        "b.csv.bz2",
-        "_no.csv",
-        "no.txt",
-    ]
-    for name in names:
-        scorers.put(source, name, "")
-    scorers.put(source / "day=1" / "deep", "nested.csv", "x")
-    seen: dict[int, list[Path]] = {}
-
-    def run() -> None:
-        run_stream(
-            spark,
-            source=source,
-            checkpoint=tmp_path / "checkpoint",
-            max_files_per_trigger=4,
-            once=True,
-            process=seen.__setitem__,
-            stopping=threading.Event(),
-        )
-
-    run()
+    names = ["100%25 \u00fc.csv", "q[1]{a,b}*?.csv", "2011-01-01T08:00.csv", "z.csv.gz", "b.csv.bz2"]
+    for name in [*names, "_no.csv", "no.txt"]:
+        scorers.put(source, name, "x")
+    scorers.put(source, "empty.csv", "")
+    scorers.put(source / "day=1" / "deep", "nested.csv", "four")
+    seen: dict[int, list[InputFile]] = {}
+    run(spark, source, seen.__setitem__, files=4)
     late = scorers.put(source, "late.csv", "x")
     os.utime(late, (1_000_000_000, 1_000_000_000))
-    run()
-    assert [len(files) for files in seen.values()] == [4, 2, 1]
-    found = {str(file.relative_to(source)) for files in seen.values() for file in files}
-    assert found == {*names[:5], "day=1/deep/nested.csv", "late.csv"}
+    run(spark, source, seen.__setitem__, files=4)
+    found = {file.location: file for files in seen.values() for file in files}
+    whole = [*(source / name for name in names), source / "day=1" / "deep" / "nested.csv", late]
+    assert set(found) == {to_uri(str(file)) for file in whole}
+    assert len(seen) == 3
+    assert found[to_uri(str(late))].modified_ms == 1_000_000_000_000
+    assert found[to_uri(str(whole[-2]))].length == 4
 
 
-def test_what_processing_raises_ends_the_stream_and_is_raised(spark: SparkSession, tmp_path: Path) -> None:
+def test_what_processing_raises_ends_the_stream_and_the_batch_comes_again(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     scorers.put(tmp_path / "in", "a.csv", "x")
 
-    def fail(batch_id: int, files: list[Path]) -> None:
+    def fail(batch_id: int, files: list[InputFile]) -> None:
         raise InputError(f"batch {batch_id} of {len(files)}")
 
     with pytest.raises(InputError, match="batch 0 of 1"):
-        run_stream(
-            spark,
-            source=tmp_path / "in",
-            checkpoint=tmp_path / "checkpoint",
-            max_files_per_trigger=1,
-            once=True,
-            process=fail,
-            stopping=threading.Event(),
-        )
+        run(spark, tmp_path / "in", fail)
+    scorers.put(tmp_path / "in", "b.csv", "x")
+    seen: dict[int, list[InputFile]] = {}
+    run(spark, tmp_path / "in", seen.__setitem__)
+    assert [[Path(file.location).name for file in files] for files in seen.values()] == [["a.csv"], ["b.csv"]]
+
+
+def test_a_replayed_batch_is_not_told_of_files_that_are_gone(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        scorers.put(tmp_path / "in", name, "x")
+
+    def fail(batch_id: int, files: list[InputFile]) -> None:
+        raise InputError("killed")
+
+    with pytest.raises(InputError, match="killed"):
+        run(spark, tmp_path / "in", fail, files=2)
+    (tmp_path / "in" / "a.csv").unlink()
+    seen: dict[int, list[InputFile]] = {}
+    run(spark, tmp_path / "in", seen.__setitem__, files=2)
+    assert [Path(file.location).name for file in seen[0]] == ["b.csv"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,8 +2,10 @@
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -68,16 +70,22 @@ def optional(name: str, of: click.ParamType[Any, Any], text: str) -> Callable[..
     return click.option(name, type=_Optional(of), default="", show_default=False, help=text)
 
 
-def _as_one_writes_it(_: click.Context, __: click.Parameter, value: str) -> str:
-    """Return one text for all the ways to write a path: no `./` before it, no slash behind it."""
-    return value if "://" in value else os.path.normpath(value)
+class _Location(click.ParamType[str, str]):
+    """A path or a URI, as one writes it: no `./` before it, no slash behind it."""
 
+    name = "location"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        return value if "://" in value or not value else os.path.normpath(value)
+
+
+LOCATION: Final = _Location()
 
 data_option = click.option(
     "--data",
+    type=LOCATION,
     default=DATA,
     show_default=True,
-    callback=_as_one_writes_it,
     help="folder, file or glob of CSV files",
 )
 model_option = optional("--model", click.STRING, "registered model [default: the experiment's]")
@@ -103,13 +111,21 @@ class Choice:
         beside = None if self.name else beside_model
         tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
 
-    def open_session(self, job: str, *, beside_model: str | None = None) -> Any:
-        """Check for Java, choose the tracking store, and open the Spark session."""
-        from retail_clusters.infra.spark import check_java, spark_session
+    def open_session(
+        self,
+        job: str,
+        *,
+        imports: str,
+        check: Callable[[], object] = lambda: None,
+        locations: Sequence[str] = (),
+        beside_model: str | None = None,
+    ) -> AbstractContextManager[Any]:
+        """Open the Spark session for a job that `check` does not refuse, and choose the tracking store."""
 
-        check_java()
-        self.connect(beside_model=beside_model)
-        return spark_session(job)
+        def connect() -> None:
+            self.connect(beside_model=beside_model)
+
+        return open_session(job, imports=imports, connect=connect, check=check, locations=locations)
 
 
 def experiment_options(of: Command) -> Command:
@@ -139,14 +155,41 @@ def experiment_options(of: Command) -> Command:
     return cast("Command", with_choice)
 
 
-def session_to_read(job: str) -> Any:
-    """Check for Java, choose a tracking store that is there, and open the Spark session."""
-    from retail_clusters.infra import tracking
-    from retail_clusters.infra.spark import check_java, spark_session
+@contextmanager
+def open_session(
+    job: str,
+    *,
+    imports: str,
+    connect: Callable[[], None],
+    check: Callable[[], object] = lambda: None,
+    locations: Sequence[str] = (),
+) -> Iterator[Any]:
+    """Open the Spark session; while it starts, connect to MLflow and import the module of the job.
 
+    `check` refuses before Spark starts where all locations are on this machine; others are reached through
+    the session.
+    """
+    from retail_clusters.infra.locations import is_local
+    from retail_clusters.infra.spark import check_java, spark_session, start_session_early
+
+    all_here = all(map(is_local, locations))
+    if all_here:
+        check()
     check_java()
+    start_session_early(job)
+    connect()
+    import_module(imports)
+    with spark_session(job) as spark:
+        if not all_here:
+            check()
+        yield spark
+
+
+def connect_to_read() -> None:
+    """Choose a tracking store that is there, to read it."""
+    from retail_clusters.infra import tracking
+
     tracking.connect_to_read()
-    return spark_session(job)
 
 
 def announce(job: str, what: str) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from retail_clusters.cli.common import (
+    LOCATION,
     PATH,
     Choice,
     announce,
@@ -20,9 +21,9 @@ from retail_clusters.cli.common import (
 @data_option
 @click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
-@optional("--output", click.STRING, "folder of the result [default: one for each mode, in output/purchases]")
+@optional("--output", LOCATION, "folder of the result [default: one for each mode, in output/purchases]")
 @click.option("--sink", type=click.Choice(["memory", "parquet"]), default="memory", show_default=True)
-@optional("--checkpoint", click.STRING, "folder of the state of sink=parquet [default: in its output]")
+@optional("--checkpoint", LOCATION, "folder of the state of sink=parquet [default: in its output]")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
 @optional("--sql", click.STRING, "your own query over the table customer_purchases")
 @click.option(
@@ -32,7 +33,7 @@ from retail_clusters.cli.common import (
     show_default=True,
     help="which files sink=parquet compares with a batch when it ends",
 )
-@optional("--customers", click.STRING, "output of score: describe the customers in it instead")
+@optional("--customers", LOCATION, "output of score: describe the customers in it instead")
 @experiment_options
 @optional("--allowed-lateness", click.IntRange(min=0), "days that a line may come late")
 def purchases_command(
@@ -68,8 +69,12 @@ def purchases_command(
         settings=settings.purchases,
         columns=settings.columns,
     )
-    check(request)
-    with experiment.open_session("purchases") as spark:
+    with experiment.open_session(
+        "purchases",
+        imports="retail_clusters.purchases.job",
+        check=lambda: check(request),
+        locations=[request.data, request.place],
+    ) as spark:
         run(spark, request)
 
 

@@ -1,20 +1,19 @@
-"""Commands that put models to work: promote, rollback, history, score."""
-
-from pathlib import Path
+"""Commands that put models to work: promote, rollback, history, score, compact."""
 
 import click
 
 from retail_clusters.cli.common import (
     DATA,
-    PATH,
+    LOCATION,
     Choice,
     announce,
     announce_reading,
     command,
+    connect_to_read,
     experiment_options,
     model_option,
+    open_session,
     optional,
-    session_to_read,
 )
 from retail_clusters.cli.results import json_option, reporting
 
@@ -44,15 +43,18 @@ def promote_command(
             announce_reading("promote", f"{named} of {settings.model}, the gates alone")
         else:
             announce("promote", f"{named} of {settings.model}, the gates, then champion")
-        from retail_clusters.promotion.promote import promote
-
+        imports = "retail_clusters.promotion.promote"
         session = (
-            session_to_read("promote")
+            open_session("promote", imports=imports, connect=connect_to_read)
             if dry_run
-            else experiment.open_session("promote", beside_model=settings.model)
+            else experiment.open_session("promote", imports=imports, beside_model=settings.model)
         )
         with session as spark:
-            report(promote(spark, experiment=settings, version=version, dry_run=dry_run, reason=reason or ""))
+            from retail_clusters.promotion.promote import PromoteRequest, check, run
+
+            request = PromoteRequest(settings, version=version, dry_run=dry_run, reason=reason or "")
+            check(request)
+            report(run(spark, request))
 
 
 @command("rollback", example='--reason "two clusters changed places"')
@@ -80,34 +82,37 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
         announce_reading("history", f"the moves of champion of {settings.model}")
-        from retail_clusters.infra import tracking
         from retail_clusters.promotion.history import history
 
-        tracking.connect_to_read()
+        connect_to_read()
         report(history(model=settings.model))
 
 
 @command("score", example="--source arriving --output scored --once false")
-@click.option("--source", type=PATH, default=DATA, show_default=True, help="folder that CSV files arrive in")
-@click.option("--output", type=PATH, default="output", show_default=True, help="folder of the result")
-@optional("--checkpoint", PATH, "folder of the stream's state [default: OUTPUT/checkpoint]")
+@click.option(
+    "--source", type=LOCATION, default=DATA, show_default=True, help="folder that CSV files arrive in"
+)
+@click.option("--output", type=LOCATION, default="output", show_default=True, help="folder of the result")
+@optional("--checkpoint", LOCATION, "folder of the stream's state [default: OUTPUT/checkpoint]")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
 @click.option("--alias", default="champion", show_default=True, help="which model version to follow")
 @optional("--max-files-per-trigger", click.INT, "files of a batch")
 @experiment_options
 @model_option
 @optional("--shadow", click.BOOL, "score with the challenger, too")
+@optional("--rescore", LOCATION, "score this file anew, which changed after it was scored, and no other")
 @json_option
 def score_command(
-    source: Path,
-    output: Path,
-    checkpoint: Path | None,
+    source: str,
+    output: str,
+    checkpoint: str | None,
     once: bool,
     alias: str,
     max_files_per_trigger: int | None,
     experiment: Choice,
     model: str | None,
     shadow: bool | None,
+    rescore: str | None,
     as_json: bool,
 ) -> None:
     """Score files as they arrive; the model follows its alias."""
@@ -119,22 +124,46 @@ def score_command(
                 "scoring.shadow": shadow,
             }
         )
-        until = "what is there" if once else "what arrives, until Ctrl-C"
+        until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
         announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
-        from retail_clusters.infra.spark import spark_session
         from retail_clusters.serving.score import ScoreRequest, check, run
 
         request = ScoreRequest(
-            source=str(source),
-            output=str(output),
-            checkpoint=str(checkpoint) if checkpoint else None,
+            source=source,
+            output=output,
+            checkpoint=checkpoint,
             once=once,
             model=settings.model,
             alias=alias,
+            rescore=rescore,
             settings=settings.scoring,
             columns=settings.columns,
         )
         experiment.connect()
-        check(request)
-        with spark_session("score") as spark:
+        with open_session(
+            "score",
+            imports="retail_clusters.serving.score",
+            connect=lambda: None,
+            check=lambda: check(request),
+            locations=[request.source, request.output, request.state],
+        ) as spark:
             report(run(spark, request))
+
+
+@command("compact", example="--output output/daily")
+@click.option("--output", type=LOCATION, default="output", show_default=True, help="output of score")
+@json_option
+def compact_command(output: str, as_json: bool) -> None:
+    """Rewrite scored output into few files, while readers go on."""
+    with reporting(as_json) as report:
+        click.echo(f"compact: the scored batches in {output}")
+        from retail_clusters.serving.compact import check, run
+
+        with open_session(
+            "compact",
+            imports="retail_clusters.serving.compact",
+            connect=lambda: None,
+            check=lambda: check(output),
+            locations=[output],
+        ) as spark:
+            report(run(spark, output))

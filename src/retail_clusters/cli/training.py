@@ -9,11 +9,12 @@ from retail_clusters.cli.common import (
     announce,
     announce_reading,
     command,
+    connect_to_read,
     data_option,
     experiment_options,
     model_option,
+    open_session,
     optional,
-    session_to_read,
     trials_option,
 )
 from retail_clusters.cli.results import json_option, reporting
@@ -60,13 +61,16 @@ def main_command(
     """Prepare, sweep, register, promote, score."""
     settings = experiment.load({"model": model, "sweep.trials": trials})
     announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
-    from retail_clusters.data.prepare import check_data
     from retail_clusters.pipeline import check_folder
     from retail_clusters.pipeline import main as run_all
 
-    check_data(data)
-    check_folder(data)
-    with experiment.open_session("main") as spark:
+    def check() -> None:
+        _check_data(data, settings)
+        check_folder(data)
+
+    with experiment.open_session(
+        "main", imports="retail_clusters.pipeline", check=check, locations=[data]
+    ) as spark:
         run_all(spark, data=data, experiment=settings, study=study, storage_url=storage)
 
 
@@ -81,10 +85,14 @@ def prepare_command(data: str, experiment: Choice) -> None:
         "prepare",
         f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
     )
-    from retail_clusters.data.prepare import check_data, prepare
+    with experiment.open_session(
+        "prepare",
+        imports="retail_clusters.data.prepare",
+        check=lambda: _check_data(data, settings),
+        locations=[data],
+    ) as spark:
+        from retail_clusters.data.prepare import prepare
 
-    check_data(data)
-    with experiment.open_session("prepare") as spark:
         prepare(spark, data=data, experiment=settings)
 
 
@@ -102,11 +110,14 @@ def train_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "k": k, "seed": seed})
         announce("train", f"K={settings.k}, seed {settings.seed}, on {data}")
-        from retail_clusters.data.prepare import check_data
-        from retail_clusters.training.train import train
+        with experiment.open_session(
+            "train",
+            imports="retail_clusters.training.train",
+            check=lambda: _check_data(data, settings),
+            locations=[data],
+        ) as spark:
+            from retail_clusters.training.train import train
 
-        check_data(data)
-        with experiment.open_session("train") as spark:
             report(train(spark, data=data, experiment=settings))
 
 
@@ -137,12 +148,21 @@ def sweep_command(
             {"model": model, "sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max}
         )
         announce("sweep", f"{_search(settings)}, on {data}")
-        from retail_clusters.data.prepare import check_data
-        from retail_clusters.training.sweep import sweep
+        with experiment.open_session(
+            "sweep",
+            imports="retail_clusters.training.sweep",
+            check=lambda: _check_data(data, settings),
+            locations=[data],
+        ) as spark:
+            from retail_clusters.training.sweep import sweep
 
-        check_data(data)
-        with experiment.open_session("sweep") as spark:
             report(sweep(spark, data=data, experiment=settings, study=study, storage=storage))
+
+
+def _check_data(data: str, settings: Experiment) -> None:
+    from retail_clusters.data.prepare import check_data
+
+    check_data(data, settings.columns)
 
 
 def _search(settings: Experiment) -> str:
@@ -159,7 +179,7 @@ def verify_command(run_id: str | None, version: str | None, model: str | None) -
     """Retrain a run and compare, bit for bit."""
     named = f"run {run_id}" if run_id else f"version {version} of {model or Experiment().model}"
     announce_reading("verify", f"{named}, trained again and compared")
-    from retail_clusters.training.verify import verify
+    with open_session("verify", imports="retail_clusters.training.verify", connect=connect_to_read) as spark:
+        from retail_clusters.training.verify import verify
 
-    with session_to_read("verify") as spark:
         verify(spark, run_id=run_id, version=version, model_name=model or Experiment().model)

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, prepared, unreadable_files, weighted_rows
+from retail_clusters.data.prepare_description import description
 from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.data.weighted_rows import PREPARATION_VERSION
 from retail_clusters.errors import InputError
@@ -61,7 +62,9 @@ def prepare(
         else:
             empty = PreparedTable.named(key, run_id, data)
             table = _make(spark, [file.location for file in files], empty, experiment=experiment)
-        _log(table, reused=table.run_id != run_id)
+        reused = table.run_id != run_id
+        _log(table, reused=reused)
+        tracking.describe(description(table, split=experiment.split, reused=reused))
     return Prepared(table=table, reduced=prepared.read_rows(spark, table))
 
 
@@ -160,7 +163,8 @@ def _way_out(reason: str, example: str) -> str:
 
 
 def _log(table: PreparedTable, *, reused: bool) -> None:
-    tracking.set_tags({"data_digest": table.data_digest, "prepare_run_id": table.run_id})
+    facts = {"kind": "prepare", "data_digest": table.data_digest, "prepare_run_id": table.run_id}
+    tracking.set_tags(facts)
     if reused:
         tracking.set_tags({"reused_run_id": table.run_id})
     tracking.log_input(data=table.data, digest=table.data_digest, context="preparation")

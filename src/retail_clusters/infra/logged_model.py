@@ -1,12 +1,13 @@
 """A model as MLflow keeps it: its interface, how it is logged, and how it comes back."""
 
 import importlib.metadata
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import mlflow
 import mlflow.spark
@@ -15,6 +16,13 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import AnyType
 from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
+
+from retail_clusters.errors import InputError
+from retail_clusters.infra import locations, storage
+
+#: Names the folder through which MLflow saves and loads a Spark model.
+_FOLDER: Final = "MLFLOW_DFS_TMP"
 
 #: The type of a column whose type is left to the caller: no check, no conversion.
 ANY: Final = "any"
@@ -74,17 +82,39 @@ def log_model(
 def load_model(uri: str, *, version: str) -> OpenedVersion:
     """Load a model and its metadata, and leave no file behind."""
     folder = tempfile.mkdtemp(prefix="retail-clusters-model-")
+    shared = os.environ.get(_FOLDER)
+    scratch = locations.join(shared or folder, f"retail-clusters-{uuid4().hex}")
     try:
         local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
         described = Model.load(local)
         return OpenedVersion(
             version=version,
-            model=mlflow.spark.load_model(local, dfs_tmpdir=str(Path(folder, "dfs"))),
+            model=mlflow.spark.load_model(local, dfs_tmpdir=scratch),
             inputs=columns_of(described.signature),
             metadata=described.metadata or {},
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if shared:
+            storage.remove(scratch)
+
+
+def check_model_folder(spark: SparkSession) -> None:
+    """Refuse a cluster whose executors would save their part of a model where nobody else finds it.
+
+    Raises:
+        InputError: Spark runs on other machines, and saves models in a folder of each machine's own.
+    """
+    context = spark.sparkContext
+    hadoop: Any = context._jsc
+    default = hadoop.hadoopConfiguration().get("fs.defaultFS", "file:///")
+    master = str(context.master)
+    if master.startswith("local") or os.environ.get(_FOLDER) or not locations.is_local(default):
+        return
+    raise InputError(
+        f"Spark saves a model through a folder that every machine sees, but the master is {master}, "
+        f"and files are each machine's own: name a shared folder with {_FOLDER}"
+    )
 
 
 def columns_of(signature: ModelSignature | None) -> Columns | None:

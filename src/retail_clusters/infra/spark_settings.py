@@ -11,8 +11,8 @@ import pyspark
 from pyspark import SparkConf, SparkContext
 
 #: "Debugging" notes the Python line that made each column, at five calls into the JVM a column: as much as
-#: the rest of building a query. Adaptive execution reads small shuffles as one partition, those into the cache
-#: too; with "parallelism first" it would cut a thousand rows into as many tasks as there are cores.
+#: the rest of building a query. Adaptive execution reads small shuffles as one partition, those into the
+#: cache too; with "parallelism first" it would cut a thousand rows into as many tasks as there are cores.
 _DEFAULTS: Final = {
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",

@@ -3,127 +3,167 @@
 Call these with `Ledger.exclusive()` held.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import click
 
-from retail_clusters.errors import PromotionRefusedError
+from retail_clusters.errors import PromotionRefusedError, RegistryError
 from retail_clusters.infra.registry import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry
-from retail_clusters.promotion import ledger
-from retail_clusters.promotion.ledger import Ledger, Move
+from retail_clusters.promotion.ledger import Ledger
+from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions, in_order
+
+#: How often to try while another machine moves the champion, and how long to wait at first, in seconds: twice
+#: as long each time, and between none and all of it, so that two do not keep step.
+TRIES: Final = 5
+FIRST_WAIT: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a move is to do: for whom, from which version to which, why, and with what evidence."""
+
+    action: str
+    before: str | None
+    after: str
+    reason: str
+    facts: Mapping[str, str]
+    texts: Mapping[str, str]
 
 
 def recover_interrupted(registry: ModelRegistry) -> list[Move]:
-    """End what a dead process left half done, and say so; give the moves of other machines under way.
+    """End what a dead process left half done, and say so; return the whole ledger as it is then.
 
-    Whatever reached the alias is finished, the rest is withdrawn: ledger and alias agree afterwards.
+    Whatever reached the alias is finished, the rest is withdrawn: ledger and alias agree afterwards. Moves of
+    other machines that may be alive stay.
     """
-    under_way = [move for move in Ledger(registry.name).moves() if move.state == ledger.UNDER_WAY]
-    alive = [move for move in under_way if not move.here and move.fresh]
-    for move in under_way:
-        if move not in alive:
-            _recover_one(registry, move)
-    return alive
+    moves = Ledger(registry.name).moves()
+    for left in [move for move in moves if move.state == UNDER_WAY and not move.alive]:
+        ended = _recover_one(registry, left, moves)
+        moves = [ended if move.run_id == left.run_id else move for move in moves]
+    return moves
 
 
-def move_champion(
-    registry: ModelRegistry,
-    *,
-    action: str,
-    before: str | None,
-    after: str,
-    reason: str,
-    facts: Mapping[str, str],
-    texts: Mapping[str, str] | None = None,
-) -> Move:
+def move_champion(registry: ModelRegistry, intent: Intent) -> Move:
     """Let `champion` name another version, if it still names `before`.
 
+    Of two machines that try at the same time neither goes on while it sees the other.
+
     Raises:
-        PromotionRefusedError: the alias has moved meanwhile, or another machine is moving it.
+        PromotionRefusedError: the alias has moved meanwhile, or another machine keeps moving it.
     """
-    book = Ledger(registry.name)
-    _check_alone(recover_interrupted(registry))
-    _check_unmoved(registry, before, after)
-    intent = book.announce(
-        action=action,
-        before=before,
-        after=after,
-        reason=reason,
-        facts=_digests(registry, before, after) | dict(facts),
-        texts=texts or {},
+    moves = recover_interrupted(registry)
+    number = 1 + max((move.number for move in moves), default=0)
+    rivals = _alive(moves)
+    for attempt in range(TRIES):
+        _check_unmoved(registry, intent)
+        if not rivals:
+            announced = _announce(registry, intent, number=number + attempt)
+            rivals = _rivals(registry, announced, intent)
+            if not rivals:
+                registry.set_alias(alias=CHAMPION, version=intent.after)
+                return _finish(registry, announced, moves, note="")
+        seen = rivals[0]
+        time.sleep(random.uniform(0, FIRST_WAIT * 2**attempt))
+        rivals = _alive(Ledger(registry.name).under_way())
+    raise _busy(seen)
+
+
+def _announce(registry: ModelRegistry, intent: Intent, *, number: int) -> Move:
+    return Ledger(registry.name).announce(
+        number=number,
+        action=intent.action,
+        before=intent.before,
+        after=intent.after,
+        reason=intent.reason,
+        facts=_tags_of(registry, intent) | dict(intent.facts),
+        texts=intent.texts,
     )
+
+
+def _rivals(registry: ModelRegistry, announced: Move, intent: Intent) -> list[Move]:
+    """Return who else has announced a move; with any, or another champion by now, withdraw this one.
+
+    Each announces before it looks, so of two at least one sees the other.
+    """
+    ledger = Ledger(registry.name)
+    rivals = [other for other in _alive(ledger.under_way()) if other.run_id != announced.run_id]
     try:
-        earlier = [other for other in _rivals(book, intent) if _order(other) < _order(intent)]
-        _check_alone(earlier)
-        _check_unmoved(registry, before, after)
+        if rivals:
+            raise _busy(rivals[0])
+        _check_unmoved(registry, intent)
     except PromotionRefusedError as refused:
-        book.close(run_id=intent.run_id, state=ledger.WITHDRAWN, note=str(refused))
-        raise
-    registry.set_alias(alias=CHAMPION, version=after)
-    _finish(registry, intent, note="")
-    return replace(intent, state=ledger.DONE)
+        ledger.close(announced, state=WITHDRAWN, note=str(refused))
+        if not rivals:
+            raise
+    return rivals
 
 
-def _rivals(book: Ledger, intent: Move) -> list[Move]:
-    """Return the other moves that are under way: those of other machines, as this one's are exclusive."""
-    return [
-        other
-        for other in book.moves()
-        if other.state == ledger.UNDER_WAY and other.run_id != intent.run_id and other.fresh
-    ]
+def _alive(moves: Sequence[Move]) -> list[Move]:
+    return [move for move in moves if move.alive]
 
 
-def _recover_one(registry: ModelRegistry, left: Move) -> None:
+def _recover_one(registry: ModelRegistry, left: Move, moves: Sequence[Move]) -> Move:
     champion = registry.version_named(alias=CHAMPION)
     what = f"move {left.number}, {left.action} to version {left.after} by {left.who}"
     if champion == left.after:
         note = "the process died after the alias had moved; a later command finished it"
-        _finish(registry, left, note=note)
+        ended = _finish(registry, left, moves, note=note)
     else:
         now = f"version {champion}" if champion else "no version"
         expected = champion == left.before
         note = f"the process died before the alias moved; champion is {now}" + (
-            "" if expected else ", set by hand since"
+            "" if expected else ", set by other means since"
         )
-        Ledger(registry.name).close(run_id=left.run_id, state=ledger.WITHDRAWN, note=note)
-    click.secho(f"ledger: {what}: {note}", fg="yellow", err=True)
+        Ledger(registry.name).close(left, state=WITHDRAWN, note=note)
+        ended = replace(left, state=WITHDRAWN, note=note)
+    click.secho(f"ledger: {what}: {ended.note}", fg="yellow", err=True)
+    return ended
 
 
-def _finish(registry: ModelRegistry, done: Move, *, note: str) -> None:
-    """Let `previous` follow, take `challenger` off what is champion now, and close the run."""
-    book = Ledger(registry.name)
-    entries = [other for other in book.moves() if other.run_id != done.run_id]
-    reachable = ledger.champions([*entries, replace(done, state=ledger.DONE)])
-    point(registry, PREVIOUS, reachable[-2] if len(reachable) > 1 else None)
-    if registry.version_named(alias=CHALLENGER) in {done.after, done.challenger}:
-        point(registry, CHALLENGER, None)
-    book.close(run_id=done.run_id, state=ledger.DONE, note=note)
+def _finish(registry: ModelRegistry, done: Move, moves: Sequence[Move], *, note: str) -> Move:
+    """Let `previous` follow, take `challenger` off what is champion now, and close the move.
+
+    The champion has moved: an alias that cannot follow is noted, and holds up no later move.
+    """
+    entries = in_order([*(move for move in moves if move.run_id != done.run_id), replace(done, state=DONE)])
+    try:
+        _point_previous(registry, champions(entries)[:-1])
+        if registry.version_named(alias=CHALLENGER) in {done.after, done.challenger}:
+            registry.remove_alias(alias=CHALLENGER)
+    except RegistryError as problem:
+        note = "; ".join(filter(None, [note, f"previous and challenger could not follow: {problem}"]))
+        click.secho(f"ledger: {note}", fg="yellow", err=True)
+    ended = replace(done, state=DONE, note=note)
+    Ledger(registry.name).close(ended, state=DONE, note=note)
+    return ended
 
 
-def point(registry: ModelRegistry, alias: str, version: str | None) -> None:
-    """Let an alias name a version, or nothing."""
-    if version:
-        registry.set_alias(alias=alias, version=version)
-    elif registry.version_named(alias=alias):
-        registry.remove_alias(alias=alias)
+def _point_previous(registry: ModelRegistry, earlier: Sequence[str]) -> None:
+    """Let `previous` name the latest of the champions before that is still registered."""
+    left = next((version for version in reversed(earlier) if registry.has(version=version)), None)
+    if left:
+        registry.set_alias(alias=PREVIOUS, version=left)
+    elif registry.version_named(alias=PREVIOUS):
+        registry.remove_alias(alias=PREVIOUS)
 
 
-def _check_alone(others: list[Move]) -> None:
-    if others:
-        other = others[0]
-        raise PromotionRefusedError(
-            f"one command moves the champion at a time, but {other.who} on {other.host} has been moving it "
-            f"to version {other.after} since {other.when:%H:%M:%S} UTC: look at history, and try again"
-        )
+def _busy(other: Move) -> PromotionRefusedError:
+    return PromotionRefusedError(
+        f"one command moves the champion at a time, but {other.who} on {other.host} has been moving it "
+        f"to version {other.after} since {other.when:%H:%M:%S} UTC: look at history, and try again"
+    )
 
 
-def _check_unmoved(registry: ModelRegistry, before: str | None, after: str) -> None:
+def _check_unmoved(registry: ModelRegistry, intent: Intent) -> None:
     champion = registry.version_named(alias=CHAMPION)
-    if champion != before:
+    if champion != intent.before:
         raise PromotionRefusedError(
-            f"champion must still be {_name(before)}, which version {after} was held against, but it is "
-            f"{_name(champion)} by now: nothing was changed; run promote again to hold it against that one"
+            f"champion must still be {_name(intent.before)}, which version {intent.after} was held against, "
+            f"but it is {_name(champion)} by now: nothing was changed; run {intent.action} again"
         )
 
 
@@ -131,13 +171,12 @@ def _name(version: str | None) -> str:
     return f"version {version}" if version else "no version"
 
 
-def _order(of: Move) -> tuple[int, float, str]:
-    return of.number, of.when.timestamp(), of.run_id
-
-
-def _digests(registry: ModelRegistry, before: str | None, after: str) -> dict[str, str]:
-    tags = registry.read_version(version=after).tags
-    digests = {key: tags.get(key, "") for key in ("data_digest", "model_digest")}
-    if before:
-        digests["from_model_digest"] = registry.read_version(version=before).tags.get("model_digest", "")
-    return digests
+def _tags_of(registry: ModelRegistry, intent: Intent) -> dict[str, str]:
+    """Return what the ledger keeps of the two versions, which may be deleted later."""
+    tags = registry.read_version(version=intent.after).tags
+    kept = {key: tags.get(key, "") for key in ("data_digest", "model_digest", "cluster_numbers")}
+    if intent.before:
+        known = registry.has(version=intent.before)
+        before = registry.read_version(version=intent.before).tags if known else {}
+        kept["from_model_digest"] = before.get("model_digest", "")
+    return kept

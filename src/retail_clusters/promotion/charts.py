@@ -8,6 +8,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from retail_clusters.infra import plots
+
 _ANNOTATED: Final = 16
 
 
@@ -15,21 +17,24 @@ def migration_chart(
     lines: NDArray[np.int64], *, old: Sequence[int], new: Sequence[int], title: str
 ) -> Figure:
     """Draw lines by old cluster (rows) and new cluster (columns), darker for more, on a log scale."""
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = plots.figure("Where the lines go", note=title, size=(9, 8))
     image = axes.imshow(
-        np.ma.masked_equal(lines, 0), cmap="Blues", norm=LogNorm(1, max(2, lines.max())), aspect="auto"
+        np.ma.masked_equal(lines, 0),
+        cmap=plots.SEQUENTIAL,
+        norm=LogNorm(1, max(2, lines.max())),
+        aspect="auto",
     )
-    axes.set_title(title, loc="left")
     axes.set_xlabel("cluster in the new champion")
     axes.set_ylabel("cluster in the champion before")
-    axes.set_xticks(range(len(new)), [str(number) for number in new], fontsize=7)
-    axes.set_yticks(range(len(old)), [str(number) for number in old], fontsize=7)
+    small = 10 if max(lines.shape) <= 2 * _ANNOTATED else 7
+    axes.set_xticks(range(len(new)), [str(number) for number in new], fontsize=small)
+    axes.set_yticks(range(len(old)), [str(number) for number in old], fontsize=small)
+    axes.spines[:].set_visible(True)
     if max(lines.shape) <= _ANNOTATED:
         for row, column in zip(*np.nonzero(lines), strict=True):
-            colour = "white" if lines[row, column] > lines.max() ** 0.6 else "black"
+            colour = "white" if lines[row, column] > lines.max() ** 0.6 else plots.BLACK
             axes.text(
-                column, row, f"{lines[row, column]:,}", ha="center", va="center", fontsize=7, color=colour
+                column, row, f"{lines[row, column]:,}", ha="center", va="center", fontsize=9, color=colour
             )
-    figure.colorbar(image, label="test lines")
+    figure.colorbar(image, label="test lines", format=plots.THOUSANDS)
     return figure

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepare import Prepared
+from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion import gates, matching
 from retail_clusters.promotion.gates import Verdict
@@ -19,16 +20,25 @@ from retail_clusters.training import quality
 from retail_clusters.training.agreement import contingency
 from retail_clusters.training.context import load_parts
 from retail_clusters.training.guardrails import Gate
-from retail_clusters.training.model import INTERFACE, ParsedModel, open_model, parse
+from retail_clusters.training.interface import given_lines, open_model
+from retail_clusters.training.model import ParsedModel, parse
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.rows import WeightedRows
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A version with its parts, and how it measured on the test lines; None when it cannot score them."""
+    """A version with its parts, the training it came from, and how it measured on the test lines.
+
+    Attributes:
+        settings: of its training run; empty when the store no longer holds it, as `metrics` is.
+        test: None when it cannot score the test lines.
+    """
 
     name: str
+    run_id: str
+    settings: Mapping[str, str]
+    metrics: Mapping[str, float]
     tags: Mapping[str, str]
     metadata: Mapping[str, Any]
     parsed: ParsedModel
@@ -49,6 +59,12 @@ class Measured:
     def same_space(self) -> bool:
         """Tell whether silhouettes and centres of the two compare."""
         return self.champion is not None and self.challenger.parsed.space.same_as(self.champion.parsed.space)
+
+    @property
+    def other_data(self) -> bool:
+        """Tell whether the champion was trained on other data than the challenger."""
+        mine = self.challenger.tags.get("data_digest")
+        return self.champion is not None and self.champion.tags.get("data_digest") != mine
 
     @property
     def same_clusters(self) -> bool:
@@ -77,12 +93,10 @@ def evaluate(
     registry = ModelRegistry(experiment.model)
     tags = registry.read_version(version=challenger).tags
     table = find_prepared(spark, tags)
-    reference = registry.input_columns(version=champion) if champion else None
+    takes = registry.input_columns(version=champion) if champion else None
     papers = [
         gates.digest_gate(tags.get("data_digest"), known=table is not None),
-        gates.signature_gate(
-            registry.input_columns(version=challenger), champion=reference or INTERFACE.inputs
-        ),
+        gates.signature_gate(registry.input_columns(version=challenger), champion=given_lines(takes)),
     ]
     if table is None or not all(gate.passed for gate in papers):
         return Evaluated(challenger, champion, Verdict(tuple(papers)), measured=None)
@@ -134,8 +148,26 @@ def _contender(spark: SparkSession, registry: ModelRegistry, name: str, test: We
     parts = parse(opened.model, version=name)
     scores = not parts.refused_days(test)
     measured = quality.measure(parts.rows(test, spark=spark), parts.centres) if scores else None
-    tags = registry.read_version(version=name).tags
-    return Contender(name=name, tags=tags, metadata=opened.metadata, parsed=parts, test=measured)
+    version = registry.read_version(version=name)
+    settings, metrics = _training(str(version.run_id))
+    return Contender(
+        name=name,
+        run_id=str(version.run_id),
+        settings=settings,
+        metrics=metrics,
+        tags=version.tags,
+        metadata=opened.metadata,
+        parsed=parts,
+        test=measured,
+    )
+
+
+def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
+    """Return settings and metrics of a training run; nothing when the store no longer holds it."""
+    if not tracking.is_active(run_id):
+        return {}, {}
+    run = tracking.read_run(run_id)
+    return tracking.settings_of(run), run.data.metrics
 
 
 def _judge(spark: SparkSession, measured: Measured, *, experiment: Experiment) -> list[Gate]:
@@ -150,6 +182,9 @@ def _judge(spark: SparkSession, measured: Measured, *, experiment: Experiment) -
         weekdays,
         *gates.absolute_gates(test, settings=experiment.promotion),
         *gates.usable_gates(validation, settings=experiment.guardrails),
+        *gates.stability_gate(
+            measured.challenger.metrics.get("stable_line_share"), settings=experiment.promotion
+        ),
     ]
     if measured.champion:
         found += gates.comparing_gates(

@@ -1,7 +1,8 @@
 """What a version must show before `champion` names it."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -74,17 +75,23 @@ def absolute_gates(test: Quality, *, settings: Promotion) -> list[Gate]:
         value=f"{test.silhouette:.4f}",
         bound=f"at least {settings.min_test_silhouette}",
         passed=test.silhouette >= settings.min_test_silhouette,
+        overrule=f"--set promotion.min_test_silhouette={_rounded_down(test.silhouette)}",
     )
     return [
         silhouette,
-        *share_and_clusters(test, max_share=settings.max_cluster_share, min_clusters=settings.min_clusters),
+        *share_and_clusters(
+            test,
+            max_share=settings.max_cluster_share,
+            min_clusters=settings.min_clusters,
+            section="promotion",
+        ),
     ]
 
 
 def usable_gates(validation: Quality, *, settings: Guardrails) -> list[Gate]:
     """Hold a challenger against the guardrails of a sweep, so that none is promoted that none would take."""
     gates = guardrails(validation, settings=settings)
-    return [Gate(f"validation_{each.name}", each.value, each.bound, each.passed) for each in gates]
+    return [replace(each, name=f"validation_{each.name}") for each in gates]
 
 
 def comparing_gates(
@@ -100,18 +107,46 @@ def comparing_gates(
         value="the champion's" if same_space else "new",
         bound="the champion's, or accepted with promotion.accept_new_space: true",
         passed=same_space or settings.accept_new_space,
+        overrule="--accept-new-space true",
     )
     if champion is None:
-        return [Gate("not_worse", f"{test.silhouette:.4f}", "comparable", False, decided=False), space]
+        return [_not_decided("the champion cannot score these lines"), space]
+    if not same_space:
+        return [_not_decided("silhouettes of two feature spaces do not compare"), space]
     floor = champion.silhouette - settings.margin
     not_worse = Gate(
         name="not_worse",
         value=f"{test.silhouette:.4f}",
         bound=f"at least {floor:.4f}, the champion's {champion.silhouette:.4f} less {settings.margin}",
         passed=test.silhouette >= floor,
-        decided=same_space,
+        overrule=f"--set promotion.margin={-_rounded_down(test.silhouette - champion.silhouette)}",
     )
     return [not_worse, space]
+
+
+def stability_gate(share: float | None, *, settings: Promotion) -> list[Gate]:
+    """Hold the share of lines in clusters that come back against its bound; none where the bound is 0."""
+    least = settings.min_stable_line_share
+    if not least:
+        return []
+    value = "not measured" if share is None else f"{share:.4f}"
+    return [
+        Gate(
+            name="stable_line_share",
+            value=value,
+            bound=f"at least {least}",
+            passed=share is not None and share >= least,
+            overrule=f"--set promotion.min_stable_line_share={_rounded_down(share or 0)}",
+        )
+    ]
+
+
+def _rounded_down(value: float) -> float:
+    return math.floor(value * 1e4) / 1e4
+
+
+def _not_decided(why: str) -> Gate:
+    return Gate("not_worse", why, "comparable", passed=False, decided=False)
 
 
 def _signature_problem(challenger: Signature | None, champion: Signature) -> str | None:

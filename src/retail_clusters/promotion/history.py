@@ -4,25 +4,31 @@ from typing import Final
 
 import click
 
+from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import CHAMPION, ModelRegistry
-from retail_clusters.promotion import ledger
 from retail_clusters.promotion.champion import recover_interrupted
-from retail_clusters.promotion.ledger import Ledger, Move
+from retail_clusters.promotion.ledger import Ledger
+from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions
 
-_STATES: Final = {ledger.DONE: "", ledger.WITHDRAWN: "withdrawn", ledger.UNDER_WAY: "under way"}
+_STATES: Final = {DONE: "", WITHDRAWN: "withdrawn", UNDER_WAY: "under way"}
 
 
 def history(*, model: str) -> list[Move]:
-    """Run as `history`: print every move of `champion`, oldest first, and whether the alias agrees."""
-    registry, book = ModelRegistry(model), Ledger(model)
-    with book.exclusive():
-        recover_interrupted(registry)
-        entries = book.moves()
-        champion = registry.version_named(alias=CHAMPION)
+    """Run as `history`: print every move of `champion`, oldest first, and whether the alias agrees.
+
+    Only what a dead process left half done is written, to end it.
+    """
+    registry, ledger = ModelRegistry(model), Ledger(model)
+    entries = ledger.moves()
+    if any(move.state == UNDER_WAY and not move.alive for move in entries):
+        with ledger.exclusive():
+            entries = recover_interrupted(registry)
+    champion = registry.version_named(alias=CHAMPION)
     for line in to_lines(entries):
         click.echo(line)
-    click.echo(f"champion: {f'version {champion}' if champion else 'none'}")
-    last = ledger.champions(entries)[-1:]
+    named = f"version {champion}" if champion else "none"
+    click.echo(f"champion of {model}: {named} ({tracking.store_uri()})")
+    last = champions(entries)[-1:]
     if last != [champion][: len(last)]:
         click.secho(
             f"the ledger's last move went to version {last[0]}: the alias was set by other means since, "

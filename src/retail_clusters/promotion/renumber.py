@@ -1,24 +1,18 @@
-"""The version that a promotion makes champion: the challenger with the champion's numbers, and its card."""
+"""The version that a promotion makes champion: the challenger with the champion's cluster numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import click
-import numpy as np
 from pyspark.sql import SparkSession
 
-from retail_clusters import schema
-from retail_clusters.infra import tracking
 from retail_clusters.promotion import evaluate, matching
-from retail_clusters.promotion.card import Card
 from retail_clusters.promotion.evaluate import Contender, Measured
 from retail_clusters.promotion.matching import Matching, Migration
-from retail_clusters.training import profile
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.blocks import Labels
-from retail_clusters.training.guardrails import Gate
-from retail_clusters.training.model import INTERFACE, labels_digest, parse
+from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.model import parse
 
 #: Tags of a version that are its own, and not those of the training it shares with others.
 _OWN_TAGS: Final = ("verdict", "held_against", "gate.")
@@ -34,9 +28,10 @@ class Successor:
     matching: Matching | None
 
 
-def successor(spark: SparkSession, held: Measured) -> Successor:
+def successor(spark: SparkSession, held: Measured, *, used: Sequence[int]) -> Successor:
     """Number the challenger's clusters after the champion's; a version is immutable, so as a new version.
 
+    `used` are the numbers that a champion's clusters have had: each means what it meant.
     Without a champion, or in another feature space than its own, the challenger itself is the successor.
     """
     challenger = held.challenger
@@ -44,7 +39,7 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
     numbers = challenger.parsed.numbers
     if held.champion is None or moved is None or not held.same_space:
         return Successor(challenger.name, numbers, moved and moved.renumbered(numbers), None)
-    matched = _match(held, held.champion, moved)
+    matched = _match(held, held.champion, moved, used)
     click.echo(
         f"promote: {len(matched.matched)} of {len(matched.numbers)} clusters keep a number of the "
         f"champion's, with {moved.renumbered(matched.numbers).kept:,} of {moved.total:,} test lines"
@@ -55,38 +50,8 @@ def successor(spark: SparkSession, held: Measured) -> Successor:
     return Successor(version, matched.numbers, moved.renumbered(matched.numbers), matched)
 
 
-def describe(spark: SparkSession, held: Measured, chosen: Successor, *, gates: Sequence[Gate]) -> Card:
-    """Make the model card of a successor, and set what else its version must say."""
-    labels = _numbered(spark, held, chosen.numbers)
-    registry = held.registry
-    version = registry.read_version(version=chosen.version)
-    params, metrics = _training(str(version.run_id))
-    card = Card(
-        model=registry.name,
-        version=chosen.version,
-        renumbered_from=version.tags.get("renumbered_from"),
-        run_id=str(version.run_id),
-        data=held.prepared.table.data,
-        data_digest=held.prepared.table.data_digest,
-        model_digest=version.tags.get("model_digest", ""),
-        lines=held.prepared.table.lines,
-        settings=params,
-        metrics=metrics,
-        clusters=profile.profile(held.rows[schema.TRAIN], labels),
-        gates=gates,
-    )
-    registry.tag(
-        version=chosen.version,
-        tags={"cluster_numbers": _text(chosen.numbers), "labels_digest": labels_digest(labels)},
-    )
-    registry.describe(version=chosen.version, markdown=card.to_description())
-    return card
-
-
-def _match(held: Measured, champion: Contender, moved: Migration) -> Matching:
+def _match(held: Measured, champion: Contender, moved: Migration, used: Sequence[int]) -> Matching:
     old = champion.parsed
-    texts = held.registry.tag_values(key="cluster_numbers")
-    used = [int(number) for text in texts for number in text.split(",")]
     return matching.match(
         held.challenger.parsed.centres_in(old.space),
         old.centres,
@@ -99,7 +64,7 @@ def _match(held: Measured, champion: Contender, moved: Migration) -> Matching:
 def _register(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> str:
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
     challenger = held.challenger
-    made_from = {"renumbered_from": challenger.name, "cluster_numbers": _text(numbers)}
+    made_from = {"renumbered_from": challenger.name, "cluster_numbers": text_of(numbers)}
     made = held.registry.find_version(tags=made_from)
     if made:
         return made
@@ -126,19 +91,6 @@ def _metadata(challenger: Contender, numbers: Sequence[int]) -> Mapping[str, Any
     return {**challenger.metadata, DRIFT_BASELINE: Baseline.from_json(text).renumbered(to).to_json()}
 
 
-def _numbered(spark: SparkSession, held: Measured, numbers: Sequence[int]) -> Labels:
-    """Return the number that the successor gives each training row."""
-    labels = held.challenger.parsed.labels(held.rows[schema.TRAIN], spark=spark)
-    return np.take(np.array(numbers), labels)
-
-
-def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
-    """Return params and metrics of a training run; nothing when the store no longer holds it."""
-    if not tracking.is_active(run_id):
-        return {}, {}
-    run = tracking.read_run(run_id)
-    return tracking.settings_of(run), run.data.metrics
-
-
-def _text(numbers: Sequence[int]) -> str:
+def text_of(numbers: Sequence[int]) -> str:
+    """Write cluster numbers as a tag, such as `2,0,1`."""
     return ",".join(str(number) for number in numbers)

@@ -2,37 +2,43 @@
 
 import click
 
-from retail_clusters.errors import RegistryError
+from retail_clusters.errors import NotRegisteredError
 from retail_clusters.infra.registry import CHAMPION, ModelRegistry
-from retail_clusters.promotion import ledger
-from retail_clusters.promotion.champion import move_champion, recover_interrupted
-from retail_clusters.promotion.ledger import Ledger, Move
+from retail_clusters.promotion.champion import Intent, move_champion, recover_interrupted
+from retail_clusters.promotion.ledger import Ledger
+from retail_clusters.promotion.moves import Move, champions
 
 
 def rollback(*, model: str, reason: str) -> Move:
     """Run as `rollback`: twice goes back twice, and each is on the ledger.
 
     Raises:
-        RegistryError: there is no champion, or none before it.
+        NotRegisteredError: there is no champion, none before it, or that one was deleted.
     """
-    registry, book = ModelRegistry(model), Ledger(model)
-    with book.exclusive():
-        recover_interrupted(registry)
+    registry = ModelRegistry(model)
+    with Ledger(model).exclusive():
+        reachable = champions(recover_interrupted(registry))
         champion = registry.version_named(alias=CHAMPION)
-        reachable = ledger.champions(book.moves())
         if champion and reachable[-1:] != [champion]:
             reachable.append(champion)
         if champion is None or len(reachable) < 2:
             found = f"no champion before version {champion}" if champion else "no champion"
-            raise RegistryError(
+            raise NotRegisteredError(
                 f"rollback goes to the champion before this one, but there is {found}: "
                 "promote a version, or look at history"
             )
-        target = registry.read_version(version=reachable[-2]).version
-        done = move_champion(
-            registry, action="rollback", before=champion, after=str(target), reason=reason, facts={}
-        )
+        _check_registered(registry, reachable[-2])
+        back = Intent("rollback", before=champion, after=reachable[-2], reason=reason, facts={}, texts={})
+        done = move_champion(registry, back)
     click.echo(
         f"rollback: champion is version {done.after}, it was version {done.before} (move {done.number})"
     )
     return done
+
+
+def _check_registered(registry: ModelRegistry, version: str) -> None:
+    if not registry.has(version=version):
+        raise NotRegisteredError(
+            f"rollback goes to the champion before this one, but version {version} was deleted: nothing was "
+            "changed; promote a version that is there with promote --version N"
+        )

@@ -6,13 +6,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Final, TextIO
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-_BLUE: Final = "#1f6f9f"
-_GREY: Final = "#8a8a8a"
-_ORANGE: Final = "#c46210"
+from retail_clusters.infra import plots
+
 _NO_CUSTOMER: Final = "null"
 
 
@@ -74,33 +72,34 @@ def customers_chart(customers: Sequence[tuple[float | None, Decimal, int]]) -> F
     named = [
         (f"{customer:.0f}", float(total), days) for customer, total, days in customers if customer is not None
     ]
-    figure = Figure(figsize=(9, 0.36 * len(named) + 1.6), layout="constrained")
-    axes = figure.subplots()
-    bars = axes.barh([name for name, _, _ in named], [total for _, total, _ in named], color=_BLUE)
+    unnamed = [
+        f"Without CustomerID, not drawn: {t:,.0f} on {_days(d)}"
+        for customer, t, d in customers
+        if customer is None
+    ]
+    figure, (axes,) = plots.figure(
+        "Customers by spend over all days", note="".join(unnamed), size=(9, 0.36 * len(named) + 1.8)
+    )
+    bars = axes.barh([name for name, _, _ in named], [total for _, total, _ in named], color=plots.BLUE)
     labels = [f"{total:,.0f} on {_days(days)}" for _, total, days in named]
     axes.bar_label(bars, labels, padding=4, fontsize=9)
     axes.invert_yaxis()
     axes.margins(x=0.25, y=0.02)
-    unnamed = [
-        f"\n(without CustomerID: {t:,.0f} on {_days(d)})" for customer, t, d in customers if customer is None
-    ]
-    axes.set_title("".join(["Customers by spend over all days", *unnamed]), loc="left")
-    axes.set_xlabel("sum of UnitPrice × Quantity")
+    axes.set_xlabel("sum of UnitPrice × Quantity (its currency)")
     axes.set_ylabel("CustomerID")
-    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-    _plain(axes, grid="x")
+    axes.xaxis.set_major_formatter(plots.THOUSANDS)
+    plots.grid(axes, along="x")
     return figure
 
 
 def days_chart(days: Sequence[tuple[date, Decimal]]) -> Figure:
     """Draw the spend of each day, and the mean of those that the week up to it traded on."""
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = plots.figure("Spend per day", note="Days in UTC; only those that traded", size=(9, 4.8))
     spent = {day.toordinal(): float(total) for day, total in days}
-    axes.bar(list(spent), list(spent.values()), width=0.9, color=_BLUE, alpha=0.55, label="a day")
+    axes.bar(list(spent), list(spent.values()), width=0.9, color=plots.BLUE, alpha=0.45, label="a day")
     weeks = [[spent[at] for at in range(last - 6, last + 1) if at in spent] for last in spent]
     means = [sum(week) / len(week) for week in weeks]
-    axes.plot(list(spent), means, color=_ORANGE, linewidth=1.8, label="mean of the week up to it")
+    axes.plot(list(spent), means, color=plots.ORANGE, linewidth=1.8, label="mean of the week up to it")
     months = [at for at in range(min(spent), max(spent) + 1) if date.fromordinal(at).day == 1]
     if len(months) > 2:
         axes.xaxis.set_major_locator(FixedLocator(months))
@@ -108,25 +107,14 @@ def days_chart(days: Sequence[tuple[date, Decimal]]) -> Figure:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{date.fromordinal(int(at)):%d %b\n%Y}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
-    axes.axhline(0, color=_GREY, linewidth=0.8)
+    axes.yaxis.set_major_formatter(plots.THOUSANDS)
+    axes.axhline(0, color=plots.GREY, linewidth=0.8)
     axes.margins(x=0.01)
-    axes.set_title("Spend per day (UTC days)", loc="left")
-    axes.set_ylabel("sum of UnitPrice × Quantity")
+    axes.set_ylabel("sum of UnitPrice × Quantity (its currency)")
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    _plain(axes, grid="y")
+    plots.grid(axes)
     return figure
 
 
 def _days(count: int) -> str:
     return f"{count:,} day{'' if count == 1 else 's'}"
-
-
-def _thousands(value: float, _: int | None = None) -> str:
-    return f"{value / 1000:,.0f}k" if abs(value) >= 1000 else f"{value:,.0f}"
-
-
-def _plain(axes: Axes, *, grid: str) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x" if grid == "x" else "y", alpha=0.3)
-    axes.set_axisbelow(True)

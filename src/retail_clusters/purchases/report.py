@@ -11,6 +11,7 @@ from retail_clusters import schema
 from retail_clusters.errors import DifferenceFoundError
 from retail_clusters.infra import tracking
 from retail_clusters.purchases import charts, spend
+from retail_clusters.purchases.description import of_purchases
 from retail_clusters.purchases.request import PurchasesRequest
 
 _CHARTED: Final = 15
@@ -22,6 +23,8 @@ def report(result: DataFrame | None, request: PurchasesRequest, *, metrics: Mapp
     if result is None:
         return
     rows = table_rows(result, request.top)
+    tracking.set_tags({"kind": "purchases"})
+    tracking.describe(of_purchases(request, metrics=metrics, rows=rows))
     click.echo(charts.table(rows))
     names = (schema.CUSTOMER_ID, spend.DAY, *spend.COLUMNS[2:])
     tracking.log_table(pd.DataFrame(rows, columns=list(names)), "top")

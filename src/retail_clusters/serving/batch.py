@@ -22,7 +22,8 @@ from retail_clusters.serving.staged import StagedBatch
 from retail_clusters.settings import Columns
 from retail_clusters.training import agreement
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.model import check_model, open_model, refuse_unseen_days, score_lines
+from retail_clusters.training.interface import open_model
+from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
 
 _TEXT: Final = StructType([StructField(name, StringType()) for name in (schema.LINE, schema.SOURCE_FILE)])
 _LINES, _BAD = "lines", "bad"

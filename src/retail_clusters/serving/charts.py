@@ -5,23 +5,43 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-_PREFIX: Final = "drift_"
+from retail_clusters.infra import plots
+
+_PREFIX: Final = "drift/"
+#: Below it a population stability index is usually called no change.
+_NO_CHANGE: Final = 0.1
 
 
 def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) -> Figure | None:
-    """Draw the PSI of each watched thing over the batches, with the line that warns; None without any."""
+    """Draw the PSI of each watched thing over the batches, with its bounds; None without any.
+
+    The bounds are those of no change, and of a warning.
+    """
     names = sorted({name for metrics in points.values() for name in metrics if name.startswith(_PREFIX)})
-    names = [name for name in names if name != f"{_PREFIX}psi"]
     if not names:
         return None
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for name in names:
+    figure, (axes,) = plots.figure(
+        "Drift from the training lines",
+        note="Population stability index of the latest lines, for each thing that is watched",
+    )
+    axes.axhspan(0, min(_NO_CHANGE, warning), color=plots.GREEN, alpha=0.1)
+    axes.axhline(
+        warning, color=plots.VERMILION, linestyle="--", linewidth=1.4, label=f"warning above {warning:g}"
+    )
+    for name, colour, marker in zip(names, plots.SERIES, plots.MARKERS, strict=False):
         line = {batch: metrics[name] for batch, metrics in points.items() if name in metrics}
         label = name.removeprefix(_PREFIX)
-        axes.plot(list(line), list(line.values()), marker="o", markersize=3, linewidth=1, label=label)
-    axes.axhline(warning, color="#8a8a8a", linestyle="--", linewidth=1, label=f"warning {warning:g}")
-    axes.set(title="Drift from the training lines", xlabel="batch", ylabel="PSI", ylim=(0, None))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+        axes.plot(
+            list(line),
+            list(line.values()),
+            marker=marker,
+            markersize=5,
+            linewidth=1.4,
+            color=colour,
+            label=label,
+        )
+    axes.set(xlabel="batch", ylabel="PSI (green: no change)", ylim=(0, None))
+    axes.locator_params(axis="x", integer=True)
+    plots.grid(axes)
+    plots.legend(axes, columns=5, below=True)
     return figure

@@ -155,6 +155,7 @@ class Follower(Generic[Model]):
             return
         self._ready, self._refused = (named, model), None
         self.loading.succeeded()
+        self.note(f"version {named} is ready for the next batch")
 
     @property
     def _goes_on(self) -> str:

@@ -47,12 +47,12 @@ def drift_metrics(moved: Drift | None) -> dict[str, float]:
     """Return the points of drift, if there is any to tell."""
     if moved is None:
         return {}
-    return {"drift_psi": moved.psi} | {f"drift_{name}": value for name, value in moved.indices.items()}
+    return {"drift_psi": moved.psi} | {f"drift/{name}": value for name, value in moved.indices.items()}
 
 
 def agreement_metrics(agreement: Agreement | None) -> dict[str, float]:
     """Return the points of a comparison with the challenger, if there was one."""
-    return {f"shadow_{name}": value for name, value in asdict(agreement).items()} if agreement else {}
+    return {f"shadow/{name}": value for name, value in asdict(agreement).items()} if agreement else {}
 
 
 def line_of(record: Record) -> str:

@@ -6,10 +6,11 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.data import csv_files
-from retail_clusters.errors import InputError, RegistryError
+from retail_clusters.errors import InputError, NotRegisteredError
 from retail_clusters.infra import storage, tracking
 from retail_clusters.infra.locations import is_within, shown, to_uri
 from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.serving.descriptions import of_score
 from retail_clusters.serving.metrics import Totals
 from retail_clusters.serving.records import InputFile
 from retail_clusters.serving.request import ScoreRequest
@@ -38,7 +39,8 @@ def check(request: ScoreRequest) -> None:
 
     Raises:
         InputError: there is no such source folder or file, or folders lie in one another.
-        RegistryError: the alias names no version, or the registry does not answer.
+        NotRegisteredError: the alias names no version.
+        RegistryError: the registry does not answer.
     """
     for location in (request.source, request.output, request.state):
         storage.check(location)
@@ -57,7 +59,7 @@ def check(request: ScoreRequest) -> None:
         _find(request.rescore, source=request.source)
     with tracking.short_timeouts():
         if ModelRegistry(request.model).version_named(alias=request.alias) is None:
-            raise RegistryError(
+            raise NotRegisteredError(
                 f"alias must name a version of {request.model} to score with, but {request.alias!r} names "
                 "none: promote one first (entry point promote), or name another alias"
             )
@@ -95,6 +97,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
             status = "FINISHED"
         finally:
             scorer.finish(status=status)
+            tracking.try_describe(run_id, of_score(request, scorer.totals))
     return _summary(run_id, scorer.totals)
 
 
@@ -122,6 +125,7 @@ def _open_run(state: ScorerState, request: ScoreRequest) -> str:
     earlier = state.identity.run_id if state.identity.tracking_uri == uri else None
     run_id = tracking.detached_run("score", run_id=earlier, params=params)
     state.remember_run(run_id, uri)
+    tracking.try_describe(run_id, of_score(request))
     return run_id
 
 

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from retail_clusters import schema
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.errors import InputError
+from retail_clusters.infra.logged_model import check_model_folder
 from retail_clusters.settings import Experiment
 from retail_clusters.training import evaluation, features, spark_solver
 from retail_clusters.training.blocks import Block, Rows, block, in_memory
@@ -87,6 +88,7 @@ class TrainingContext:
 def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingContext:
     """Fit the feature stages and hold the rows ready, in memory where `training.in_memory_rows` allows it."""
     spark = prepared.reduced.sparkSession
+    check_model_folder(spark)
     if sum(prepared.table.rows.values()) <= experiment.training.in_memory_rows:
         return _in_memory(spark, prepared, experiment)
     return _in_spark(spark, prepared, experiment)

@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.data.weighted_rows import FILL_STATEMENT
 from retail_clusters.settings import Features
 from retail_clusters.training.blocks import Floats
 from retail_clusters.training.rows import VALUES, WeightedRows, vectors_of
@@ -24,9 +23,19 @@ _SCALED: Final = ("unit_price_scaled", "quantity_scaled")
 _NUMBERS: Final = (schema.UNIT_PRICE, schema.QUANTITY)
 
 
+#: What the first stage does with raw lines, whoever reads them: pandas has 6 as a long or, where another is
+#: missing, as a double, and the date as a text. A good line comes out as `weighted_rows.fill` has it.
+RAW_FILL_STATEMENT: Final = (
+    "SELECT * EXCEPT (Quantity, UnitPrice), coalesce(try_cast(Quantity AS INT), 0) AS Quantity, "
+    "coalesce(nanvl(try_cast(UnitPrice AS DOUBLE), 0D), 0D) AS UnitPrice, "
+    f"element_at(array({', '.join(map(repr, schema.WEEKDAYS))}), "
+    "weekday(CAST(InvoiceDate AS TIMESTAMP)) + 1) AS day_of_week FROM __THIS__"
+)
+
+
 def fill_stage() -> SQLTransformer:
     """Fill missing numbers with 0 and name the weekday: raw invoice lines in, more columns out."""
-    return SQLTransformer(statement=FILL_STATEMENT)
+    return SQLTransformer(statement=RAW_FILL_STATEMENT)
 
 
 def fit_features(rows: WeightedRows, *, features: Features, spark: SparkSession) -> PipelineModel:

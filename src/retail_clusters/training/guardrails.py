@@ -1,5 +1,6 @@
 """What makes a clustering usable: conditions that a sweep and a promotion hold it against."""
 
+import math
 from dataclasses import dataclass
 
 from retail_clusters.settings import Guardrails
@@ -10,7 +11,8 @@ from retail_clusters.training.quality import Quality
 class Gate:
     """One condition: what was measured, what it is held against, and whether it holds.
 
-    A gate that cannot be decided, because its figures do not compare, refuses nothing.
+    A gate that cannot be decided, because its figures do not compare, refuses nothing. `overrule` holds the
+    options of a command that would let the figure pass; it is empty where no setting would.
     """
 
     name: str
@@ -18,6 +20,7 @@ class Gate:
     bound: str
     passed: bool
     decided: bool = True
+    overrule: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} is {self.value}, but must be {self.bound}"
@@ -33,7 +36,10 @@ class Gate:
 def guardrails(quality: Quality, *, settings: Guardrails) -> list[Gate]:
     """Hold a clustering, measured on validation lines, against what makes it usable."""
     return share_and_clusters(
-        quality, max_share=settings.max_cluster_share, min_clusters=settings.min_clusters
+        quality,
+        max_share=settings.max_cluster_share,
+        min_clusters=settings.min_clusters,
+        section="guardrails",
     )
 
 
@@ -50,19 +56,22 @@ def violations(quality: Quality, *, settings: Guardrails) -> dict[str, float]:
     }
 
 
-def share_and_clusters(quality: Quality, *, max_share: float, min_clusters: int) -> list[Gate]:
-    """Hold the largest cluster's share and the number of populated clusters against their bounds."""
+def share_and_clusters(quality: Quality, *, max_share: float, min_clusters: int, section: str) -> list[Gate]:
+    """Hold the largest cluster's share and the number of populated clusters against a section's bounds."""
+    share, clusters = quality.largest_cluster_share, quality.clusters
     return [
         Gate(
             name="largest_cluster_share",
-            value=f"{quality.largest_cluster_share:.4f}",
+            value=f"{share:.4f}",
             bound=f"at most {max_share}",
-            passed=quality.largest_cluster_share <= max_share,
+            passed=share <= max_share,
+            overrule=f"--set {section}.max_cluster_share={math.ceil(share * 1e4) / 1e4}",
         ),
         Gate(
             name="clusters",
-            value=str(quality.clusters),
+            value=str(clusters),
             bound=f"at least {min_clusters}",
-            passed=quality.clusters >= min_clusters,
+            passed=clusters >= min_clusters,
+            overrule=f"--set {section}.min_clusters={clusters}" if clusters >= 2 else "",
         ),
     ]

@@ -17,33 +17,10 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
-from retail_clusters.infra.logged_model import OPTIONAL, Columns, ModelInterface, OpenedVersion
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.infra.failures import in_short
 from retail_clusters.training import features, kmeans
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, in_memory
 from retail_clusters.training.rows import WeightedRows
-
-_MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
-
-_EXAMPLE: Final = pd.DataFrame(
-    [
-        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, 17850.0),
-        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, 14527.0),
-    ],
-    columns=list(schema.COLUMNS[:-1]),
-).assign(Country="United Kingdom")
-
-#: What a registered model takes, raw invoice lines, and gives; what a client needs beside Java to apply it.
-INTERFACE: Final = ModelInterface(
-    inputs={
-        field.name: _MLFLOW_TYPES[field.dataType.simpleString()] + OPTIONAL for field in schema.INVOICE_LINE
-    },
-    outputs={schema.PREDICTION: "integer"},
-    example=_EXAMPLE.assign(InvoiceDate=pd.to_datetime(_EXAMPLE[schema.INVOICE_DATE])).astype(
-        {schema.QUANTITY: "int32"}
-    ),
-    packages=("mlflow", "pyspark", "pandas", "numpy"),
-)
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 
@@ -186,26 +163,6 @@ def centres_table(centres: Floats) -> pd.DataFrame:
     return pd.DataFrame(centres, columns=names).rename_axis("cluster").reset_index()
 
 
-def open_model(registry: ModelRegistry, *, version: str) -> OpenedVersion:
-    """Load a version that scores raw invoice lines.
-
-    Raises:
-        RegistryError: the registry does not give it, or its signature is not that of invoice lines.
-    """
-    opened = registry.open_version(version=version)
-    if _types(opened.inputs or {}) != _types(INTERFACE.inputs):
-        names = ", ".join(opened.inputs or ()) or "no signature"
-        raise RegistryError(
-            f"a model to score with must take raw invoice lines, but version {version} takes {names}: "
-            "register one that does"
-        )
-    return opened
-
-
-def _types(columns: Columns) -> dict[str, str]:
-    return {name: kind.removesuffix(OPTIONAL) for name, kind in columns.items()}
-
-
 def _numbers(tidy: Transformer, *, k: int) -> tuple[int, ...]:
     found = _NUMBERS.search(tidy.getStatement()) if isinstance(tidy, SQLTransformer) else None
     return tuple(int(number) for number in found[1].split(",")) if found else tuple(range(k))
@@ -273,9 +230,8 @@ def check_model(spark: SparkSession, model: PipelineModel, *, version: str) -> N
             row[0] for row in score_lines(usable, model=model, version=version).select("prediction").collect()
         ]
     except Exception as failure:
-        reason = " ".join(str(failure).split())[:200]
         raise RegistryError(
-            f"a model must score the smoke batch, but version {version} gave: {reason}"
+            f"a model must score the smoke batch, but version {version} gave: {in_short(failure)}"
         ) from failure
     if len(found) != expected or not all(isinstance(number, int) and number >= 0 for number in found):
         raise RegistryError(

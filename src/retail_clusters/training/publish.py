@@ -7,18 +7,19 @@ from typing import Final
 
 import click
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pyspark.ml import PipelineModel
 
 from retail_clusters import schema
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.training import features, guardrails, kmeans, model, profile, quality
+from retail_clusters.training import cluster_report, features, guardrails, kmeans, model, profile, quality
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Rows, in_memory
+from retail_clusters.training.cluster_report import Clustering
 from retail_clusters.training.context import HOLDOUT, TrainingContext
 from retail_clusters.training.evaluation import Evaluation, later_metrics
+from retail_clusters.training.interface import INTERFACE
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.stability_report import StabilityReport, compare_with_shuffled
 from retail_clusters.wording import percent
@@ -64,7 +65,12 @@ class Published:
     version: str
     model: str
     measured: Measured
-    stability: StabilityReport
+    clustering: Clustering
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Return the figures of the version, under their names in MLflow."""
+        return {**self.measured.metrics, **self.clustering.stability.metrics}
 
 
 def measure(context: TrainingContext, found: Evaluation) -> Measured:
@@ -92,26 +98,22 @@ def measure(context: TrainingContext, found: Evaluation) -> Measured:
 def publish(context: TrainingContext, found: Evaluation) -> Published:
     """Log everything about a fit on the open run, and register the model."""
     measured = measure(context, found)
-    train = context.weighted[schema.TRAIN]
-    table = profile.profile(train, measured.train_labels)
-    stability = measure_stability(context, found)
+    clustering = _clustering(context, measured)
     tags = run_tags(context, measured)
-    tracking.log_metrics({**measured.metrics, **stability.metrics})
-    tracking.log_table(table, "profile")
+    tracking.log_metrics({**measured.metrics, **clustering.stability.metrics})
     tracking.log_table(model.centres_table(found.centres), "centres")
-    tracking.log_table(stability.table(), "stability")
+    cluster_report.log_clustering(context, clustering)
     tracking.set_tags(tags)
-    tracking.log_input(
-        data=context.prepared.table.data, digest=context.prepared.table.data_digest, context="training"
-    )
+    cluster_report.log_inputs(context)
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
-    baseline = measure_baseline(train, measured.train_labels, clusters=found.k)
+    baseline = measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k)
     version = ModelRegistry(context.experiment.model).register(
-        pipeline, interface=model.INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
+        pipeline, interface=INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
     )
     tracking.set_tags({"model_version": version})
-    tracking.describe(_description(stability, table))
-    return Published(version=version, model=context.experiment.model, measured=measured, stability=stability)
+    return Published(
+        version=version, model=context.experiment.model, measured=measured, clustering=clustering
+    )
 
 
 def published_before(context: TrainingContext, found: Evaluation) -> Published | None:
@@ -128,7 +130,16 @@ def published_before(context: TrainingContext, found: Evaluation) -> Published |
         version=version,
         model=context.experiment.model,
         measured=measured,
-        stability=measure_stability(context, found),
+        clustering=_clustering(context, measured),
+    )
+
+
+def _clustering(context: TrainingContext, measured: Measured) -> Clustering:
+    return Clustering(
+        found=measured.evaluation,
+        labels=measured.train_labels,
+        profile=profile.profile(context.weighted[schema.TRAIN], measured.train_labels),
+        stability=measure_stability(context, measured.evaluation),
     )
 
 
@@ -145,10 +156,6 @@ def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityR
         settings=context.experiment.stability,
         lloyd=context.experiment.lloyd,
     )
-
-
-def _description(stability: StabilityReport, table: pd.DataFrame) -> str:
-    return f"{stability.sentence}.\n\n## Clusters of the training lines\n\n{profile.to_markdown(table)}"
 
 
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
@@ -180,7 +187,7 @@ def summarize(published: Published) -> None:
         f"  macro        validation {found.validation.macro_silhouette:.4f}, "
         f"test {measured.test.macro_silhouette:.4f} (each cluster counts alike)\n"
         f"  clusters     {shares}{more} of the validation lines\n"
-        f"  come back    {published.stability.sentence}\n"
+        f"  come back    {published.clustering.stability.sentence}\n"
         f"  digest       {model.centres_digest(found.centres)}"
     )
 

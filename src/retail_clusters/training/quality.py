@@ -6,8 +6,15 @@ from functools import partial
 
 import numpy as np
 
-from retail_clusters.training.blocks import Block, Floats, Rows
-from retail_clusters.training.kmeans import Assigned, assign_all, cluster_sums, lines_by_category, row_sums
+from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Rows
+from retail_clusters.training.kmeans import (
+    Assigned,
+    assign,
+    assign_all,
+    cluster_sums,
+    lines_by_category,
+    row_sums,
+)
 
 
 @dataclass(frozen=True)
@@ -88,10 +95,8 @@ def measure(rows: Rows[Block], centres: Floats) -> Quality:
 def measure_assigned(assigned: Rows[Assigned], centres: Floats) -> Quality:
     """Measure rows that have a cluster, as `measure` does."""
     moments = assigned.sum(partial(_moments, centres=centres))
-    lines, squares, offsets = moments[:, 0], moments[:, 1], moments[:, 2:]
-    shift = offsets / np.maximum(lines, 1)[:, None]
-    spread = np.maximum(squares / np.maximum(lines, 1) - row_sums(np.square(shift)), 0.0)
-    shape = _Shape(lines=lines, means=centres + shift, spread=spread)
+    lines, squares = moments[:, 0], moments[:, 1]
+    shape = _shape_of(moments, centres)
     scores, inertia, deviations = assigned.sum(partial(_scores, shape=shape)).T
     populated = lines > 0
     of_clusters = np.divide(scores, lines, out=np.zeros_like(scores), where=populated)
@@ -104,6 +109,21 @@ def measure_assigned(assigned: Rows[Assigned], centres: Floats) -> Quality:
         cost=math.fsum(squares.tolist()),
         sizes=tuple(int(count) for count in lines),
     )
+
+
+def row_silhouettes(rows: InMemory[Block], centres: Floats) -> tuple[Labels, Floats]:
+    """Return the cluster of each row, and the silhouette of its lines, whose mean `measure` gives."""
+    assigned = rows.map(partial(assign, centres=centres))
+    shape = _shape_of(assigned.sum(partial(_moments, centres=centres)), centres)
+    found = [_silhouettes(each, shape, *_distances(each, shape)) for each in assigned.blocks]
+    return np.concatenate([each.labels for each in assigned.blocks]), np.concatenate(found)
+
+
+def _shape_of(moments: Floats, centres: Floats) -> _Shape:
+    lines, squares, offsets = moments[:, 0], moments[:, 1], moments[:, 2:]
+    shift = offsets / np.maximum(lines, 1)[:, None]
+    spread = np.maximum(squares / np.maximum(lines, 1) - row_sums(np.square(shift)), 0.0)
+    return _Shape(lines=lines, means=centres + shift, spread=spread)
 
 
 def _moments(found: Assigned, *, centres: Floats) -> Floats:
@@ -127,14 +147,20 @@ def _scores(found: Assigned, *, shape: _Shape) -> Floats:
     """Sum silhouette, squared distance and distance to the mean over each cluster: k x 3."""
     block, labels, k = found.block, found.labels, len(shape.lines)
     to_mean, other = _distances(found, shape)
-    not_itself = np.divide(shape.lines, shape.lines - 1, out=np.zeros(k), where=shape.lines > 1)
-    own = to_mean + np.take(shape.spread, labels)
-    own *= np.take(not_itself, labels)
-    larger = np.maximum(own, other)
-    defined = (larger > 0) & np.isfinite(other) & np.take(shape.lines > 1, labels)
-    scores = np.divide(other - own, larger, out=np.zeros(len(block)), where=defined)
-    figures = (scores, to_mean, np.sqrt(to_mean))
+    figures = (_silhouettes(found, shape, to_mean, other), to_mean, np.sqrt(to_mean))
     return np.stack([cluster_sums(labels, block.weights * figure, k) for figure in figures], axis=1)
+
+
+def _silhouettes(found: Assigned, shape: _Shape, to_mean: Floats, other: Floats) -> Floats:
+    """Return the silhouette of the lines of each row, from what `_distances` gives."""
+    k = len(shape.lines)
+    not_itself = np.divide(shape.lines, shape.lines - 1, out=np.zeros(k), where=shape.lines > 1)
+    own = to_mean + np.take(shape.spread, found.labels)
+    own *= np.take(not_itself, found.labels)
+    larger = np.maximum(own, other)
+    defined = (larger > 0) & np.isfinite(other) & np.take(shape.lines > 1, found.labels)
+    scores: Floats = np.divide(other - own, larger, out=np.zeros(len(to_mean)), where=defined)
+    return scores
 
 
 def _distances(found: Assigned, shape: _Shape) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.signals import stop_on_signals
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import Experiment, Sweep
 from retail_clusters.training import publish, study, sweep_report
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, check_clusters, training_context
@@ -64,9 +64,11 @@ def sweep(
     context = training_context(prepared, experiment=experiment)
     which = StudyName.of(study, storage)
     opened = open_study(context, which)
-    with search_run(opened) as run_id:
+    with search_run(opened, experiment.sweep) as run_id:
         best = search(context, opened, which, parent=run_id, entry_point="sweep")
         published = publish_best(context, best)
+        tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
+    sweep_report.add_outcome(run_id, published)
     click.echo("sweep: done")
     publish.summarize(published)
     return published
@@ -87,21 +89,25 @@ def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
 
 
 @contextmanager
-def search_run(opened: optuna.Study) -> Iterator[str]:
+def search_run(opened: optuna.Study, settings: Sweep) -> Iterator[str]:
     """Open the run of a search: the study's own where that is not finished, else a new one that continues it.
 
     A param of a run cannot change, so a study that is prolonged after its end goes on in a run of its own.
     """
-    earlier = opened.user_attrs.get(_RUN, "")
+    earlier, name = opened.user_attrs.get(_RUN, ""), _name(settings)
     if earlier and tracking.can_resume(earlier):
-        with tracking.run("sweep", resumes=earlier) as run_id:
+        with tracking.run(name, resumes=earlier) as run_id:
             yield run_id
         return
-    with tracking.run("sweep") as run_id:
+    with tracking.run(name) as run_id:
         opened.set_user_attr(_RUN, run_id)
         if earlier:
             tracking.set_tags({"continues": earlier})
         yield run_id
+
+
+def _name(settings: Sweep) -> str:
+    return f"sweep K {settings.k_min}–{settings.k_max}"
 
 
 def search(
@@ -143,13 +149,7 @@ def _search(
                 f"sweep: {outcome.reason}, nothing is registered: "
                 f"{entry_point} --study {opened.study_name} goes on from there"
             )
-        sweep_report.log_report(
-            opened,
-            outcome.trials,
-            evaluator=evaluator,
-            sweep=context.experiment.sweep,
-            guardrails=context.experiment.guardrails,
-        )
+        sweep_report.log_report(opened, outcome.trials, evaluator=evaluator, experiment=context.experiment)
     finally:
         evaluator.release()
     best = study.best(outcome.trials, settings=context.experiment.sweep)
@@ -158,6 +158,11 @@ def _search(
     tracking.log_settings({"best_k": str(best.k), "best_seed": str(best.seed)})
     tracking.log_metrics({"best_validation_silhouette": best.silhouette})
     return best
+
+
+def run_of(opened: optuna.Study) -> str:
+    """Return the run of a study's latest search."""
+    return str(opened.user_attrs[_RUN])
 
 
 def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:

@@ -8,13 +8,20 @@ import pandas as pd
 
 from retail_clusters.errors import NoUsableClusteringError
 from retail_clusters.infra import tracking
-from retail_clusters.settings import Experiment, Guardrails, Objective, Sweep
-from retail_clusters.training import charts, seed_agreement, study
+from retail_clusters.infra.tracking import by_id
+from retail_clusters.settings import Experiment, Objective, Sweep
+from retail_clusters.training import charts, descriptions, seed_agreement, study
 from retail_clusters.training.candidates import Trial
-from retail_clusters.training.study_charts import study_html
+from retail_clusters.training.publish import Published
+from retail_clusters.training.study_charts import sweep_page
 from retail_clusters.training.trials import Evaluator
 
 NUMBER: Final = "trial"
+#: The tag of a run that registered a version: the run of the search that found it.
+SWEEP_RUN: Final = "sweep_run_id"
+CHARTS: Final = tuple(
+    f"charts/{name}.png" for name in ("silhouette", "largest_cluster_share", "cost", "seed_agreement")
+)
 
 
 def write_trials(
@@ -46,10 +53,9 @@ def log_report(
     trials: Sequence[Trial],
     *,
     evaluator: Evaluator,
-    sweep: Sweep,
-    guardrails: Guardrails,
+    experiment: Experiment,
 ) -> None:
-    """Log the table of trials, the agreement of seeds and the charts on the open run."""
+    """Log tables and charts of the trials on the open run, and describe it."""
     tracking.log_metrics(
         {
             "trials_completed": len(trials),
@@ -59,23 +65,35 @@ def log_report(
     table = trials_table(trials)
     groups = seed_agreement.by_k(trials)
     seeds = seed_agreement.table(groups, evaluator.agreements(groups))
+    winners = winners_table(trials, settings=experiment.sweep)
     tracking.log_table(table, "trials")
-    tracking.log_table(winners_table(trials, settings=sweep), "winners")
+    tracking.log_table(winners, "winners")
     tracking.log_table(seeds, "seed_agreement")
-    silhouette = charts.sweep_chart(
-        table, column="validation_silhouette", title="Validation silhouette against K"
+    best, guardrail = _best(trials, experiment.sweep), experiment.guardrails.max_cluster_share
+    chosen = (best.k, best.seed) if best else None
+    drawn = {
+        "silhouette": charts.silhouette_chart(table, chosen=chosen),
+        "largest_cluster_share": charts.share_chart(table, chosen=chosen, guardrail=guardrail),
+        "cost": charts.cost_chart(table, chosen=chosen),
+        "seed_agreement": charts.seed_agreement_chart(seeds),
+    }
+    for name, figure in drawn.items():
+        tracking.log_figure(figure, f"charts/{name}.png")
+    page = sweep_page(opened, table, chosen=chosen, guardrail=guardrail)
+    tracking.log_text(page, "charts/sweep.html")
+    tracking.set_tags({"kind": "sweep"})
+    tracking.describe(
+        descriptions.of_search(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep)
     )
-    share = charts.sweep_chart(
-        table,
-        column="largest_cluster_share",
-        title="Share of the largest cluster against K",
-        bound=guardrails.max_cluster_share,
-    )
-    tracking.log_figure(silhouette, "charts/silhouette.png")
-    tracking.log_figure(share, "charts/largest_cluster_share.png")
-    tracking.log_figure(charts.cost_chart(table), "charts/cost.png")
-    tracking.log_figure(charts.stability_chart(seeds), "charts/seed_agreement.png")
-    tracking.log_text(study_html(opened), "charts/optuna.html")
+
+
+def add_outcome(run_id: str, published: Published) -> None:
+    """Add to a sweep's page how its winner measured on later lines, and whether its clusters come back."""
+    held = tracking.read_run(run_id).data.metrics
+    new = {name: value for name, value in published.metrics.items() if name not in held}
+    by_id.log_metrics(run_id, new)
+    told = by_id.description(run_id).partition(f"\n\n{descriptions.OUTCOME}")[0]
+    by_id.describe(run_id, f"{told}\n\n{descriptions.of_outcome(published)}")
 
 
 def winners_table(trials: Sequence[Trial], *, settings: Sweep) -> pd.DataFrame:
@@ -86,9 +104,8 @@ def winners_table(trials: Sequence[Trial], *, settings: Sweep) -> pd.DataFrame:
     """
     rows = []
     for objective in get_args(Objective):
-        try:
-            best = study.best(trials, settings=settings.model_copy(update={"objective": objective}))
-        except NoUsableClusteringError:
+        best = _best(trials, settings.model_copy(update={"objective": objective}))
+        if best is None:
             continue
         names = {
             "objective": objective,
@@ -98,6 +115,14 @@ def winners_table(trials: Sequence[Trial], *, settings: Sweep) -> pd.DataFrame:
         }
         rows.append(names | dict(best.evaluation.metrics))
     return pd.DataFrame(rows)
+
+
+def _best(trials: Sequence[Trial], settings: Sweep) -> Trial | None:
+    """Return the best trial; None where none is usable."""
+    try:
+        return study.best(trials, settings=settings)
+    except NoUsableClusteringError:
+        return None
 
 
 def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -115,6 +140,7 @@ def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
 def _tags(trial: Trial) -> dict[str, str]:
     return {
         NUMBER: str(trial.number),
+        "kind": "trial",
         "state": "feasible" if trial.usable else "infeasible",
         "why_infeasible": trial.why_unusable,
     }

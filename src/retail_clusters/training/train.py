@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.infra import tracking
 from retail_clusters.settings import Experiment
-from retail_clusters.training import guardrails, publish
+from retail_clusters.training import cluster_report, descriptions, guardrails, publish
 from retail_clusters.training.context import check_clusters, training_context
 from retail_clusters.training.publish import Published
 
@@ -14,11 +14,14 @@ from retail_clusters.training.publish import Published
 def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Published:
     """Run as `train`."""
     prepared = ensure_prepared(spark, data=data, experiment=experiment)
-    with tracking.run("train"):
+    with tracking.run(f"train K={experiment.k} seed {experiment.seed}"):
         tracking.log_settings({"data": data} | experiment.flat())
         context = training_context(prepared, experiment=experiment)
         check_clusters(context, k=experiment.k)
         published = publish.publish(context, context.fit(k=experiment.k, seed=experiment.seed))
+        cluster_report.log_page(context, published.clustering)
+        tracking.set_tags({"kind": "train"})
+        tracking.describe(descriptions.of_version(published))
     click.echo("train: done")
     publish.summarize(published)
     validation = published.measured.evaluation.validation

@@ -1,8 +1,9 @@
 """MLflow's tracking store: where runs go, how they live, what they are told, what they hold."""
 
-from retail_clusters.infra.tracking.attempts import try_end_run, try_log_figure, try_log_points
+from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, try_log_figure, try_log_points
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
 from retail_clusters.infra.tracking.reading import (
+    Run,
     can_resume,
     children,
     is_finished,
@@ -12,6 +13,7 @@ from retail_clusters.infra.tracking.reading import (
 )
 from retail_clusters.infra.tracking.records import (
     describe,
+    log_comparable_table,
     log_figure,
     log_input,
     log_metrics,
@@ -34,6 +36,7 @@ from retail_clusters.infra.tracking.store import (
 __all__ = [
     "ChildRun",
     "ChildRuns",
+    "Run",
     "answered",
     "can_resume",
     "children",
@@ -44,6 +47,7 @@ __all__ = [
     "detached_run",
     "is_active",
     "is_finished",
+    "log_comparable_table",
     "log_figure",
     "log_input",
     "log_metrics",
@@ -60,6 +64,7 @@ __all__ = [
     "short_timeouts",
     "sqlite_file",
     "store_uri",
+    "try_describe",
     "try_end_run",
     "try_log_figure",
     "try_log_points",

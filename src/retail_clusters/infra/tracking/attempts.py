@@ -24,6 +24,11 @@ def try_log_points(run_id: str, points: Sequence[tuple[str, float, int, int]]) -
     return _problem(lambda: MlflowClient().log_batch(run_id, metrics=metrics))
 
 
+def try_describe(run_id: str, markdown: str) -> str | None:
+    """Set the description of a detached run; say what went wrong, None when nothing."""
+    return _problem(lambda: MlflowClient().set_tag(run_id, "mlflow.note.content", markdown))
+
+
 def try_log_figure(run_id: str, figure: Any, name: str) -> str | None:
     """Log a figure on a detached run; say what went wrong, None when nothing."""
     return _problem(lambda: MlflowClient().log_figure(run_id, figure, name))

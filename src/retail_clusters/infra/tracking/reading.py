@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Run
+from mlflow.entities import Run as Run  # noqa: PLC0414 - for those who only name its type
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 

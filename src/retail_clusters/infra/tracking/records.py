@@ -70,6 +70,18 @@ def log_table(table: pd.DataFrame, name: str) -> None:
     log_text(table.to_csv(index=False), f"{name}.csv")
 
 
+def log_comparable_table(table: pd.DataFrame, name: str) -> None:
+    """Log a table on the open run in the form that the UI's evaluation view compares across runs.
+
+    MLflow adds rows to a table that is there already: a run that goes on keeps its own.
+    """
+    active = mlflow.active_run()
+    with answered():
+        tags = MlflowClient().get_run(active.info.run_id).data.tags if active else {}
+        if f"{name}.json" not in tags.get("mlflow.loggedArtifacts", ""):
+            mlflow.log_table(table, f"{name}.json")
+
+
 def log_text(text: str, name: str) -> None:
     """Log a text on the open run."""
     with answered():

@@ -1,0 +1,56 @@
+"""Markdown as the MLflow UI shows it: tables, and links to what the UI has a page for."""
+
+from collections.abc import Sequence
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> str:
+    """Write a table; columns from `numbers_from` on are aligned to the right.
+
+    >>> print(table(("part", "lines"), [("train", "1,200")]))
+    | part | lines |
+    |---|---:|
+    | train | 1,200 |
+    """
+    rule = "|".join("---:" if column >= numbers_from else "---" for column in range(len(header)))
+    lines = ["| " + " | ".join(map(_cell, line)) + " |" for line in (header, *rows)]
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def version_link(model: str, version: str) -> str:
+    """Link to a registered version.
+
+    >>> version_link("retail-clusters", "3")
+    '[version 3](#/models/retail-clusters/versions/3)'
+    """
+    return f"[version {version}](#/models/{model}/versions/{version})"
+
+
+def run_link(experiment_id: str, run_id: str, text: str) -> str:
+    """Link to a run.
+
+    >>> run_link("1", "0a1b", "sweep")
+    '[sweep](#/experiments/1/runs/0a1b)'
+    """
+    return f"[{text}](#/experiments/{experiment_id}/runs/{run_id})"
+
+
+def command(text: str) -> str:
+    """Write a command of this project as one types it.
+
+    >>> command("history")
+    '`python -m retail_clusters history`'
+    """
+    return f"`python -m retail_clusters {text}`"
+
+
+def short(digest: str) -> str:
+    """Return as much of a digest or run id as a person compares.
+
+    >>> short("13af985b9cbe129be4e1eb0cf2bc7685")
+    '13af985b'
+    """
+    return digest[:8]
+
+
+def _cell(text: str) -> str:
+    return str(text).replace("|", "\\|")

@@ -1,0 +1,102 @@
+"""What a clustering leaves in MLflow on the open run: its data sets, tables and figures."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from retail_clusters import schema
+from retail_clusters.infra import tracking
+from retail_clusters.infra.logged_model import OPTIONAL
+from retail_clusters.settings import Split
+from retail_clusters.training import cluster_charts, cluster_page, features, quality, quality_charts
+from retail_clusters.training.blocks import InMemory, Labels, in_memory
+from retail_clusters.training.cluster_charts import Picture
+from retail_clusters.training.context import TrainingContext
+from retail_clusters.training.evaluation import Evaluation
+from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.stability_report import StabilityReport
+
+CHARTS: Final = tuple(
+    f"charts/{name}.png" for name in ("sizes", "price_quantity", "centres", "silhouettes", "stability")
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Clustering:
+    """A clustering of the training rows, and what is told of it."""
+
+    found: Evaluation
+    labels: Labels
+    profile: pd.DataFrame
+    stability: StabilityReport
+
+
+def log_clustering(context: TrainingContext, clustering: Clustering) -> None:
+    """Log the tables and figures of a clustering."""
+    tracking.log_table(clustering.profile, "profile")
+    tracking.log_comparable_table(clustering.profile, "profile")
+    tracking.log_table(clustering.stability.table(), "stability")
+    picture = _picture(context, clustering)
+    tracking.log_figure(cluster_charts.sizes_chart(clustering.profile), "charts/sizes.png")
+    tracking.log_figure(cluster_charts.price_quantity_chart(picture), "charts/price_quantity.png")
+    tracking.log_figure(cluster_charts.centres_chart(picture), "charts/centres.png")
+    tracking.log_figure(quality_charts.stability_chart(clustering.stability), "charts/stability.png")
+    _log_silhouettes(context, clustering, picture)
+
+
+def log_page(context: TrainingContext, clustering: Clustering) -> None:
+    """Log the page in which price against quantity can be zoomed into: 5 MB, so one on a run is enough."""
+    tracking.log_text(cluster_page.clusters_page(_picture(context, clustering)), "charts/clusters.html")
+
+
+def log_inputs(context: TrainingContext) -> None:
+    """Log train, validation and test as data sets, each under a digest of its own."""
+    table, split = context.prepared.table, context.experiment.split
+    for name in schema.SPLITS:
+        tracking.log_input(
+            data=table.data,
+            digest=split_digest(table.data_digest, name, split=split),
+            context=name,
+            columns={column: kind.removesuffix(OPTIONAL) for column, kind in INTERFACE.inputs.items()},
+            profile={"lines": table.lines[name], "rows": table.rows[name], "days": _days(name, split)},
+        )
+
+
+def split_digest(data_digest: str, name: str, *, split: Split) -> str:
+    """Return 8 hex digits that tell one part of one data set, cut at these days, from any other."""
+    content = f"{data_digest} {name} {split.train_until} {split.validate_until}"
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+
+def _days(name: str, split: Split) -> str:
+    days: Mapping[str, str] = {
+        schema.TRAIN: f"before {split.train_until}",
+        schema.VALIDATION: f"{split.train_until} to before {split.validate_until}",
+        schema.TEST: f"from {split.validate_until} on",
+    }
+    return days[name]
+
+
+def _picture(context: TrainingContext, clustering: Clustering) -> Picture:
+    return Picture(context.weighted[schema.TRAIN], clustering.labels, clustering.profile)
+
+
+def _log_silhouettes(context: TrainingContext, clustering: Clustering, picture: Picture) -> None:
+    """Log how silhouettes spread: of all validation lines, or of a sample where they stay in Spark."""
+    weighted = context.weighted[schema.VALIDATION]
+    rows = context.rows[schema.VALIDATION]
+    if not isinstance(rows, InMemory):
+        vectors = features.vectors([weighted], pipeline=context.pipeline, spark=context.spark)[0]
+        rows = in_memory(vectors, weighted.weights)
+    labels, silhouettes = quality.row_silhouettes(rows, clustering.found.centres)
+    figure = quality_charts.silhouettes_chart(
+        labels,
+        silhouettes,
+        weighted.weights,
+        names=picture.names(clustering.found.k),
+        mean=clustering.found.validation.silhouette,
+    )
+    tracking.log_figure(figure, "charts/silhouettes.png")

@@ -1,0 +1,278 @@
+"""The facts of a report as one page of HTML: pictures inside, no script, no network."""
+
+import base64
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import pandas as pd
+
+from retail_clusters.settings import Experiment
+from retail_clusters.training.report_facts import Champion, ReportFacts, Search, Training
+from retail_clusters.training.stability_report import say
+from retail_clusters.wording import percent
+
+_STYLE: Final = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222 }
+body { max-width: 960px; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { margin-top: 2.4rem; border-bottom: 2px solid #0072B2 }
+table { border-collapse: collapse; font-size: .88rem; margin: 1rem 0 } td, th { padding: .25rem .6rem }
+th { text-align: left; border-bottom: 1px solid #888 } td { border-bottom: 1px solid #e4e4e4 }
+td.number { text-align: right; font-variant-numeric: tabular-nums } img { max-width: 100%; height: auto }
+code { background: #f3f3f3; padding: .1rem .3rem } .lead { font-size: 1.1rem } .quiet { color: #666 }
+.wide { overflow-x: auto } details { margin: 1rem 0 }
+"""
+_PROFILED: Final = 30
+
+#: Figures of a version, and the words for them, in the order in which they are shown.
+_FIGURES: Final = {
+    "validation_silhouette": "silhouette, validation lines",
+    "test_silhouette": "silhouette, test lines",
+    "holdout_silhouette": "silhouette, all lines from the train cut on",
+    "validation_macro_silhouette": "silhouette, mean over clusters, validation lines",
+    "test_macro_silhouette": "silhouette, mean over clusters, test lines",
+    "largest_cluster_share": "largest cluster's share of the validation lines",
+    "clusters": "clusters that hold a validation line",
+    "effective_clusters": "effective clusters",
+    "stable_line_share": "share of lines in clusters that come back",
+    "train_cost": "training cost (WSSSE)",
+}
+
+
+def to_html(facts: ReportFacts) -> str:
+    """Return the page."""
+    title = f"{facts.model}, version {facts.version}" if facts.version else f"A sweep for {facts.model}"
+    parts = [
+        f"<h1>{_text(title)}</h1>",
+        _head(facts),
+        _data(facts),
+        _searched(facts.search) if facts.search else "",
+        _choice(facts),
+        *([_clusters(facts.training), _stability(facts.training)] if facts.training else []),
+        _compared(facts.training, facts.champion) if facts.training and facts.champion else "",
+        _again(facts),
+    ]
+    return (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{_text(title)}</title>"
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def _head(facts: ReportFacts) -> str:
+    training = facts.training
+    if training is None:
+        return "<p class='lead'>No trial was usable, so nothing is registered.</p>"
+    metrics, settings = training.metrics, training.settings
+    names = ", ".join(facts.aliases)
+    return (
+        f"<p class='lead'>Invoice lines in <b>{_text(settings['k'])} clusters</b> (seed "
+        f"{_text(settings['seed'])}): silhouette <b>{metrics['validation_silhouette']:.4f}</b> on the "
+        f"validation lines, <b>{metrics['test_silhouette']:.4f}</b> on the test lines.</p>"
+        f"<p>{_text(_said(training))}.</p>"
+        f"<p class='quiet'>{f'Now {_text(names)}. ' if names else ''}Trained "
+        f"{training.when:%Y-%m-%d %H:%M} UTC by run <code>{_text(training.run_id)}</code>.</p>"
+    )
+
+
+def _data(facts: ReportFacts) -> str:
+    about = facts.training or facts.search
+    if about is None:
+        return ""
+    settings = about.settings
+    first, second = (settings.get(f"split.{name}", "?") for name in ("train_until", "validate_until"))
+    days = {
+        "train": f"before {first}",
+        "validation": f"{first} to before {second}",
+        "test": f"from {second} on",
+    }
+    lines = facts.training.lines if facts.training else {}
+    rows = [(name, days.get(name, ""), f"{count:,}") for name, count in lines.items()]
+    digest = about.tags.get("data_digest", "")
+    return _section(
+        "The data",
+        f"<p><code>{_text(settings.get('data', ''))}</code>, content digest "
+        f"<code title='{_text(digest)}'>{_text(digest[:8])}</code>. Training lines fit, validation lines "
+        "choose, test lines are looked at last.</p>",
+        _table(["part", "days", "lines"], rows, numbers_from=2) if rows else "",
+    )
+
+
+def _searched(search: Search) -> str:
+    settings, metrics = search.settings, search.metrics
+    trials, unusable = metrics["trials_completed"], metrics["trials_infeasible"]
+    return _section(
+        "The search",
+        f"<p>K from {_text(settings.get('sweep.k_min', '?'))} to {_text(settings.get('sweep.k_max', '?'))}, "
+        f"{_text(settings.get('sweep.seeds', '?'))} seeds: {trials:,.0f} trials, of which {unusable:,.0f} "
+        "are not usable: one of their clusters holds more than "
+        f"{percent(float(settings.get('guardrails.max_cluster_share', '1')))} of the validation lines, "
+        f"or too few hold any.</p>{_pictures(search.pictures)}",
+    )
+
+
+def _choice(facts: ReportFacts) -> str:
+    search = facts.search
+    if search is None or search.winners.empty:
+        return ""
+    winners = search.winners
+    columns = ["k", "seed", "validation_silhouette", "validation_macro_silhouette", "largest_cluster_share"]
+    rows = [
+        (
+            f"{row['objective']}{' (chosen by)' if row['chosen'] else ''}",
+            *(_number(row[name]) for name in columns),
+        )
+        for _, row in winners.iterrows()
+    ]
+    chosen = winners[winners["chosen"]]
+    edge = len(chosen) and str(chosen.iloc[0]["k"]) == search.settings.get("sweep.k_max")
+    return _section(
+        "The choice, and why",
+        "<p>Each objective would choose among the usable trials:</p>",
+        _table(["objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster"], rows),
+        _seeds(search, chosen),
+        "<p><b>The best K is the largest that was tried: a larger one may be better.</b></p>" if edge else "",
+        _gap(facts.training) if facts.training else "",
+    )
+
+
+def _seeds(search: Search, chosen: pd.DataFrame) -> str:
+    if chosen.empty:
+        return ""
+    of = search.seeds[search.seeds["k"] == chosen.iloc[0]["k"]].iloc[0]
+    return (
+        f"<p>The {of['seeds']} seeds of K={of['k']:.0f} have silhouettes from {of['silhouette_min']:.4f} to "
+        f"{of['silhouette_max']:.4f}; their clusterings agree to {of['agreement']:.2f} (adjusted Rand index: "
+        "1 is the same clusters, 0 chance).</p>"
+    )
+
+
+def _gap(training: Training) -> str:
+    validation, test = (training.metrics[f"{name}_silhouette"] for name in ("validation", "test"))
+    return (
+        f"<p>On test lines, which chose nothing, the silhouette is {test:.4f}, {abs(validation - test):.4f} "
+        f"{'below' if test < validation else 'above'} that on validation lines.</p>"
+    )
+
+
+def _clusters(training: Training) -> str:
+    names = ("cluster", "name", "lines", "share", "spend", "price", "quantity", "cancelled", "top day")
+    rows = [
+        (
+            row["cluster"],
+            row["name"],
+            f"{row['lines']:,}",
+            percent(row["share"]),
+            f"{row['spend']:,.2f}",
+            *(
+                " / ".join(f"{row[f'{fact}_{at}']:,.{digits}f}" for at in ("p05", "median", "p95"))
+                for fact, digits in (("price", 2), ("quantity", 0))
+            ),
+            percent(row["cancellation_share"]),
+            row["top_weekday"],
+        )
+        for _, row in training.profile.head(_PROFILED).iterrows()
+    ]
+    more = len(training.profile) - len(rows)
+    pictures = {name: each for name, each in training.pictures.items() if "stability" not in name}
+    return _section(
+        "The clusters",
+        "<p>Of the training lines; price and quantity at 5, 50 and 95 % of a cluster's lines.</p>",
+        _table(names, rows, numbers_from=2),
+        f"<p class='quiet'>{more} smaller clusters are not shown.</p>" if more > 0 else "",
+        _pictures(pictures),
+    )
+
+
+def _stability(training: Training) -> str:
+    pictures = {name: each for name, each in training.pictures.items() if "stability" in name}
+    return _section(
+        "Does it come back?",
+        f"<p>{_text(_said(training))}. Clusters are fitted anew on days drawn with replacement, and the same "
+        "is done on lines whose price, quantity and weekday are shuffled, so that they know nothing of one "
+        "another.</p>",
+        _pictures(pictures),
+    )
+
+
+def _said(training: Training) -> str:
+    if "null_stable_clusters" not in training.metrics:
+        return "Whether the clusters come back was not measured"
+    return say(training.metrics, clusters=int(training.settings["k"]))
+
+
+def _compared(training: Training, champion: Champion) -> str:
+    beside = [training.metrics, *([champion.metrics] if champion.metrics else [])]
+    header = [
+        "figure",
+        "this version",
+        *([f"champion, version {champion.version}"] if champion.metrics else []),
+    ]
+    rows = [
+        (words, *(_number(metrics[name]) if name in metrics else "" for metrics in beside))
+        for name, words in _FIGURES.items()
+    ]
+    gates = (
+        f"<p>Before the gates, held against {_text(champion.held_against)}: "
+        f"<b>{_text(champion.verdict)}</b>.</p>" + _table(["gate", "verdict"], champion.gates, numbers_from=2)
+        if champion.verdict
+        else "<p>It has not been before the gates.</p>"
+    )
+    return _section("Beside the champion", _table(header, rows), gates)
+
+
+def _again(facts: ReportFacts) -> str:
+    about = facts.training or facts.search
+    if about is None:
+        return ""
+    known = Experiment().flat().keys() | {"data"}
+    settings = sorted((name, value) for name, value in about.settings.items() if name in known)
+    digests = [
+        (name, about.tags[name])
+        for name in ("data_digest", "model_digest", "labels_digest")
+        if name in about.tags
+    ]
+    verify = f"python -m retail_clusters verify --run-id {about.run_id}"
+    return _section(
+        "How to reproduce it",
+        f"<p><code>{_text(verify)}</code> trains it again and compares every bit."
+        if facts.training
+        else "<p>The same settings and data give the same trials.",
+        f" The code was at commit <code>{_text(facts.commit)}</code>.</p>" if facts.commit else "</p>",
+        _table(["digest", ""], digests, numbers_from=2),
+        "<details><summary>All settings</summary>"
+        + _table(["setting", "value"], settings, numbers_from=2)
+        + "</details>",
+    )
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<h2>{_text(title)}</h2>{''.join(parts)}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]], *, numbers_from: int = 1) -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in header)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{' class=number' if column >= numbers_from else ''}>{_text(cell)}</td>"
+            for column, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _pictures(pictures: Mapping[str, bytes]) -> str:
+    return "".join(
+        f"<p><img alt='{_text(name)}' src='data:image/png;base64,{base64.b64encode(content).decode()}'></p>"
+        for name, content in pictures.items()
+    )
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"
