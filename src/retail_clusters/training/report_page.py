@@ -126,7 +126,8 @@ def _seeds(search: Search, chosen: pd.DataFrame) -> str:
     return (
         f"<p>The {of['seeds']:.0f} seeds of K={of['k']:.0f} have silhouettes from "
         f"{of['silhouette_min']:.4f} to {of['silhouette_max']:.4f}; "
-        f"their clusterings agree to {of['agreement']:.2f} (adjusted Rand index: 1 is the same clusters, 0 chance).</p>"
+        f"their clusterings agree to {of['agreement']:.2f} (adjusted Rand index: "
+        "1 is the same clusters, 0 chance).</p>"
     )
 
 
