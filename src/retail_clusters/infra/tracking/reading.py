@@ -86,6 +86,18 @@ def read_table(run_id: str, name: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), float_precision="round_trip")
 
 
+def active_run() -> Run:
+    """Look up the open run, with what it holds by now.
+
+    Raises:
+        InputError: no run is open.
+    """
+    opened = mlflow.active_run()
+    if opened is None:
+        raise InputError("a run must be open, but there is none: open one with run")
+    return read_run(opened.info.run_id)
+
+
 def children(parent_id: str) -> list[Run]:
     """List the runs nested in a run, oldest first."""
     with answered():
