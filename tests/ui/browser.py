@@ -39,8 +39,11 @@ class Browser:
     profile: Path
 
     def text(self, route: str) -> str:
-        """Return the page at a route of the UI, as it is once its scripts have run."""
-        return self._run("--dump-dom", self._url(route)).stdout
+        """Return the page at a route of the UI, as it is once its scripts have run.
+
+        The window is wide, as columns that it cannot show are not in the page.
+        """
+        return self._run("--dump-dom", "--window-size=2600,1600", self._url(route)).stdout
 
     def picture(self, route: str, file: Path, *, size: tuple[int, int] = (1400, 1000)) -> bytes:
         """Return what a window shows of the page, a PNG, and keep it in a file."""

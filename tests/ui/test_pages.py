@@ -70,7 +70,7 @@ def test_main_tells_what_became_champion_and_leads_to_every_step(shop):
     assert "#/models/retail-clusters/versions/1" in page
     for step in ("prepare", "sweep K 36–40", "register K=", "promote", "score"):
         assert step in page
-    for data_set in ("Train", "by-day"):
+    for data_set in ("train", "by-day"):
         assert data_set in page
 
 
