@@ -93,7 +93,7 @@ def test_real_server_is_told_apart_from_what_it_does_not_hold(
                 tracking.ChildRun(f"trial {n}", {"k": str(n)}, {"silhouette": 0.1}, {"trial": str(n)})
                 for n in range(20)
             ]
-            tracking.create_child_runs(parent, records, key="trial")
+            tracking.ChildRuns(parent, key="trial").write(records)
         assert len(tracking.children(parent)) == 20
         with pytest.raises(InputError, match="found no run"):
             tracking.read_run("0" * 32)

@@ -198,8 +198,8 @@ def record(number: int) -> tracking.ChildRun:
 
 def test_child_runs_are_written_once_and_finished(workplace: Path):
     with tracking.run("sweep") as parent:
-        first = tracking.create_child_runs(parent, [record(0), record(1)], key="trial")
-        again = tracking.create_child_runs(parent, [record(1), record(2)], key="trial")
+        first = tracking.ChildRuns(parent, key="trial").write([record(0), record(1)])
+        again = tracking.ChildRuns(parent, key="trial").write([record(1), record(2)])
 
     found = tracking.children(parent)
     assert [run.info.run_name for run in sorted(found, key=lambda run: run.data.tags["trial"])] == [
@@ -219,8 +219,8 @@ def test_half_written_child_is_completed(workplace: Path, monkeypatch: pytest.Mo
             following = {"create_run": "log_batch", "log_batch": "set_terminated"}[until]
             killed.setattr(MlflowClient, following, dies)
             with pytest.raises(KeyboardInterrupt):
-                tracking.create_child_runs(parent, [record(4)], key="trial")
-        tracking.create_child_runs(parent, [record(4)], key="trial")
+                tracking.ChildRuns(parent, key="trial").write([record(4)])
+        tracking.ChildRuns(parent, key="trial").write([record(4)])
 
     (child,) = tracking.children(parent)
     assert (child.info.status, child.data.params, child.data.metrics) == (

@@ -13,6 +13,7 @@ from pyspark.ml import PipelineModel
 from retail_clusters import schema
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.infra.secrets import masked
 from retail_clusters.training import cluster_report, features, guardrails, kmeans, model, profile, quality
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Rows, in_memory
@@ -20,7 +21,7 @@ from retail_clusters.training.card import Card
 from retail_clusters.training.cluster_report import Clustering
 from retail_clusters.training.context import HOLDOUT, TrainingContext
 from retail_clusters.training.evaluation import Evaluation, later_metrics
-from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.interface import INTERFACE, TRAINED_ON
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.stability_report import StabilityReport, compare_with_shuffled
 from retail_clusters.wording import percent
@@ -110,7 +111,10 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
     baseline = measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k)
     registry = ModelRegistry(context.experiment.model)
     version = registry.register(
-        pipeline, interface=INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
+        pipeline,
+        interface=INTERFACE,
+        tags=tags,
+        metadata={DRIFT_BASELINE: baseline.to_json(), TRAINED_ON: masked(context.prepared.table.data)},
     )
     card = _card(context, measured, clustering, tags, version)
     registry.describe(version=version, markdown=card.to_description())

@@ -1,7 +1,7 @@
 """MLflow's tracking store: where runs go, how they live, what they are told, what they hold."""
 
 from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, try_log_figure, try_log_points
-from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
+from retail_clusters.infra.tracking.children import ChildRun, ChildRuns
 from retail_clusters.infra.tracking.reading import (
     Run,
     active_run,
@@ -44,7 +44,6 @@ __all__ = [
     "children",
     "connect",
     "connect_to_read",
-    "create_child_runs",
     "describe",
     "detached_run",
     "is_active",
