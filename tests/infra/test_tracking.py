@@ -17,9 +17,9 @@ from retail_clusters.infra.tracking.processes import PROCESS
 
 
 def made_by_mlflow_run(monkeypatch: pytest.MonkeyPatch, **params: str) -> str:
-    """Make a run as `mlflow run` does, and name it in the environment."""
+    """Make a run as `mlflow run` does in a named experiment, and name it in the environment."""
     client = MlflowClient()
-    run_id = str(client.create_run("0").info.run_id)
+    run_id = str(client.create_run(client.create_experiment("named")).info.run_id)
     for name, value in params.items():
         client.log_param(run_id, name, value)
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
@@ -150,6 +150,7 @@ def test_params_that_mlflow_run_has_quoted_are_no_conflict(workplace: Path, monk
         monkeypatch, reason="'log features, real data'", data=f"'{data}/'", model="''", trials="12"
     )
 
+    tracking.connect(experiment="elsewhere")
     with tracking.run("promote"):
         tracking.log_settings({"reason": "log features, real data", "data": "my data", "model": "retail"})
         tracking.log_settings({"trials": "12", "k": "3"})
