@@ -11,6 +11,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra import tracking
 from retail_clusters.infra.console import Progress
+from retail_clusters.infra.failures import in_short
 from retail_clusters.infra.locations import shown
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.serving import charts, source_watch
@@ -216,7 +217,7 @@ class Scorer:
         try:
             return compare(self._spark, staged, challenger=self._challenger.current)
         except Exception as failure:
-            self.progress.warn(f"the challenger failed on a batch: {' '.join(str(failure).split())[:200]}")
+            self.progress.warn(f"the challenger failed on a batch: {in_short(failure)}")
             return None
 
     def _send_chart(self, run_id: str) -> str | None:
