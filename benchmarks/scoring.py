@@ -24,7 +24,7 @@ from retail_clusters.serving.output import Output
 from retail_clusters.serving.records import Record, read_record
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.settings import Experiment, Scoring
-from retail_clusters.training.model import open_model
+from retail_clusters.training.interface import open_model
 from retail_clusters.training.train import train
 
 OUTPUT: Final = "output"
