@@ -27,7 +27,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
 DateFormat = Annotated[str, Field(min_length=1)]
 
-_DATE_FORMAT = re.compile(r"(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+")
+_DATE_FORMAT = re.compile(
+    r"(?!.*(?:MMM|ddd|HHH|hhh|yyyyy))(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+"
+)
 
 
 class _Settings(BaseModel):
