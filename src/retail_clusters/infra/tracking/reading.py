@@ -14,6 +14,8 @@ from retail_clusters.infra import project_run
 from retail_clusters.infra.tracking.records import GIVEN_LATER
 from retail_clusters.infra.tracking.store import answered, store_uri
 
+__all__ = ["Run", "can_resume", "children", "is_finished", "read_run", "read_table", "settings_of"]
+
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
