@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ def test_no_password_is_left_by_a_main_job(tmp_path, words, in_the_uri):
     if binaries is None:
         pytest.skip("this machine has no PostgreSQL")
     place = clone(PROJECT, tmp_path / "clone")
+    shutil.rmtree(place / "tests")  # they hold the passwords
     (place / "tmp").mkdir()
     with (
         databases.postgresql(binaries, password=STUDY_PASSWORD) as storage,
