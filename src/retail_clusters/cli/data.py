@@ -86,8 +86,12 @@ def _describe_customers(source: str, *, output: str | None, top: int, experiment
     from retail_clusters.purchases.customers_job import OUTPUT, run_customers
     from retail_clusters.serving.reader import read_scored
 
-    storage.check(source)
-    with experiment.open_session("customers") as spark:
+    with experiment.open_session(
+        "customers",
+        imports="retail_clusters.purchases.customers_job",
+        check=lambda: storage.check(source),
+        locations=[source],
+    ) as spark:
         run_customers(read_scored(spark, source), source=source, output=output or OUTPUT, top=top)
 
 

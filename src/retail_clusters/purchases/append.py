@@ -19,14 +19,20 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.signals import stop_on_signals
-from retail_clusters.infra.spark import small_session
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
 from retail_clusters.purchases.batch_sums import BatchSums
 from retail_clusters.purchases.customer_days import EPOCH
 from retail_clusters.purchases.proof import prove, report_account
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.stream import DRAIN, FOLLOW, Trigger, arriving_files, run_file_stream
+from retail_clusters.purchases.stream import (
+    DRAIN,
+    FOLLOW,
+    Trigger,
+    arriving_files,
+    run_file_stream,
+    small_session,
+)
 
 
 def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
