@@ -1,4 +1,4 @@
-"""What the two streams of `purchases` share: their session and files, what a person sees of them, how they stop."""
+"""What the two streams of `purchases` share: session, files, what a person sees of them, how they stop."""
 
 import contextlib
 import io
