@@ -29,7 +29,7 @@ Facts = Mapping[str, Mapping[str, str | float]]
 
 
 def digests(spark: SparkSession, folder: Path, *, k: int) -> Facts:
-    """Train with each solver; return digests and figures. What runs here also runs in another process."""
+    """Train with each solver; return digests and figures. It also runs in a process of its own."""
     return {
         "exact": trained(spark, folder, Experiment(), k=k),
         "spark": trained(spark, folder, Experiment(training=Training(solver="spark")), k=k),

@@ -82,16 +82,13 @@ def purchases_command(
 
 def _describe_customers(source: str, *, output: str | None, top: int, experiment: Choice) -> None:
     announce("purchases", f"the customers behind the lines that score wrote to {source}")
-    from retail_clusters.infra import storage
-    from retail_clusters.purchases.customers_job import OUTPUT, run_customers
-    from retail_clusters.serving.reader import read_scored
+    imports = "retail_clusters.purchases.customers_job"
+    with experiment.open_session("customers", imports=imports, locations=[source]) as spark:
+        from retail_clusters.infra import storage
+        from retail_clusters.purchases.customers_job import OUTPUT, run_customers
+        from retail_clusters.serving.reader import read_scored
 
-    with experiment.open_session(
-        "customers",
-        imports="retail_clusters.purchases.customers_job",
-        check=lambda: storage.check(source),
-        locations=[source],
-    ) as spark:
+        storage.check(source)
         run_customers(read_scored(spark, source), source=source, output=output or OUTPUT, top=top)
 
 

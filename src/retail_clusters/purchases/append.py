@@ -19,6 +19,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.signals import stop_on_signals
+from retail_clusters.infra.spark import small_session
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
 from retail_clusters.purchases.batch_sums import BatchSums
@@ -31,7 +32,6 @@ from retail_clusters.purchases.stream import (
     Trigger,
     arriving_files,
     run_file_stream,
-    small_session,
 )
 
 

@@ -1,4 +1,4 @@
-"""What the two streams of `purchases` share: session, files, what a person sees of them, how they stop."""
+"""What the two streams of `purchases` share: files, what a person sees of them, how they stop."""
 
 import contextlib
 import io
@@ -27,13 +27,6 @@ _FILES: Final = "path string, modificationTime timestamp, length long, content b
 
 #: A batch of so few files is one task, without a shuffle.
 FEW_FILES: Final = 4
-
-
-def small_session(spark: SparkSession) -> SparkSession:
-    """Return a session of its own to a stream over small files: one shuffle partition, one state store."""
-    session = spark.newSession()
-    session.conf.set("spark.sql.shuffle.partitions", "1")
-    return session
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, t
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
 from retail_clusters.infra.tracking.reading import (
     Run,
+    active_run,
     can_resume,
     children,
     is_finished,
@@ -37,6 +38,7 @@ __all__ = [
     "ChildRun",
     "ChildRuns",
     "Run",
+    "active_run",
     "answered",
     "can_resume",
     "children",
