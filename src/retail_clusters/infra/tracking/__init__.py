@@ -12,6 +12,7 @@ from retail_clusters.infra.tracking.reading import (
     settings_of,
 )
 from retail_clusters.infra.tracking.records import (
+    accepts_settings,
     describe,
     log_comparable_table,
     log_figure,
@@ -34,6 +35,7 @@ from retail_clusters.infra.tracking.store import (
 )
 
 __all__ = [
+    "accepts_settings",
     "ChildRun",
     "ChildRuns",
     "Run",
