@@ -9,14 +9,13 @@ import pandas as pd
 
 from retail_clusters import schema
 from retail_clusters.infra import tracking
-from retail_clusters.infra.logged_model import OPTIONAL
 from retail_clusters.settings import Split
 from retail_clusters.training import cluster_charts, cluster_page, features, quality, quality_charts
 from retail_clusters.training.blocks import InMemory, Labels, in_memory
 from retail_clusters.training.cluster_charts import Picture
 from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.evaluation import Evaluation
-from retail_clusters.training.interface import INTERFACE
+from retail_clusters.training.interface import RAW_LINES
 from retail_clusters.training.stability_report import StabilityReport
 
 CHARTS: Final = tuple(
@@ -60,7 +59,7 @@ def log_inputs(context: TrainingContext) -> None:
             data=table.data,
             digest=split_digest(table.data_digest, name, split=split),
             context=name,
-            columns={column: kind.removesuffix(OPTIONAL) for column, kind in INTERFACE.inputs.items()},
+            columns=RAW_LINES,
             profile={"lines": table.lines[name], "rows": table.rows[name], "days": _days(name, split)},
         )
 

@@ -35,10 +35,10 @@ from retail_clusters.infra.tracking.store import (
 )
 
 __all__ = [
-    "accepts_settings",
     "ChildRun",
     "ChildRuns",
     "Run",
+    "accepts_settings",
     "answered",
     "can_resume",
     "children",
