@@ -51,10 +51,9 @@ def notebook(data: str) -> dict[str, float]:
 
 def project(data: str, *, files: int = 1) -> dict[str, float]:
     """Drain the same files as `purchases -P mode=stream` does: text parsed by given types, exact decimals."""
-    from retail_clusters.infra.spark import spark_session
+    from retail_clusters.infra.spark import small_session, spark_session
     from retail_clusters.purchases.live import start_live, stream_lines
     from retail_clusters.purchases.query import TABLE
-    from retail_clusters.purchases.stream import small_session
     from retail_clusters.settings import Columns, Purchases
 
     with spark_session("bench") as spark, tempfile.TemporaryDirectory() as folder:
@@ -79,7 +78,6 @@ def appending(data: str) -> dict[str, float]:
         started = time.perf_counter()
         stream = DaysStream(spark, request)
         stream.drain()
-        stream.close()
         ended = time.perf_counter()
         state, kept = stream.so_far()
         rows = state.counts.customer_days + kept.num_rows

@@ -68,6 +68,12 @@ class Reader:
         assert words[:3] == ["python", "-m", "retail_clusters"], line
         return self._command(words[3:])
 
+    def left_behind(self) -> list[str]:
+        """What git would take for a change, as it tells it."""
+        told = ["git", "status", "--porcelain"]
+        done = subprocess.run(told, cwd=self.place, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
     def _dry(self, words: list[str]) -> str:
         dry = ["make", "-n", "-o", ".venv/runtime", *words[1:]]
         return subprocess.run(dry, cwd=self.place, capture_output=True, text=True, check=True).stdout

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -202,21 +203,20 @@ def scored_lines(output: Path) -> Counter[tuple[object, ...]]:
 
 
 def count_lines(file: Path) -> int:
-    """Count the lines that a file brings in, from its bytes: what is not blank and no header."""
-    content = file.read_bytes()
-    if file.suffix == ".gz":
+    """Count the lines that a file brings in, from its bytes: what is neither blank nor the header."""
+    found = b"".join(_pieces(file)).decode("utf-8", errors="replace").removeprefix("\ufeff")
+    kept = [line for line in re.split(r"\r\n|\r|\n", found) if line.strip(" ")]
+    return sum(re.sub('["\ufeff \t]', "", line) != HEADER for line in kept)
+
+
+def _pieces(file: Path) -> Iterable[bytes]:
+    """Read a file, and of a damaged packed one what comes before the damage."""
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
         try:
-            content = gzip.decompress(content)
-        except Exception:
-            return 0
-    lines = re.split(rb"\r\n|\r|\n", content.removeprefix(b"\xef\xbb\xbf"))
-    kept = [line for line in lines if line.strip(b" ")]
-    first = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")[0].rstrip(b"\r")
-    try:
-        names = [name.strip() for name in next(csv.reader([first.decode()]), [])]
-    except (UnicodeDecodeError, csv.Error):
-        return len(kept)
-    return sum(line != first for line in kept) if names == list(schema.COLUMNS) else len(kept)
+            while piece := stream.read1(8192):  # type: ignore[union-attr]
+                yield piece
+        except (EOFError, OSError, zlib.error):
+            return
 
 
 def points(run_id: str, name: str) -> dict[int, float]:

@@ -1,14 +1,15 @@
 """A registry of small real models over one small prepared table, made once and copied for each test."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 
 import mlflow
 import numpy as np
-from mlflow.models import ModelSignature
+import pytest
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, Schema
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
@@ -23,6 +24,10 @@ from retail_clusters.training.interface import INTERFACE
 from retail_clusters.training.model import centres_digest, scoring_pipeline
 from retail_clusters.training.rows import weighted_rows
 
+#: The versions of `stocked`: three clusters; four, better ones; these in another order, moved a little; four
+#: of another feature space; and the first again, of data that nobody has.
+FAIR_VERSION, BETTER_VERSION, TWIN_VERSION, LOG_VERSION, UNKNOWN_DATA = "12345"
+
 registry = ModelRegistry("retail-clusters")
 book = Ledger(registry.name)
 
@@ -32,8 +37,6 @@ FAIR = ((2.5, 31), (70.5, 2), (70.5, 60))
 BETTER = ((70.5, 60), (2.5, 60), (70.5, 2), (2.5, 2))
 #: The clusters of BETTER in another order, moved a little.
 TWIN = ((2.4, 2.1), (70.4, 60.1), (2.6, 59.9), (70.6, 2.2))
-WORSE = ((36.0, 2), (36.0, 60))
-DEGENERATE = ((36.0, 31), (1e6, 1e6))
 DIGEST = "d" * 32
 
 
@@ -47,15 +50,14 @@ def prepare(spark: SparkSession) -> PreparedTable:
         for day in ("Monday" if step % 2 else "Friday",)
     ]
     if_saturday = [(schema.TEST, 2.0, 2, "Saturday", 1, 0)]
-    reduced = spark.createDataFrame(
-        rows + if_saturday,
-        f"split string, {', '.join(f'{f.name} {f.dataType.simpleString()}' for f in schema.WEIGHTED_ROW)}",
-    )
+    fields = [f"{field.name} {field.dataType.simpleString()}" for field in schema.WEIGHTED_ROW]
+    columns = ", ".join(["split string", *fields])
+    groups = f"array(weight, {', '.join(['0L'] * (schema.DAY_GROUPS - 1))}) AS {schema.DAY_WEIGHTS}"
+    reduced = spark.createDataFrame(rows + if_saturday, columns).selectExpr("*", groups)
     lines = {split: sum(row[4] for row in rows + if_saturday if row[0] == split) for split in schema.SPLITS}
     count = {split: sum(row[0] == split for row in rows + if_saturday) for split in schema.SPLITS}
-    table = PreparedTable("shop", "unknown", "some/folder", DIGEST, lines, count, quarantined=0)
-    prepared.store(table, reduced=reduced, quarantine=reduced)
-    return table
+    table = PreparedTable("shop/rows", "unknown", "some/folder", DIGEST, lines, count, quarantined=0)
+    return prepared.store(table, reduced=reduced, quarantine=reduced)
 
 
 def model(
@@ -75,7 +77,7 @@ def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
     """Register a model as a training would; give its version."""
     with mlflow.start_run():
         mlflow.log_params({"k": k, "split.train_until": "2011-07-01", "features.scaling": "none"})
-        mlflow.log_metric("validation_silhouette", 0.5)
+        mlflow.log_metrics({"validation_silhouette": 0.5, "stable_line_share": 0.6})
         kmeans = made.stages[-2]
         return registry.register(
             made,
@@ -94,28 +96,6 @@ def again(version: str, *, tags: Mapping[str, str]) -> None:
     MlflowClient().create_model_version(
         registry.name, source=known.source, run_id=known.run_id, tags=known.tags | dict(tags)
     )
-
-
-def register_for_other_lines(made: PipelineModel, table: PreparedTable) -> str:
-    """Register a model whose signature wants the quantity as a text."""
-    columns = [
-        ColSpec("string" if each.name == schema.QUANTITY else each.type, each.name, required=each.required)
-        for each in INTERFACE.signature().inputs.inputs
-    ]
-    with mlflow.start_run():
-        logged = mlflow.spark.log_model(
-            made,
-            artifact_path="model",
-            signature=ModelSignature(inputs=Schema(columns), outputs=INTERFACE.signature().outputs),
-            pip_requirements=["pyspark"],
-            registered_model_name=registry.name,
-        )
-    version = str(logged.registered_model_version)
-    registry.tag(
-        version=version,
-        tags={"data_digest": table.data_digest, "prepared_lines": json.dumps(dict(table.lines))},
-    )
-    return version
 
 
 def versions(count: int) -> None:
@@ -141,6 +121,11 @@ def raw_lines(spark: SparkSession) -> DataFrame:
     ).selectExpr("*", "timestamp'2011-11-07 10:00:00' AS InvoiceDate")
 
 
+def read_lines(spark: SparkSession, file: Path) -> DataFrame:
+    """Read a CSV file of invoice lines as Spark does with their types."""
+    return spark.read.csv(file.as_uri(), header=True, schema=schema.INVOICE_LINE)
+
+
 def aliases() -> dict[str, str | None]:
     """Return what each alias names."""
     return {name: registry.version_named(alias=name) for name in ("champion", "challenger", "previous")}
@@ -152,3 +137,39 @@ def contents(store: Path) -> str:
 
     with sqlite3.connect(store) as connection:
         return "\n".join(connection.iterdump())
+
+
+@pytest.fixture(scope="session")
+def stocked(spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a prepared table, and a store with a version of each kind."""
+    folder = tmp_path_factory.mktemp("shop")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    with chdir(folder):
+        use(folder)
+        experiment = MlflowClient().create_experiment("shop", str(folder / "artifacts"))
+        mlflow.set_experiment(experiment_id=experiment)
+        table = prepare(spark)
+        for centres in (FAIR, BETTER, TWIN):
+            register(model(spark, table, centres, how=Features()), table, k=len(centres))
+        register(model(spark, table, BETTER, how=Features(scaling="log")), table, k=4)
+        again(FAIR_VERSION, tags={"data_digest": "e" * 32})
+    return folder
+
+
+@pytest.fixture
+def store(stocked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the store, in a working folder of its own."""
+    shutil.copy(stocked / "mlflow.db", tmp_path / "mlflow.db")
+    (tmp_path / "data").symlink_to(stocked / "data")
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    use(tmp_path)
+    return tmp_path / "mlflow.db"
+
+
+def use(folder: Path) -> None:
+    """Let MLflow work on the store of a folder."""
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    mlflow.set_registry_uri(f"sqlite:///{folder / 'mlflow.db'}")

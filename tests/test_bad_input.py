@@ -96,6 +96,33 @@ def test_a_k_below_two_on_the_command_line(told):
     assert_one_line(told("train", "--data", SAMPLE, "--experiment", DEFAULT, "--k", "1"), "k")
 
 
+@pytest.mark.parametrize("command", ["main", "sweep"])
+def test_a_password_on_the_command_line_is_refused_and_not_shown(told, command):
+    address = "postgresql://ann:open-sesame@host/studies"
+    code, text = told(command, "--data", SAMPLE, "--experiment", DEFAULT, "--storage", address)
+    assert_one_line((code, text), "postgresql://ann:***@host/studies", "RETAIL_CLUSTERS_STORAGE")
+    assert "open-sesame" not in text
+
+
+def test_a_password_that_mlflow_run_has_logged_names_the_run_to_delete(told, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef")
+    address = "postgresql://ann:open-sesame@host/studies"
+    assert_one_line(
+        told("sweep", "--experiment", DEFAULT, "--storage", address), "delete run 0123456789abcdef"
+    )
+
+
+def test_an_empty_section_and_a_parameter_of_it(told, workplace):
+    file = settings_file(workplace, "sweep:\n")
+    refused = told("sweep", "--data", "nowhere", "--experiment", file, "--trials", "3")
+    assert_one_line(refused, "nowhere", "no such path")
+
+
+def test_a_setting_that_was_typed_is_named_as_it_was_typed(told):
+    typed = ["--set", "sweep.trails=3"]
+    assert_one_line(told("sweep", "--experiment", DEFAULT, *typed), "--set sweep.trails=3", "unknown setting")
+
+
 def test_a_number_that_is_none(told):
     assert_one_line(told("train", "--data", SAMPLE, "--k", "many"), "--k", "many")
 

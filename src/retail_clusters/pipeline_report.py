@@ -24,8 +24,7 @@ def log_result(
     trained = str(version.run_id)
     if tracking.is_active(trained):
         tracking.log_metrics(tracking.read_run(trained).data.metrics)
-    if version.model_id:
-        by_id.use_model(run_id, version.model_id)
+    by_id.use_model(run_id, str(version.source))
     cluster_report.log_inputs(context)
     flat = context.experiment.flat()
     tracking.log_settings({name: value for name, value in flat.items() if name not in {"k", "seed"}})

@@ -36,6 +36,7 @@ main()
         ("score --once false", "score: data/sample/by-day (what arrives, until Ctrl-C) with"),
         ("purchases --mode stream", "purchases: spend per customer and day of data/sample/by-day"),
         ("verify --version 3", "verify: version 3 of retail-clusters"),
+        ("report --version 3", "report: version 3 of retail-clusters, to output/report.html, in "),
         ("compact --output output/daily", "compact: the scored batches in output/daily"),
         ("generate --output made", "generate: 60 days"),
         ("fetch", "fetch: the public data set from https://"),

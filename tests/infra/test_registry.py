@@ -1,14 +1,19 @@
+import json
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
+from mlflow.pyfunc.scoring_server import _predict
 from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import RegistryError
+from retail_clusters.errors import NotRegisteredError, RegistryError
+from retail_clusters.infra import tracking
 from retail_clusters.settings import Features
 from retail_clusters.training.interface import INTERFACE
 from tests import shop
+from tests.conftest import SAMPLE
 from tests.shop import registry
 
 
@@ -42,18 +47,32 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     assert mlflow.get_logged_model(logged.model_id).status == "READY"
 
 
-def test_input_example_of_a_registered_model_can_be_scored_by_any_client(
+def test_what_pandas_reads_from_a_daily_file_is_scored_as_spark_scores_it(
     spark: SparkSession, workplace: Path
 ):
     model = shop.model(spark, shop.prepare(spark), shop.BETTER, how=Features())
     with mlflow.start_run():
         version = registry.register(model, interface=INTERFACE, tags={})
+    file, some = sorted(SAMPLE.glob("*.csv"))[0], workplace / "some.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()[:9]
+    some.write_text("\n".join([*lines, "1,2,,,2010-12-01 08:26:00,,,"]), encoding="utf-8")
+    expected = {
+        csv: [row.prediction for row in model.transform(shop.read_lines(spark, csv)).collect()]
+        for csv in (file, some)
+    }
 
-    served = mlflow.pyfunc.load_model(f"models:/{registry.name}/{version}")
-    predictions = served.predict(served.input_example)
+    uri = f"models:/{registry.name}/{version}"
+    served = mlflow.pyfunc.load_model(uri)
 
-    assert len(predictions) == len(served.input_example)
-    assert set(predictions) <= {0, 1, 2, 3}
+    assert len(set(expected[file])) > 1
+    for csv, predictions in expected.items():
+        assert served.predict(pd.read_csv(csv)) == predictions
+        assert served.predict(pd.read_csv(csv, parse_dates=["InvoiceDate"])) == predictions
+    assert len(served.predict(served.input_example)) == len(served.input_example)
+    # what `mlflow models predict -t csv` does, in the environment of the command
+    _predict(uri, str(some), str(workplace / "predictions.json"), "csv")
+    told = json.loads((workplace / "predictions.json").read_text(encoding="utf-8"))
+    assert told["predictions"] == expected[some]
 
 
 def test_alias_names_a_version_until_it_is_taken_off(workplace: Path):
@@ -81,8 +100,22 @@ def test_versions_are_found_by_their_tags(workplace: Path):
 
 
 def test_unknown_version_says_what_to_do(workplace: Path):
-    with pytest.raises(RegistryError, match="holds no '7': train or sweep first"):
+    with pytest.raises(NotRegisteredError, match="holds no '7': train or sweep first") as told:
         registry.read_version(version="7")
+    assert told.value.exit_code == 2
+
+
+def test_registry_that_does_not_answer_holds_no_opinion(workplace: Path):
+    mlflow.set_registry_uri("http://ann:s3cret@127.0.0.1:9")
+
+    with tracking.short_timeouts():
+        for ask in (
+            lambda: registry.version_named(alias="champion"),
+            lambda: registry.read_version(version="1"),
+            registry.latest_version,
+        ):
+            with pytest.raises(RegistryError, match=r"http://ann:\*\*\*@127.0.0.1:9 gave: no answer"):
+                ask()
 
 
 def test_description_of_a_version_is_kept(workplace: Path):

@@ -10,7 +10,7 @@ COLUMNS = {"Quantity": "integer (optional)", "UnitPrice": "double (optional)"}
 
 
 def measured(silhouette: float = 0.5, sizes: tuple[int, ...] = (50, 50)) -> Quality:
-    return Quality(silhouette=silhouette, cost=1.0, sizes=sizes)
+    return Quality(silhouette, 0.0, (0.0,) * len(sizes), 0.0, 0.0, 1.0, sizes)
 
 
 def failing(found: list[Gate]) -> list[str]:
@@ -71,6 +71,44 @@ def test_comparison_decides_in_one_space_and_a_person_in_another(
     assert [gate.verdict for gate in found] == verdicts
 
 
+def test_silhouettes_of_two_spaces_are_not_shown_side_by_side():
+    not_worse, _ = gates.comparing_gates(
+        measured(0.9), champion=measured(0.2), same_space=False, settings=Promotion()
+    )
+
+    assert not_worse.value == "silhouettes of two feature spaces do not compare"
+    assert "0." not in f"{not_worse.value} {not_worse.bound}"
+
+
+@pytest.mark.parametrize(
+    ("share", "least", "verdicts"),
+    [(0.6, 0.5, ["passed"]), (0.4, 0.5, ["FAILED"]), (None, 0.5, ["FAILED"]), (0.0, 0.0, [])],
+)
+def test_clusters_must_come_back_where_a_bound_asks_for_it(
+    share: float | None, least: float, verdicts: list[str]
+):
+    found = gates.stability_gate(share, settings=Promotion(min_stable_line_share=least))
+
+    assert [gate.verdict for gate in found] == verdicts
+
+
+def test_refusing_gate_names_the_setting_under_which_the_figure_passes():
+    low = measured(0.1234567, sizes=(98, 2))
+    settings = Promotion(max_cluster_share=0.9)
+    against = gates.comparing_gates(low, champion=measured(0.5), same_space=True, settings=settings)
+
+    options = {gate.name: gate.overrule for gate in [*gates.absolute_gates(low, settings=settings), *against]}
+
+    assert options["test_silhouette"] == "--set promotion.min_test_silhouette=0.1234"
+    assert options["largest_cluster_share"] == "--set promotion.max_cluster_share=0.98"
+    assert options["not_worse"] == "--set promotion.margin=0.3766"
+    assert options["feature_space"] == "--accept-new-space true"
+    moved = Promotion(min_test_silhouette=0.1234, max_cluster_share=0.98, margin=0.3766)
+    passing = gates.absolute_gates(low, settings=moved)
+    passing += gates.comparing_gates(low, champion=measured(0.5), same_space=True, settings=moved)
+    assert failing(passing) == []
+
+
 def test_champion_that_cannot_score_the_lines_decides_nothing():
     found = gates.comparing_gates(measured(), champion=None, same_space=True, settings=Promotion())
 
@@ -82,6 +120,7 @@ def test_champion_that_cannot_score_the_lines_decides_nothing():
     [
         (COLUMNS, None),
         ({"Quantity": "integer (optional)"}, None),
+        ({"Quantity": "any (optional)"}, None),
         (COLUMNS | {"Extra": "string (optional)"}, None),
         (COLUMNS | {"Extra": "string"}, "in need of a column Extra"),
         (COLUMNS | {"Quantity": "integer"}, "in need of a column Quantity"),

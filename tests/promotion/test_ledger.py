@@ -1,61 +1,71 @@
-import os
+"""The ledger on a real store, and two processes that believe that they are two machines."""
+
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from functools import partial
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.promotion import ledger
-from retail_clusters.promotion.champion import move_champion
-from retail_clusters.promotion.ledger import Ledger, Move
+from retail_clusters.errors import PromotionRefusedError
+from retail_clusters.infra.holders import Holder
+from retail_clusters.promotion import champion, moves
+from retail_clusters.promotion.champion import Intent, move_champion
+from retail_clusters.promotion.ledger import Ledger, lock_file
+from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions
 from tests import shop
 from tests.shop import book, registry
 
 
-def announce(before: str | None, after: str, *, action: str = "promote") -> Move:
-    return announce_with(book.announce, before, after, action=action)
+def announce(before: str | None, after: str, *, number: int = 1) -> Move:
+    return book.announce(
+        number=number, action="promote", before=before, after=after, reason="why", facts={}, texts={}
+    )
 
 
-def announce_with(
-    how: Callable[..., Move], before: str | None, after: str, *, action: str = "promote"
-) -> Move:
-    return how(action=action, before=before, after=after, reason="why", facts={}, texts={})
-
-
-def done(before: str | None, after: str, *, action: str = "promote") -> Move:
-    move = announce(before, after, action=action)
-    book.close(run_id=move.run_id, state=ledger.DONE, note="")
-    return replace(move, state=ledger.DONE)
+def intent(before: str | None, after: str) -> Intent:
+    return Intent("promote", before, after, "", facts={}, texts={})
 
 
 def test_announced_move_is_a_run_of_its_own_that_ends_when_it_is_closed(workplace: Path):
     move = book.announce(
+        number=1,
         action="promote",
         before=None,
         after="1",
         reason="why",
-        facts={"challenger": "1", "model_digest": "abc"},
+        facts={"challenger": "1", "cluster_numbers": "2,0"},
         texts={"gates.csv": "gate\n"},
     )
 
     assert (move.number, move.before, move.after, move.challenger) == (1, None, "1", "1")
-    assert (move.state, move.here, move.fresh) == (ledger.UNDER_WAY, True, True)
+    assert (move.state, move.alive, move.numbers) == (UNDER_WAY, True, (2, 0))
     run = MlflowClient().get_run(move.run_id)
     assert MlflowClient().get_experiment(run.info.experiment_id).name == "retail-clusters-promotions"
-    assert run.data.tags["model_digest"] == "abc"
     assert mlflow.artifacts.load_text(f"runs:/{move.run_id}/gates.csv") == "gate\n"
+    assert book.under_way() == [move]
 
-    book.close(run_id=move.run_id, state=ledger.DONE, note="all well")
+    book.close(move, state=DONE, note="all well")
 
-    assert book.moves() == [replace(move, state=ledger.DONE, note="all well")]
+    assert book.moves() == [replace(move, state=DONE, note="all well")]
+    assert book.under_way() == []
+
+
+def test_each_registered_model_has_a_ledger_of_its_own(workplace: Path):
+    announce(None, "1")
+
+    assert Ledger("another").moves() == []
+
+
+def test_reading_a_ledger_makes_no_experiment(workplace: Path):
+    before = shop.contents(workplace / "mlflow.db")
+
+    assert book.moves() == []
+
+    assert shop.contents(workplace / "mlflow.db") == before
 
 
 def test_announcing_leaves_the_open_run_and_the_experiment_alone(workplace: Path):
@@ -69,14 +79,18 @@ def test_announcing_leaves_the_open_run_and_the_experiment_alone(workplace: Path
 
 def test_run_that_is_no_move_is_passed_over(workplace: Path):
     move = announce(None, "1")
-    experiment = MlflowClient().get_run(move.run_id).info.experiment_id
-    MlflowClient().create_run(experiment)
+    MlflowClient().create_run(MlflowClient().get_run(move.run_id).info.experiment_id)
 
     assert [each.run_id for each in book.moves()] == [move.run_id]
 
 
+def done(before: str | None, after: str, action: str = "promote") -> Move:
+    now = datetime.now(UTC)
+    return Move("", 1, action, before, after, None, (), "ann", "here", None, now, "", DONE, "")
+
+
 @pytest.mark.parametrize(
-    ("moves", "reachable"),
+    ("entries", "reachable"),
     [
         ([], []),
         ([(None, "1"), ("1", "2")], ["1", "2"]),
@@ -87,79 +101,125 @@ def test_run_that_is_no_move_is_passed_over(workplace: Path):
         ([(None, "1"), ("5", "1", "rollback")], ["1"]),
     ],
 )
-def test_reachable_champions_are_a_stack(workplace: Path, moves: list[tuple[str, ...]], reachable: list[str]):
-    entries = [done(before, after, action=(*rest, "promote")[0]) for before, after, *rest in moves]
+def test_reachable_champions_are_a_stack(entries: list[tuple[str, ...]], reachable: list[str]):
+    ledger = [done(*entry) for entry in entries]
 
-    assert ledger.champions(entries) == reachable
-    undone = replace(announce(None, "9"), state=ledger.WITHDRAWN)
-    assert ledger.champions([*entries, undone]) == reachable
+    assert champions(ledger) == reachable
+    assert champions([*ledger, replace(done(None, "9"), state=WITHDRAWN)]) == reachable
 
 
-def test_right_to_move_goes_back_when_its_holder_is_killed(workplace: Path):
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys\nfrom retail_clusters.promotion.ledger import Ledger\n"
-            "with Ledger('retail-clusters').exclusive():\n"
-            "    print('held', flush=True); sys.stdin.readline()",
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ,
+def test_store_has_one_lock_however_its_address_is_written(tmp_path: Path):
+    same = ["http://host:5000", "http://host:5000/", "HTTP://Host:5000", "http://ann:s3cret@host:5000"]
+    assert len({lock_file(uri, "retail") for uri in same}) == 1
+    others = ["http://host:5001", "https://host:5000", "http://other:5000", "http://host:5000/path"]
+    assert len({lock_file(uri, "retail") for uri in [same[0], *others]}) == 5
+    assert lock_file(same[0], "retail") != lock_file(same[0], "other")
+    (tmp_path / "link.db").symlink_to(tmp_path / "mlflow.db")
+    assert (
+        len({lock_file(f"sqlite:///{tmp_path / name}", "retail") for name in ("link.db", "mlflow.db")}) == 1
     )
-    assert holder.stdout
-    holder.stdout.readline()
-
-    with pytest.MonkeyPatch.context() as hurry:
-        hurry.setattr(ledger, "_PATIENCE", 0.0)
-        with pytest.raises(RegistryError, match="another has been at it"), book.exclusive():
-            pass
-    holder.kill()
-    holder.communicate()
-    with book.exclusive():
-        pass
 
 
-def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("socket.gethostname", lambda: name)
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process believe for one announcement that it runs on another machine of the same name."""
+    foreign = replace(Holder.here(), process="another boot 1 7@9", pid=7)
+    monkeypatch.setattr(Holder, "here", lambda: foreign)
 
 
-def test_move_under_way_on_another_machine_is_left_alone_until_it_must_be_dead(
+def test_move_under_way_on_another_machine_of_the_same_name_is_left_alone_until_it_must_be_dead(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ):
     shop.versions(3)
     registry.set_alias(alias="champion", version="1")
-    elsewhere(monkeypatch, "there")
-    announce("1", "2")
-    elsewhere(monkeypatch, "here")
+    monkeypatch.setattr(champion, "FIRST_WAIT", 0)
+    with monkeypatch.context() as there:
+        elsewhere(there)
+        announce("1", "2")
 
-    with book.exclusive():
-        with pytest.raises(PromotionRefusedError, match="on there has been moving it to version 2"):
-            move_champion(registry, action="promote", before="1", after="3", reason="", facts={})
-        monkeypatch.setattr(ledger, "LEASE", timedelta(0))
-        move_champion(registry, action="promote", before="1", after="3", reason="", facts={})
+    with pytest.raises(PromotionRefusedError, match="has been moving it to version 2"):
+        move_champion(registry, intent("1", "3"))
+    monkeypatch.setattr(moves, "LEASE", timedelta(0))
+    move_champion(registry, intent("1", "3"))
 
-    assert [move.state for move in book.moves()] == [ledger.WITHDRAWN, ledger.DONE]
+    assert [move.state for move in book.moves()] == [WITHDRAWN, DONE]
     assert registry.version_named(alias="champion") == "3"
 
 
-def test_later_of_two_moves_on_two_machines_withdraws(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+def test_move_withdraws_while_it_sees_any_other_and_goes_on_when_that_has_ended(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
     shop.versions(3)
     registry.set_alias(alias="champion", version="1")
-    announced = Ledger.announce
+    monkeypatch.setattr(champion, "FIRST_WAIT", 0)
+    announced, rivals = Ledger.announce, []
 
-    def a_moment_after_another(mine: Ledger, **arguments: Any) -> Move:
-        elsewhere(monkeypatch, "there")
-        announce_with(partial(announced, mine), "1", "2")
-        elsewhere(monkeypatch, "here")
-        return announced(mine, **arguments)
+    def a_moment_before_another(mine: Ledger, **arguments: object) -> Move:
+        move = announced(mine, **arguments)  # type: ignore[arg-type]
+        if not rivals:
+            with monkeypatch.context() as there:
+                elsewhere(there)
+                rivals.append(announced(mine, **arguments | {"number": 9, "after": "2"}))  # type: ignore[arg-type]
+        return move
 
-    monkeypatch.setattr(Ledger, "announce", a_moment_after_another)
-    with book.exclusive(), pytest.raises(PromotionRefusedError, match="on there has been moving it"):
-        move_champion(registry, action="promote", before="1", after="3", reason="", facts={})
+    waits = iter([lambda: None, lambda: book.close(rivals[0], state=WITHDRAWN, note="")])
+    monkeypatch.setattr(Ledger, "announce", a_moment_before_another)
+    monkeypatch.setattr("time.sleep", lambda _: next(waits)())
 
-    assert registry.version_named(alias="champion") == "1"
-    assert [move.state for move in book.moves()] == [ledger.UNDER_WAY, ledger.WITHDRAWN]
-    assert "on there" in book.moves()[-1].note
+    move_champion(registry, intent("1", "3"))
+
+    assert registry.version_named(alias="champion") == "3"
+    assert [(move.after, move.state) for move in book.moves()] == [
+        ("3", WITHDRAWN),
+        ("3", DONE),
+        ("2", WITHDRAWN),
+    ]
+    assert "has been moving it to version 2" in book.moves()[0].note
+
+
+#: Each has a lock of its own, as on two machines.
+MACHINE = """
+import sys
+from retail_clusters.errors import PromotionRefusedError
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.promotion import champion, ledger
+ledger.lock_file = lambda store, model: f"{sys.argv[1]}.lock"
+print("ready", flush=True)
+sys.stdin.readline()
+intent = champion.Intent("promote", "1", sys.argv[1], "race", {}, {})
+try:
+    with ledger.Ledger("retail-clusters").exclusive():
+        champion.move_champion(ModelRegistry("retail-clusters"), intent)
+except PromotionRefusedError as refused:
+    sys.exit(refused.exit_code)
+"""
+
+
+def test_of_two_machines_that_move_at_once_exactly_one_does(workplace: Path):
+    shop.versions(3)
+    registry.set_alias(alias="champion", version="1")
+    machines = [
+        subprocess.Popen(
+            [sys.executable, "-c", MACHINE, after], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for after in ("2", "3")
+    ]
+    for machine in machines:
+        assert machine.stdout
+        assert machine.stdout.readline() == "ready\n"
+    for machine in machines:
+        assert machine.stdin
+        machine.stdin.write("go\n")
+        machine.stdin.flush()
+    for machine in machines:
+        machine.communicate()
+
+    assert sorted(machine.returncode for machine in machines) == [0, 3]
+    (winner,) = [move for move in book.moves() if move.state == DONE]
+    assert shop.aliases()["champion"] == winner.after
+    assert {move.state for move in book.moves()} <= {DONE, WITHDRAWN}
+
+
+def test_second_user_of_the_machine_can_take_the_lock(workplace: Path):
+    with book.exclusive():
+        file = Path(lock_file(mlflow.get_registry_uri(), registry.name))
+        assert file.stat().st_mode & 0o666 == 0o666

@@ -6,23 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.promotion import ledger
-from retail_clusters.promotion.champion import move_champion
+from retail_clusters.errors import NotRegisteredError, PromotionRefusedError, RegistryError
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.history import history
+from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions
 from retail_clusters.promotion.rollback import rollback
 from tests import shop
 from tests.shop import book, registry
 
 
-def move(before: str | None, after: str) -> ledger.Move:
-    with book.exclusive():
-        return move_champion(
-            registry, action="promote", before=before, after=after, reason="a test", facts={}
-        )
+def move(before: str | None, after: str) -> Move:
+    return move_champion(registry, Intent("promote", before, after, "a test", facts={}, texts={}))
 
 
 @pytest.fixture
@@ -72,6 +71,43 @@ def test_rollback_goes_back_from_a_champion_that_was_set_by_hand(
     assert shop.aliases()["previous"] == "2"
 
 
+def test_rollback_passes_over_a_deleted_version_when_it_sets_previous(three: Path):
+    MlflowClient().delete_model_version(registry.name, "1")
+
+    assert rollback(model=registry.name, reason="back").after == "2"
+    assert shop.aliases() == {"champion": "2", "challenger": None, "previous": None}
+    assert {move.state for move in book.moves()} == {DONE}
+
+
+def test_rollback_to_a_deleted_version_is_refused_before_anything_moves(three: Path):
+    MlflowClient().delete_model_version(registry.name, "2")
+
+    with pytest.raises(NotRegisteredError, match="version 2 was deleted: nothing was changed"):
+        rollback(model=registry.name, reason="back")
+
+    assert shop.aliases()["champion"] == "3"
+    assert len(book.moves()) == 3
+
+
+def test_move_whose_other_aliases_cannot_follow_is_closed_and_says_so(
+    three: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    set_alias = ModelRegistry.set_alias
+
+    def only_champion(mine: ModelRegistry, *, alias: str, version: str) -> None:
+        if alias != "champion":
+            raise RegistryError("the model registry must answer, but it gave: no")
+        set_alias(mine, alias=alias, version=version)
+
+    monkeypatch.setattr(ModelRegistry, "set_alias", only_champion)
+
+    done = move("3", "4")
+
+    assert (shop.aliases()["champion"], done.state) == ("4", DONE)
+    assert "previous and challenger could not follow" in book.moves()[-1].note
+    assert "could not follow" in capsys.readouterr().err
+
+
 def test_rollback_without_a_champion_says_what_to_do(workplace: Path):
     with pytest.raises(RegistryError, match="there is no champion: promote a version"):
         rollback(model=registry.name, reason="too early")
@@ -92,7 +128,7 @@ def test_history_prints_every_move_in_order(three: Path, capsys: pytest.CaptureF
         ["rollback", "3", "->", "2"],
     ]
     assert lines[3].endswith("a regret")
-    assert lines[4] == "champion: version 2"
+    assert lines[4] == f"champion of retail-clusters: version 2 ({mlflow.get_tracking_uri()})"
 
 
 def test_champion_that_moved_since_the_gates_stays(three: Path):
@@ -114,7 +150,7 @@ def test_move_takes_the_challenger_off_what_it_promoted(three: Path):
 KILLED = """
 import os, signal, sys
 from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.promotion.champion import move_champion
+from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.ledger import Ledger
 registry = ModelRegistry("retail-clusters")
 set_alias, changes = ModelRegistry.set_alias, []
@@ -129,16 +165,15 @@ def set_and_die(registry, *, alias, version):
 
 ModelRegistry.set_alias = set_and_die
 with Ledger(registry.name).exclusive():
-    move_champion(registry, action="promote", before="3", after="4", reason="doomed", facts={})
+    move_champion(registry, Intent("promote", "3", "4", "doomed", facts={}, texts={}))
 """
 
 
 @pytest.mark.parametrize(
     ("change", "moment", "champion", "previous", "state"),
     [
-        ("1", "before", "3", "2", ledger.WITHDRAWN),
-        ("1", "after", "4", "3", ledger.DONE),
-        ("2", "after", "4", "3", ledger.DONE),
+        ("1", "before", "3", "2", WITHDRAWN),
+        ("1", "after", "4", "3", DONE),
     ],
 )
 def test_ledger_and_aliases_agree_after_a_kill_9_at_any_moment(
@@ -152,57 +187,14 @@ def test_ledger_and_aliases_agree_after_a_kill_9_at_any_moment(
 ):
     killed = subprocess.run([sys.executable, "-c", KILLED, change, moment], check=False, env=os.environ)
     assert killed.returncode == -signal.SIGKILL
-    assert book.moves()[-1].state == ledger.UNDER_WAY
+    assert book.moves()[-1].state == UNDER_WAY
 
     entries = history(model=registry.name)
 
     assert (entries[-1].reason, entries[-1].state) == ("doomed", state)
     assert shop.aliases() == {"champion": champion, "challenger": None, "previous": previous}
-    assert ledger.champions(entries)[-1] == champion
+    assert champions(entries)[-1] == champion
     told = capsys.readouterr()
     assert "the process died" in told.err
     assert "the process died" in told.out
     assert rollback(model=registry.name, reason="after the crash").after == previous
-
-
-RACE = """
-import sys
-from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.promotion.champion import move_champion
-from retail_clusters.promotion.ledger import Ledger
-registry = ModelRegistry("retail-clusters")
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    with Ledger(registry.name).exclusive():
-        move_champion(registry, action="promote", before="3", after=sys.argv[1], reason="race", facts={})
-except PromotionRefusedError as refused:
-    sys.exit(refused.exit_code)
-"""
-
-
-def test_of_three_moves_at_once_exactly_one_wins(three: Path):
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, after],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for after in ("1", "2", "4")
-    ]
-    for racer in racers:
-        assert racer.stdout
-        racer.stdout.readline()
-    for racer in racers:
-        assert racer.stdin
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    for racer in racers:
-        racer.communicate()
-
-    assert sorted(racer.returncode for racer in racers) == [0, 3, 3]
-    entries = book.moves()
-    assert [entry.before for entry in entries if entry.state == ledger.DONE] == [None, "1", "2", "3"]
-    assert shop.aliases()["champion"] == entries[-1].after

@@ -1,4 +1,3 @@
-import json
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.errors import InputError
 from retail_clusters.purchases.customers import describe_customers
-from retail_clusters.purchases.job import PurchasesRequest, check, run
+from retail_clusters.purchases.customers_job import run_customers
 
 SHAPE = (
     "InvoiceNo string, Quantity int, InvoiceDate timestamp, UnitPrice double, CustomerID double, "
@@ -44,24 +43,17 @@ def test_customers_have_recency_frequency_spend_cancelled_spend_and_a_share_of_e
     ]
 
 
-def test_the_job_reads_the_batches_that_a_scorer_has_committed(
-    spark: SparkSession, workplace: Path, scored: DataFrame, capsys: pytest.CaptureFixture[str]
+def test_the_job_writes_a_table_with_a_share_of_each_cluster(
+    workplace: Path, scored: DataFrame, capsys: pytest.CaptureFixture[str]
 ):
-    scored.write.partitionBy("batch_id").parquet(f"file://{workplace}/output/scored")
-    Path("output/commits").mkdir()
-    for batch in (0, 1):
-        Path(f"output/commits/{batch}.json").write_text(json.dumps({"batch_id": batch}))
-    request = PurchasesRequest(data="data", customers="output", output="out", top=1)
-    check(request)
-
-    run(spark, request)
+    run_customers(scored, source="scored", output="out", top=1)
 
     table = pd.read_csv("out/customers.csv")
-    assert list(table.CustomerID) == [7.0, 8.0]
+    assert list(table.CustomerID) == [7.0, 8.0, 9.0]
     assert list(table.columns[-3:]) == [f"share_of_cluster_{number}" for number in range(3)]
-    assert "2 customers; written to out/customers.csv" in capsys.readouterr().out
+    assert "3 customers; written to out/customers.csv" in capsys.readouterr().out
 
 
-def test_a_folder_without_scored_lines_is_refused(spark: SparkSession, workplace: Path):
+def test_no_scored_lines_are_refused(workplace: Path, scored: DataFrame):
     with pytest.raises(InputError, match="found no scored lines in nowhere"):
-        run(spark, PurchasesRequest(data="data", customers="nowhere"))
+        run_customers(scored.limit(0), source="nowhere", output="out", top=1)

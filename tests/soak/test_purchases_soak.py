@@ -129,5 +129,5 @@ def test_an_endless_stream_takes_files_as_they_come_and_ends_well_on_ctrl_c(
             os.killpg(process.pid, signal.SIGKILL)
 
     assert process.returncode == 0, said
-    assert "stopping; the same command goes on from here" in said
+    assert "stopped; the same command goes on from here" in said
     assert finish(spark)["files"] == 3

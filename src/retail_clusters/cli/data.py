@@ -52,7 +52,10 @@ def purchases_command(
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
     settings = experiment.load({"purchases.allowed_lateness_days": allowed_lateness})
-    announce("purchases", f"spend per customer and day of {customers or data}, {mode}")
+    if customers:
+        _describe_customers(customers, output=output, top=top, experiment=experiment)
+        return
+    announce("purchases", f"spend per customer and day of {data}, {mode}")
     from retail_clusters.purchases.job import PurchasesRequest, check, run
 
     request = PurchasesRequest(
@@ -65,7 +68,6 @@ def purchases_command(
         once=once,
         sql=sql,
         prove=prove,
-        customers=customers,
         settings=settings.purchases,
         columns=settings.columns,
     )
@@ -76,6 +78,18 @@ def purchases_command(
         locations=[request.data, request.place],
     ) as spark:
         run(spark, request)
+
+
+def _describe_customers(source: str, *, output: str | None, top: int, experiment: Choice) -> None:
+    announce("purchases", f"the customers behind the lines that score wrote to {source}")
+    imports = "retail_clusters.purchases.customers_job"
+    with experiment.open_session("customers", imports=imports, locations=[source]) as spark:
+        from retail_clusters.infra import storage
+        from retail_clusters.purchases.customers_job import OUTPUT, run_customers
+        from retail_clusters.serving.reader import read_scored
+
+        storage.check(source)
+        run_customers(read_scored(spark, source), source=source, output=output or OUTPUT, top=top)
 
 
 @command("generate", example="--output synthetic --days 30 --lines-per-day 1000")

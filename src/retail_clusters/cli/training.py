@@ -1,10 +1,11 @@
-"""Commands that make models: main, prepare, train, sweep, verify."""
+"""Commands that make models, and look at them: main, prepare, train, sweep, verify, report."""
 
 import os
 
 import click
 
 from retail_clusters.cli.common import (
+    LOCATION,
     Choice,
     announce,
     announce_reading,
@@ -31,8 +32,14 @@ def _storage(_: click.Context, __: click.Parameter, value: str | None) -> str | 
         raise InputError(
             "storage must be typed without a password, which the process list and MLflow would show, but "
             f"got {masked(value)}: put the whole URL into the environment variable RETAIL_CLUSTERS_STORAGE"
+            f"{_already_logged()}"
         )
     return value or os.environ.get("RETAIL_CLUSTERS_STORAGE") or None
+
+
+def _already_logged() -> str:
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    return f"; mlflow run has logged it, so delete run {run_id}, do mlflow gc, change it" if run_id else ""
 
 
 storage_option = click.option(
@@ -160,7 +167,7 @@ def sweep_command(
 
 
 def _check_data(data: str, settings: Experiment) -> None:
-    from retail_clusters.data.prepare import check_data
+    from retail_clusters.data.csv_files import check_data
 
     check_data(data, settings.columns)
 
@@ -171,15 +178,45 @@ def _search(settings: Experiment) -> str:
     return f"{trials} of K {sweep.k_min} to {sweep.k_max} and {sweep.seeds} seeds"
 
 
+run_option = optional("--run-id", click.STRING, "a train, sweep or register run")
+version_option = optional("--version", click.STRING, "a model version, for the run that trained it")
+model_of_version_option = click.option(
+    "--model", default=Experiment().model, show_default=True, help="registered model of the version"
+)
+
+
+def _named(run_id: str | None, version: str | None, model: str) -> str:
+    return f"run {run_id}" if run_id else f"version {version} of {model}"
+
+
 @command("verify", example="--version 3")
-@optional("--run-id", click.STRING, "a train, sweep or register run")
-@optional("--version", click.STRING, "a model version, for the run that trained it")
-@optional("--model", click.STRING, f"registered model of the version [default: {Experiment().model}]")
-def verify_command(run_id: str | None, version: str | None, model: str | None) -> None:
+@run_option
+@version_option
+@model_of_version_option
+def verify_command(run_id: str | None, version: str | None, model: str) -> None:
     """Retrain a run and compare, bit for bit."""
-    named = f"run {run_id}" if run_id else f"version {version} of {model or Experiment().model}"
-    announce_reading("verify", f"{named}, trained again and compared")
+    announce_reading("verify", f"{_named(run_id, version, model)}, trained again and compared")
     with open_session("verify", imports="retail_clusters.training.verify", connect=connect_to_read) as spark:
         from retail_clusters.training.verify import verify
 
-        verify(spark, run_id=run_id, version=version, model_name=model or Experiment().model)
+        verify(spark, run_id=run_id, version=version, model_name=model)
+
+
+@command("report", example="--version 3 --output output/version-3.html")
+@run_option
+@version_option
+@model_of_version_option
+@click.option(
+    "--output", type=LOCATION, default="output/report.html", show_default=True, help="file of the page"
+)
+@json_option
+def report_command(run_id: str | None, version: str | None, model: str, output: str, as_json: bool) -> None:
+    """One HTML page on a sweep or a version."""
+    with reporting(as_json) as report:
+        announce_reading("report", f"{_named(run_id, version, model)}, to {output}")
+        from retail_clusters.training.report import ReportRequest, check, run
+
+        request = ReportRequest(run_id=run_id, version=version, model=model, output=output)
+        check(request)
+        connect_to_read()
+        report(run(request))

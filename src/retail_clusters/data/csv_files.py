@@ -69,6 +69,17 @@ def find_files(data: str) -> list[str]:
     return [file.location for file in list_files(data)]
 
 
+def check_data(data: str, columns: Columns = _USUAL) -> list[FileStatus]:
+    """List the files and check their headers.
+
+    Raises:
+        InputError: there is no file, or one that cannot be read as invoice lines.
+    """
+    files = list_files(data)
+    check_headers([file.location for file in files], columns)
+    return files
+
+
 def header(columns: Columns = _USUAL) -> str:
     """Return the header that files must have: the columns' names, in their order."""
     return ",".join(columns.names)
@@ -156,7 +167,9 @@ def loops(file: str, *, source: str) -> bool:
 
 def fingerprint(files: Sequence[FileStatus]) -> str:
     """Return a digest that changes whenever a file is written, moved, added or removed; reads no content."""
-    facts = [(locations.to_uri(file.location), file.length, file.modified_ms) for file in files]
+    facts = [
+        (locations.to_uri(file.location), file.length, file.modified_ms, file.changed_ns) for file in files
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

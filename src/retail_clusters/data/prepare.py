@@ -19,7 +19,7 @@ from retail_clusters.data.weighted_rows import PREPARATION_VERSION
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, tracking
 from retail_clusters.infra.storage import FileStatus
-from retail_clusters.settings import Columns, Experiment, Split
+from retail_clusters.settings import Experiment, Split
 
 OpenRun = Callable[[str], AbstractContextManager[str]]
 
@@ -41,18 +41,11 @@ class Prepared:
         return sum(self.table.rows[split] for split in splits)
 
 
-def check_data(data: str, columns: Columns | None = None) -> list[FileStatus]:
-    """Find the files and check their headers, before any Spark starts."""
-    files = csv_files.list_files(data)
-    csv_files.check_headers([file.location for file in files], columns or Columns())
-    return files
-
-
 def prepare(
     spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
 ) -> Prepared:
     """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
-    files = check_data(data, experiment.columns)
+    files = csv_files.check_data(data, experiment.columns)
     with open_run("prepare") as run_id:
         tracking.log_settings({"data": data, "files": str(len(files))} | experiment.flat())
         key = _key(files, experiment)
@@ -70,7 +63,7 @@ def prepare(
 
 def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
     """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
-    table = prepared.find(_key(check_data(data, experiment.columns), experiment))
+    table = prepared.find(_key(csv_files.check_data(data, experiment.columns), experiment))
     if table is None:
         return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
     click.echo(f"prepare: reused the rows of run {table.run_id}, digest {table.data_digest}")

@@ -121,7 +121,7 @@ def read_rows(spark: SparkSession, table: PreparedTable) -> DataFrame:
     columns = StructType(
         [StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAY_WEIGHTS_FIELD]
     )
-    rows = spark.read.schema(columns).parquet(locations.to_uri(join(cache(), table.folder, _ROWS)))
+    rows = spark.read.schema(columns).parquet(locations.literal(join(cache(), table.folder, _ROWS)))
     return rows.where(F.col(schema.SPLIT) != schema.QUARANTINE)
 
 

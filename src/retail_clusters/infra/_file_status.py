@@ -7,12 +7,17 @@ from typing import BinaryIO, Protocol
 
 @dataclass(frozen=True, slots=True)
 class FileStatus:
-    """A file: its length in bytes, and when it was last written, in milliseconds since 1970."""
+    """A file: its length in bytes, and when it was last written, in milliseconds since 1970.
+
+    `changed_ns` is the time of any change at all, which no program sets back, in nanoseconds; 0 where a store
+    does not tell.
+    """
 
     location: str
     length: int
     modified_ms: int
     is_folder: bool = False
+    changed_ns: int = 0
 
 
 class Files(Protocol):

@@ -36,7 +36,7 @@ class LocalFiles:
             found = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return FileStatus(location, found.st_size, found.st_mtime_ns // 1_000_000, path.is_dir())
+        return _status_of(location, found, is_folder=path.is_dir())
 
     def entries(self, folder: str) -> list[FileStatus]:
         """List what is in a folder, links followed, in no order."""
@@ -143,8 +143,12 @@ def _entries(folder: str) -> Iterator[FileStatus]:
                 if dangling.errno not in {errno.ENOENT, errno.ELOOP}:
                     raise
                 continue
-            modified = status.st_mtime_ns // 1_000_000
-            yield FileStatus(join(folder, entry.name), status.st_size, modified, entry.is_dir())
+            yield _status_of(join(folder, entry.name), status, is_folder=entry.is_dir())
+
+
+def _status_of(location: str, found: os.stat_result, *, is_folder: bool) -> FileStatus:
+    modified = found.st_mtime_ns // 1_000_000
+    return FileStatus(location, found.st_size, modified, is_folder, changed_ns=found.st_ctime_ns)
 
 
 def _sync_one(path: Path) -> None:

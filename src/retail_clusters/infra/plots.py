@@ -1,5 +1,6 @@
 """One style for every figure: colours that all eyes tell apart, a title, and a note on what to see."""
 
+import html
 import io
 from collections.abc import Sequence
 from typing import Any, Final
@@ -117,4 +118,5 @@ def to_page(title: str, figures: Sequence[object]) -> str:
         plotly.io.to_html(each, full_html=False, include_plotlyjs=position == 0)
         for position, each in enumerate(figures)
     ]
-    return f"<!doctype html><meta charset='utf-8'><title>{title}</title>" + "\n".join(parts)
+    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
+    return head + "\n".join(parts)

@@ -78,6 +78,16 @@ def spark_session(name: str) -> Iterator[SparkSession]:
             spark.stop()
 
 
+def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
+    """Return a session of its own for a stream over small files: few shuffle partitions, few state stores.
+
+    Adaptive execution, which finds their number elsewhere, is not for streams.
+    """
+    session = spark.newSession()
+    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    return session
+
+
 @contextmanager
 def _adopted() -> Iterator[SparkSession]:
     """Lend the session that is there, with what results rest on, and give it back as it was."""

@@ -10,10 +10,11 @@ from retail_clusters.settings import Guardrails, Promotion
 from retail_clusters.training.guardrails import Gate, guardrails, share_and_clusters
 from retail_clusters.training.quality import Quality
 
-#: Column name to MLflow type, such as "integer" or "integer (optional)".
+#: Column name to MLflow type, such as "integer" or "integer (optional)", or "any".
 Signature = Mapping[str, str]
 
 _OPTIONAL = " (optional)"
+_ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _signature_problem(challenger: Signature | None, champion: Signature) -> str
         if wanted is None:
             if not optional:
                 return f"in need of a column {name}"
-        elif kind.removesuffix(_OPTIONAL) != wanted.removesuffix(_OPTIONAL):
+        elif kind.removesuffix(_OPTIONAL) not in {_ANY, wanted.removesuffix(_OPTIONAL)}:
             return f"for {name} of type {kind.removesuffix(_OPTIONAL)}"
         elif wanted.endswith(_OPTIONAL) and not optional:
             return f"in need of a column {name}"

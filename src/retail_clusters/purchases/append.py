@@ -5,8 +5,8 @@ late. Then, and after each later batch, the days are closed that ended `allowed_
 newest InvoiceDate.
 """
 
+import threading
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,62 +15,65 @@ import click
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from retail_clusters.data import unreadable_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
-from retail_clusters.infra import locations
 from retail_clusters.infra.locations import join
+from retail_clusters.infra.signals import stop_on_signals
+from retail_clusters.infra.spark import small_session
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
-from retail_clusters.purchases.batch import read_parsed
+from retail_clusters.purchases.batch_sums import BatchSums
 from retail_clusters.purchases.customer_days import EPOCH
 from retail_clusters.purchases.proof import prove, report_account
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, summed
-from retail_clusters.purchases.stream import DRAIN, FEW_FILES, FOLLOW, Trigger, run_file_stream, small_session
+from retail_clusters.purchases.stream import DRAIN, FOLLOW, Trigger, arriving_files, run_file_stream
 
 
 def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
     """Take the files that are there, close days, account for every line; unless `once`, go on for ever."""
     started = time.perf_counter()
-    stream = DaysStream(spark, request)
-    before, drained = stream.state, False
-    try:
+    with stop_on_signals(lambda: click.echo("purchases: stopping after this batch")) as stopping:
+        stream = DaysStream(spark, request, stopping=stopping)
+        before = stream.state
         stream.drain()
-        stream.close()
-        drained = True
-        if not request.once:
+        if not (request.once or stopping.is_set()):
             stream.follow()
-    except KeyboardInterrupt:
-        click.echo("purchases: stopping; the same command goes on from here")
     state, kept = stream.so_far()
     report_account(stream.spark, request, before, state, kept=kept, started=started)
-    if drained and request.once:
+    if stopping.is_set():
+        click.echo("purchases: stopped; the same command goes on from here")
+    elif request.once:
         prove(stream.spark, request, state, files=spark_checkpoint.committed_files(stream.checkpoint))
 
 
 class DaysStream:
     """What runs in Spark's stream: batches in, closed days out."""
 
-    def __init__(self, spark: SparkSession, request: PurchasesRequest) -> None:
+    def __init__(
+        self, spark: SparkSession, request: PurchasesRequest, *, stopping: threading.Event | None = None
+    ) -> None:
         """Go on where the output and the checkpoint stand.
 
         Raises:
             InputError: they do not belong together.
         """
         self.spark = small_session(spark)
+        self._sums = BatchSums(self.spark, request)
         self.checkpoint = request.checkpoint or join(request.place, sink.CHECKPOINT)
         self._request = request
         self._account = Account(request.place)
         self._latest = ""
+        self._stopping = stopping or threading.Event()
         self.state = self._resume()
 
     def drain(self) -> None:
-        """Take the files that are there now."""
+        """Take the files that are there now, and close days when all are through."""
         self._run(DRAIN, closing=False)
+        if not self._stopping.is_set():
+            self.close()
 
     def follow(self) -> None:
-        """Take files as they arrive, until interrupted."""
+        """Take files as they arrive, and close days after each batch, until it is to stop."""
         self._run(FOLLOW, closing=True)
 
     def close(self, last: int | None = None) -> None:
@@ -118,14 +121,14 @@ class DaysStream:
         return state or State(query=query or "")
 
     def _run(self, trigger: Trigger, *, closing: bool) -> None:
+        data, files = self._request.data, self._request.settings.max_files_per_trigger
         run_file_stream(
-            self.spark,
-            self._request.data,
+            arriving_files(self.spark, data, max_files_per_trigger=files),
             checkpoint=self.checkpoint,
-            max_files_per_trigger=self._request.settings.max_files_per_trigger,
             trigger=trigger,
             process=partial(self._take, closing=closing),
             headline=lambda: self._latest,
+            stopping=self._stopping,
         )
 
     def _take(self, batch: int, files: list[str], *, closing: bool) -> None:
@@ -134,7 +137,7 @@ class DaysStream:
             self.state = replace(self.state, query=spark_checkpoint.query_id(self.checkpoint) or "")
             self._account.write_state(self.state)
         if not self._is_done(files, batch):
-            record, days = self._sum(files, batch)
+            record, days = self._sums.take(batch, files, closed_before=self.state.closed_before)
             self._account.write_record(record, days)
             self._tell(record)
         if closing and batch > self.state.through and self._closes_a_day(batch):
@@ -155,34 +158,6 @@ class DaysStream:
             )
         return record is not None or batch <= self.state.through
 
-    def _sum(self, files: list[str], batch: int) -> tuple[BatchRecord, pa.Table]:
-        request, closed_before = self._request, self.state.closed_before
-        problems = {file: unreadable_files.problem(file, request.columns) for file in files}
-        unreadable = {file: problem for file, problem in problems.items() if problem}
-        readable = [file for file in files if file not in unreadable]
-        parsed = read_parsed(self.spark, readable, columns=request.columns)
-        result, observed = summed(parsed.coalesce(1) if len(readable) <= FEW_FILES else parsed)
-        too_late, timely = customer_days.split(customer_days.collect(result), closed_before=closed_before)
-        seen = observed.get
-        missed = late(parsed, closed_before=closed_before).select(*sink.LATE_LINE.names)
-        sink.write_late(request.place, batch, missed if too_late.num_rows else None)
-        in_files = sink.write_quarantine(
-            request.place,
-            parsed=parsed if seen[QUARANTINED] else None,
-            unreadable=unreadable,
-            columns=request.columns,
-            batch=batch,
-        )
-        _warn(unreadable)
-        counts = Counts(
-            files=len(files),
-            lines=seen[LINES] + in_files,
-            lines_late=customer_days.count_lines(too_late),
-            lines_quarantined=seen[QUARANTINED] + in_files,
-        )
-        newest = EPOCH if seen[NEWEST] is None else EPOCH + timedelta(microseconds=seen[NEWEST])
-        return BatchRecord(batch, tuple(files), counts, newest), timely
-
     def _tell(self, record: BatchRecord) -> None:
         counts = record.counts
         self._latest = f"purchases: batch {record.batch_id}, {counts.lines:,} lines in {counts.files:,} files"
@@ -202,8 +177,3 @@ class DaysStream:
         lateness = timedelta(days=self._request.settings.allowed_lateness_days)
         newest = state.newest - lateness if state.newest - EPOCH > lateness else EPOCH
         return max(state.closed_before, customer_days.last_closed(newest))
-
-
-def _warn(unreadable: Mapping[str, str]) -> None:
-    for file, problem in unreadable.items():
-        click.echo(f"purchases: quarantined {locations.shown(file)}: {problem}")

@@ -51,7 +51,7 @@ def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
 
 def read_parsed(spark: SparkSession, files: list[str], *, columns: Columns) -> DataFrame:
     """Read files as parsed lines that can be summed up."""
-    return summable(invoices.parse(csv_files.read_lines(spark, files, columns=columns)))
+    return summable(invoices.parse(csv_files.read_lines(spark, files, columns=columns), columns=columns))
 
 
 def damaged_files(files: Iterable[str]) -> dict[str, str]:

@@ -34,10 +34,9 @@ SHAPE: Final = pa.schema(
 )
 
 
-def collect(spend: DataFrame) -> pa.Table:
-    """Collect the customer-days of a frame that `spend.spend` made."""
-    start = F.col(WINDOW)["start"].alias(START)
-    return spend.select(schema.CUSTOMER_ID, start, *_SUMS).toArrow().cast(SHAPE)
+def flat(spend: DataFrame) -> DataFrame:
+    """Return the customer-days that `spend.spend` made in the order of `SHAPE`; collect them as Arrow."""
+    return spend.select(schema.CUSTOMER_ID, F.col(WINDOW)["start"].alias(START), *_SUMS)
 
 
 def add_up(parts: Iterable[pa.Table]) -> pa.Table:

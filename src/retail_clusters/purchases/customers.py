@@ -14,7 +14,6 @@ SPEND: Final = "spend"
 CANCELLED: Final = "cancelled_spend"
 LINES: Final = "lines"
 SHARE: Final = "share_of_cluster_"
-PREDICTION: Final = "prediction"
 
 
 def describe_customers(scored: DataFrame, *, clusters: int) -> DataFrame:
@@ -50,7 +49,7 @@ def describe_customers(scored: DataFrame, *, clusters: int) -> DataFrame:
 
 def count_clusters(scored: DataFrame) -> int:
     """Return how many clusters there are at least: the highest number that a line has, and one."""
-    highest = scored.agg(F.max(PREDICTION)).collect()[0][0]
+    highest = scored.agg(F.max(schema.PREDICTION)).collect()[0][0]
     return 0 if highest is None else int(highest) + 1
 
 
@@ -59,4 +58,4 @@ def _shares(clusters: int) -> list[str]:
 
 
 def _share(cluster: int) -> Column:
-    return F.avg((F.col(PREDICTION) == cluster).cast("double")).alias(f"{SHARE}{cluster}")
+    return F.avg((F.col(schema.PREDICTION) == cluster).cast("double")).alias(f"{SHARE}{cluster}")

@@ -10,14 +10,11 @@ from retail_clusters.infra.locks import lock
 from retail_clusters.purchases import sink
 from retail_clusters.purchases.append import run_append
 from retail_clusters.purchases.batch import run_batch
-from retail_clusters.purchases.customers_job import run_customers
 from retail_clusters.purchases.live import run_live
 from retail_clusters.purchases.query import check_sql
 from retail_clusters.purchases.request import PurchasesRequest, check
 
 __all__ = ["PurchasesRequest", "check", "run"]
-
-_LOCK = ".purchases.lock"
 
 
 def run(spark: SparkSession, request: PurchasesRequest) -> None:
@@ -31,7 +28,7 @@ def run(spark: SparkSession, request: PurchasesRequest) -> None:
     if request.sql is not None:
         check_sql(spark, request.sql)
     purpose = f"one purchases at a time writes to {locations.shown(place)}"
-    with lock(join(place, _LOCK), purpose=purpose), tracking.run("purchases"):
+    with lock(join(place, sink.LOCK), purpose=purpose), tracking.run("purchases"):
         params = {"data": request.data, "mode": request.mode, "top": str(request.top), "sink": request.sink}
         settings = {f"purchases.{name}": str(value) for name, value in request.settings.model_dump().items()}
         tracking.log_settings(params | settings)
@@ -40,8 +37,6 @@ def run(spark: SparkSession, request: PurchasesRequest) -> None:
 
 
 def _way(request: PurchasesRequest) -> Callable[[SparkSession, PurchasesRequest], None]:
-    if request.customers:
-        return run_customers
     if request.appends:
         return run_append
     sink.check_table_place(request.place)

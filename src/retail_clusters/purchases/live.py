@@ -15,13 +15,14 @@ from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.infra import checkpoint, locations, tracking
 from retail_clusters.infra.locations import join
+from retail_clusters.infra.spark import small_session
 from retail_clusters.purchases import charts, query, sink
 from retail_clusters.purchases.account import Counts
 from retail_clusters.purchases.batch import damaged_files, read_parsed
 from retail_clusters.purchases.report import report, report_parity, table_rows
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import LINES, QUARANTINED, parity, spend, summable, summed
-from retail_clusters.purchases.stream import FEW_FILES, plan_of, small_session, stopped, watch
+from retail_clusters.purchases.stream import FEW_FILES, plan_of, stopped, watch
 from retail_clusters.settings import Columns, Purchases
 
 TOP_SQL: Final = f"SELECT * FROM {query.TABLE} ORDER BY total_cost DESC"
@@ -62,7 +63,7 @@ def stream_lines(
     if without:
         names = [unreadable_files.source_name(file) for file in without]
         lines = lines.where(~F.col(schema.SOURCE_FILE).isin(names))
-    good = invoices.good(summable(invoices.parse(lines)))
+    good = invoices.good(summable(invoices.parse(lines, columns=columns)))
     return good.coalesce(1) if settings.max_files_per_trigger <= FEW_FILES else good
 
 

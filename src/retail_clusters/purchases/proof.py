@@ -86,7 +86,7 @@ def _sides(
     after, last = since.proven, state.through
     written = sink.folders_between(request.place, sink.PURCHASES, after=after, last=last)
     late = sink.folders_between(request.place, sink.LATE, after=after, last=last)
-    missed = invoices.parse(sink.read_folder(spark, *late, shape=sink.LATE_LINE))
+    missed = invoices.parse(sink.read_folder(spark, *late, shape=sink.LATE_LINE), columns=request.columns)
     stream = merge(sink.read_folder(spark, *written, shape=shape), kept(last), spend(invoices.good(missed)))
     readable = [file for file in files if not unreadable_files.problem(file, request.columns)]
     batch, _ = summed(read_parsed(spark, readable, columns=request.columns))

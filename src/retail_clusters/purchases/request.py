@@ -18,7 +18,6 @@ OUTPUTS: Final = {
     ("stream", "memory"): "output/purchases/live",
     ("stream", "parquet"): "output/purchases/stream",
 }
-CUSTOMERS: Final = "output/purchases/customers"
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,7 @@ class PurchasesRequest:
     `mode="batch"` sums up files at rest. `mode="stream"` with `sink="memory"` drains them through the
     table `customer_purchases`; with `sink="parquet"` it writes each day once that is closed, restartable
     from `checkpoint`, until nothing is left (`once`) or for ever. `prove` says which lines that stream
-    compares with a batch when it ends: those that are new since the last proof, or all. With `customers`,
-    the output of a scorer, its customers are described instead.
+    compares with a batch when it ends: those that are new since the last proof, or all.
     """
 
     data: str
@@ -41,7 +39,6 @@ class PurchasesRequest:
     once: bool = True
     sql: str | None = None
     prove: Prove = "new"
-    customers: str | None = None
     settings: Purchases = field(default_factory=Purchases)
     columns: Columns = field(default_factory=Columns)
 
@@ -53,7 +50,7 @@ class PurchasesRequest:
     @property
     def place(self) -> str:
         """Return the folder of the result."""
-        return self.output or (CUSTOMERS if self.customers else OUTPUTS[self.mode, self.sink])
+        return self.output or OUTPUTS[self.mode, self.sink]
 
 
 def check(request: PurchasesRequest) -> None:
@@ -76,20 +73,11 @@ def check(request: PurchasesRequest) -> None:
     else:
         _check_finite(request)
     storage.check(request.place)
-    if request.customers:
-        _check_customers(request)
-        return
     storage.check(request.data)
     if request.once or not storage.is_folder(request.data):
         files = csv_files.find_files(request.data)
         if not request.appends:
             csv_files.check_headers(files, request.columns)
-
-
-def _check_customers(request: PurchasesRequest) -> None:
-    if request.mode == "stream" or request.sql is not None:
-        raise InputError("customers goes alone: it reads a scorer's output, not data; leave mode and sql out")
-    storage.check(request.customers or "")
 
 
 def _check_append(request: PurchasesRequest) -> None:

@@ -27,6 +27,7 @@ from retail_clusters.settings import Columns
 
 PURCHASES: Final = "purchases"
 LATE: Final = "late"
+LOCK: Final = ".purchases.lock"
 CHECKPOINT: Final = "checkpoint"
 LATE_LINE: Final = StructType(
     [schema.QUARANTINED_LINE[schema.LINE], schema.QUARANTINED_LINE[schema.SOURCE_FILE]]
@@ -127,7 +128,7 @@ def write_late(output: str, batch: int, lines: DataFrame | None) -> None:
         return
     storage.make_folder(locations.parent(folder))
     with staged_folder(folder) as staged:
-        lines.write.mode("overwrite").parquet(locations.to_uri(staged))
+        lines.select(*LATE_LINE.names).write.mode("overwrite").parquet(locations.to_uri(staged))
 
 
 def write_quarantine(

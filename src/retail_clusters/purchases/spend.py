@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import reduce
 from typing import Final
 
-from pyspark.sql import DataFrame, Observation, Row
+from pyspark.sql import Column, DataFrame, Observation, Row
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType
 
@@ -72,19 +72,22 @@ def merge(*parts: DataFrame) -> DataFrame:
 
 
 def summed(parsed: DataFrame) -> tuple[DataFrame, Observation]:
-    """Return the spend of summable lines, and what is known of the lines once it is computed.
+    """Return the spend of summable lines, and a `tally` of them that is known once it is computed."""
+    observed = Observation()
+    return spend(invoices.good(parsed.observe(observed, *tally()))), observed
 
-    That is the counts `lines` and `quarantined`, and `newest`: the newest InvoiceDate of a good line in
-    microseconds since 1970, None without one.
+
+def tally() -> list[Column]:
+    """Count parsed lines while they pass: `lines`, `quarantined`, and `newest`.
+
+    That is the newest InvoiceDate of a good line in microseconds since 1970, null without one.
     """
     good = F.col(schema.REASON).isNull()
-    seen = [
+    return [
         F.count(F.lit(1)).alias(LINES),
         F.count_if(~good).alias(QUARANTINED),
         F.max(F.when(good, F.unix_micros(schema.INVOICE_DATE))).alias(NEWEST),
     ]
-    observed = Observation()
-    return spend(invoices.good(parsed.observe(observed, *seen))), observed
 
 
 def late(parsed: DataFrame, *, closed_before: datetime) -> DataFrame:

@@ -69,7 +69,7 @@ class Agreement:
     adjusted_rand_index: float
 
 
-def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> ServedModel:
+def serve(spark: SparkSession, registry: ModelRegistry, *, version: str, columns: Columns) -> ServedModel:
     """Load a version, check it on the smoke batch, and build its queries.
 
     Raises:
@@ -77,11 +77,14 @@ def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> Serv
     """
     opened = open_model(registry, version=version)
     check_model(spark, opened.model, version=version)
-    parsed = Template(
-        spark, _TEXT, lambda lines: refuse_unseen_days(invoices.parse(lines), model=opened.model)
-    )
+    model = opened.model
+
+    def parse(lines: DataFrame) -> DataFrame:
+        return refuse_unseen_days(invoices.parse(lines, columns=columns), model=model)
+
+    parsed = Template(spark, _TEXT, parse)
     scored = Template(
-        spark, parsed.schema, lambda lines: score_lines(_good(lines), model=opened.model, version=version)
+        spark, parsed.schema, lambda lines: score_lines(_good(lines), model=model, version=version)
     )
     text = opened.metadata.get(DRIFT_BASELINE)
     baseline = Baseline.from_json(text) if text else None

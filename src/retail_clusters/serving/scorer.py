@@ -66,6 +66,8 @@ class Scorer:
             RegistryError: there is no model to start with.
         """
         self._champion.require()
+        if self._challenger:
+            self._challenger.look()
         self._lookout = Lookout(*(each for each in (self._champion, self._challenger) if each))
         self._sender = Sender(self._state, self._output, warn=self.progress.warn, note=self.progress.note)
         self._sender.reach(self._book.last)
@@ -195,7 +197,7 @@ class Scorer:
         return Follower(
             alias,
             look_up=lambda named: self._registry.version_named(alias=named),
-            load=lambda version: serve(self._spark, self._registry, version=version),
+            load=lambda version: serve(self._spark, self._registry, version=version, columns=self._columns),
             warn=self.progress.warn,
             note=self.progress.note,
         )

@@ -81,7 +81,7 @@ def of_search(
         f"**{best.silhouette:.4f}**.",
         _edge(best, sweep),
         f"## What each objective would choose\n\n{_winners(winners)}",
-        f"## What the seed does\n\nThe {seed['seeds']} seeds of K={best.k} have silhouettes from "
+        f"## What the seed does\n\nThe {seed['seeds']:.0f} seeds of K={best.k} have silhouettes from "
         f"{seed['silhouette_min']:.4f} to {seed['silhouette_max']:.4f}, and their clusterings agree to "
         f"{seed['agreement']:.2f} (adjusted Rand index: 1 is the same clusters, 0 chance).",
         "Every trial is in `trials.csv` and, to look into, in `charts/sweep.html`. Sort the runs below this "

@@ -16,6 +16,7 @@ from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.training import cluster_report, features, guardrails, kmeans, model, profile, quality
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.blocks import Block, Floats, InMemory, Labels, Rows, in_memory
+from retail_clusters.training.card import Card
 from retail_clusters.training.cluster_report import Clustering
 from retail_clusters.training.context import HOLDOUT, TrainingContext
 from retail_clusters.training.evaluation import Evaluation, later_metrics
@@ -107,9 +108,12 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
     cluster_report.log_inputs(context)
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
     baseline = measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k)
-    version = ModelRegistry(context.experiment.model).register(
+    registry = ModelRegistry(context.experiment.model)
+    version = registry.register(
         pipeline, interface=INTERFACE, tags=tags, metadata={DRIFT_BASELINE: baseline.to_json()}
     )
+    card = _card(context, measured, clustering, tags, version)
+    registry.describe(version=version, markdown=card.to_description())
     tracking.set_tags({"model_version": version})
     return Published(
         version=version, model=context.experiment.model, measured=measured, clustering=clustering
@@ -155,6 +159,31 @@ def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityR
         seed=found.seed,
         settings=context.experiment.stability,
         lloyd=context.experiment.lloyd,
+    )
+
+
+def _card(
+    context: TrainingContext,
+    measured: Measured,
+    clustering: Clustering,
+    tags: Mapping[str, str],
+    version: str,
+) -> Card:
+    """Make the card that a version has until a promotion judges it."""
+    run = tracking.active_run()
+    return Card(
+        model=context.experiment.model,
+        version=version,
+        renumbered_from=None,
+        run_id=run.info.run_id,
+        data=context.prepared.table.data,
+        data_digest=tags["data_digest"],
+        model_digest=tags["model_digest"],
+        lines=context.prepared.table.lines,
+        settings=tracking.settings_of(run),
+        metrics={**measured.metrics, **clustering.stability.metrics},
+        clusters=clustering.profile,
+        gates=(),
     )
 
 

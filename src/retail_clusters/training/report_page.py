@@ -1,27 +1,15 @@
 """The facts of a report as one page of HTML: pictures inside, no script, no network."""
 
-import base64
-import html
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
 
 from retail_clusters.settings import Experiment
 from retail_clusters.training.report_facts import Champion, ReportFacts, Search, Training
+from retail_clusters.training.report_html import page, pictures, section, table, text
 from retail_clusters.training.stability_report import say
 from retail_clusters.wording import percent
 
-_STYLE: Final = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222 }
-body { max-width: 960px; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { margin-top: 2.4rem; border-bottom: 2px solid #0072B2 }
-table { border-collapse: collapse; font-size: .88rem; margin: 1rem 0 } td, th { padding: .25rem .6rem }
-th { text-align: left; border-bottom: 1px solid #888 } td { border-bottom: 1px solid #e4e4e4 }
-td.number { text-align: right; font-variant-numeric: tabular-nums } img { max-width: 100%; height: auto }
-code { background: #f3f3f3; padding: .1rem .3rem } .lead { font-size: 1.1rem } .quiet { color: #666 }
-.wide { overflow-x: auto } details { margin: 1rem 0 }
-"""
 _PROFILED: Final = 30
 
 #: Figures of a version, and the words for them, in the order in which they are shown.
@@ -43,7 +31,6 @@ def to_html(facts: ReportFacts) -> str:
     """Return the page."""
     title = f"{facts.model}, version {facts.version}" if facts.version else f"A sweep for {facts.model}"
     parts = [
-        f"<h1>{_text(title)}</h1>",
         _head(facts),
         _data(facts),
         _searched(facts.search) if facts.search else "",
@@ -52,10 +39,7 @@ def to_html(facts: ReportFacts) -> str:
         _compared(facts.training, facts.champion) if facts.training and facts.champion else "",
         _again(facts),
     ]
-    return (
-        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{_text(title)}</title>"
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
-    )
+    return page(title, *parts)
 
 
 def _head(facts: ReportFacts) -> str:
@@ -65,12 +49,12 @@ def _head(facts: ReportFacts) -> str:
     metrics, settings = training.metrics, training.settings
     names = ", ".join(facts.aliases)
     return (
-        f"<p class='lead'>Invoice lines in <b>{_text(settings['k'])} clusters</b> (seed "
-        f"{_text(settings['seed'])}): silhouette <b>{metrics['validation_silhouette']:.4f}</b> on the "
+        f"<p class='lead'>Invoice lines in <b>{text(settings['k'])} clusters</b> (seed "
+        f"{text(settings['seed'])}): silhouette <b>{metrics['validation_silhouette']:.4f}</b> on the "
         f"validation lines, <b>{metrics['test_silhouette']:.4f}</b> on the test lines.</p>"
-        f"<p>{_text(_said(training))}.</p>"
-        f"<p class='quiet'>{f'Now {_text(names)}. ' if names else ''}Trained "
-        f"{training.when:%Y-%m-%d %H:%M} UTC by run <code>{_text(training.run_id)}</code>.</p>"
+        f"<p>{text(_said(training))}.</p>"
+        f"<p class='quiet'>{f'Now {text(names)}. ' if names else ''}Trained "
+        f"{training.when:%Y-%m-%d %H:%M} UTC by run <code>{text(training.run_id)}</code>.</p>"
     )
 
 
@@ -88,25 +72,25 @@ def _data(facts: ReportFacts) -> str:
     lines = facts.training.lines if facts.training else {}
     rows = [(name, days.get(name, ""), f"{count:,}") for name, count in lines.items()]
     digest = about.tags.get("data_digest", "")
-    return _section(
+    return section(
         "The data",
-        f"<p><code>{_text(settings.get('data', ''))}</code>, content digest "
-        f"<code title='{_text(digest)}'>{_text(digest[:8])}</code>. Training lines fit, validation lines "
+        f"<p><code>{text(settings.get('data', ''))}</code>, content digest "
+        f"<code title='{text(digest)}'>{text(digest[:8])}</code>. Training lines fit, validation lines "
         "choose, test lines are looked at last.</p>",
-        _table(["part", "days", "lines"], rows, numbers_from=2) if rows else "",
+        table(["part", "days", "lines"], rows, numbers_from=2) if rows else "",
     )
 
 
 def _searched(search: Search) -> str:
     settings, metrics = search.settings, search.metrics
     trials, unusable = metrics["trials_completed"], metrics["trials_infeasible"]
-    return _section(
+    return section(
         "The search",
-        f"<p>K from {_text(settings.get('sweep.k_min', '?'))} to {_text(settings.get('sweep.k_max', '?'))}, "
-        f"{_text(settings.get('sweep.seeds', '?'))} seeds: {trials:,.0f} trials, of which {unusable:,.0f} "
-        "are not usable: one of their clusters holds more than "
-        f"{percent(float(settings.get('guardrails.max_cluster_share', '1')))} of the validation lines, "
-        f"or too few hold any.</p>{_pictures(search.pictures)}",
+        f"<p>K from {text(settings.get('sweep.k_min', '?'))} to {text(settings.get('sweep.k_max', '?'))}, "
+        f"{text(settings.get('sweep.seeds', '?'))} seeds: {trials:,.0f} trials, of which {unusable:,.0f} are "
+        "not usable: one of their clusters holds more than "
+        f"{percent(float(settings.get('guardrails.max_cluster_share', '1')))} of the validation lines, or "
+        f"too few hold any.</p>{pictures(search.pictures)}",
     )
 
 
@@ -125,10 +109,10 @@ def _choice(facts: ReportFacts) -> str:
     ]
     chosen = winners[winners["chosen"]]
     edge = len(chosen) and str(chosen.iloc[0]["k"]) == search.settings.get("sweep.k_max")
-    return _section(
+    return section(
         "The choice, and why",
         "<p>Each objective would choose among the usable trials:</p>",
-        _table(["objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster"], rows),
+        table(["objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster"], rows),
         _seeds(search, chosen),
         "<p><b>The best K is the largest that was tried: a larger one may be better.</b></p>" if edge else "",
         _gap(facts.training) if facts.training else "",
@@ -140,8 +124,9 @@ def _seeds(search: Search, chosen: pd.DataFrame) -> str:
         return ""
     of = search.seeds[search.seeds["k"] == chosen.iloc[0]["k"]].iloc[0]
     return (
-        f"<p>The {of['seeds']} seeds of K={of['k']:.0f} have silhouettes from {of['silhouette_min']:.4f} to "
-        f"{of['silhouette_max']:.4f}; their clusterings agree to {of['agreement']:.2f} (adjusted Rand index: "
+        f"<p>The {of['seeds']:.0f} seeds of K={of['k']:.0f} have silhouettes from "
+        f"{of['silhouette_min']:.4f} to {of['silhouette_max']:.4f}; "
+        f"their clusterings agree to {of['agreement']:.2f} (adjusted Rand index: "
         "1 is the same clusters, 0 chance).</p>"
     )
 
@@ -173,24 +158,24 @@ def _clusters(training: Training) -> str:
         for _, row in training.profile.head(_PROFILED).iterrows()
     ]
     more = len(training.profile) - len(rows)
-    pictures = {name: each for name, each in training.pictures.items() if "stability" not in name}
-    return _section(
+    drawn = {name: each for name, each in training.pictures.items() if "stability" not in name}
+    return section(
         "The clusters",
         "<p>Of the training lines; price and quantity at 5, 50 and 95 % of a cluster's lines.</p>",
-        _table(names, rows, numbers_from=2),
+        table(names, rows, numbers_from=2),
         f"<p class='quiet'>{more} smaller clusters are not shown.</p>" if more > 0 else "",
-        _pictures(pictures),
+        pictures(drawn),
     )
 
 
 def _stability(training: Training) -> str:
-    pictures = {name: each for name, each in training.pictures.items() if "stability" in name}
-    return _section(
+    drawn = {name: each for name, each in training.pictures.items() if "stability" in name}
+    return section(
         "Does it come back?",
-        f"<p>{_text(_said(training))}. Clusters are fitted anew on days drawn with replacement, and the same "
-        "is done on lines whose price, quantity and weekday are shuffled, so that they know nothing of one "
-        "another.</p>",
-        _pictures(pictures),
+        f"<p>{text(_said(training))}. Clusters are fitted anew on days drawn with replacement, and "
+        "the same is done on lines whose price, quantity and weekday are shuffled, so that they know "
+        "nothing of one another.</p>",
+        pictures(drawn),
     )
 
 
@@ -212,12 +197,12 @@ def _compared(training: Training, champion: Champion) -> str:
         for name, words in _FIGURES.items()
     ]
     gates = (
-        f"<p>Before the gates, held against {_text(champion.held_against)}: "
-        f"<b>{_text(champion.verdict)}</b>.</p>" + _table(["gate", "verdict"], champion.gates, numbers_from=2)
+        f"<p>Before the gates, held against {text(champion.held_against)}: "
+        f"<b>{text(champion.verdict)}</b>.</p>" + table(["gate", "verdict"], champion.gates, numbers_from=2)
         if champion.verdict
         else "<p>It has not been before the gates.</p>"
     )
-    return _section("Beside the champion", _table(header, rows), gates)
+    return section("Beside the champion", table(header, rows), gates)
 
 
 def _again(facts: ReportFacts) -> str:
@@ -232,46 +217,17 @@ def _again(facts: ReportFacts) -> str:
         if name in about.tags
     ]
     verify = f"python -m retail_clusters verify --run-id {about.run_id}"
-    return _section(
+    return section(
         "How to reproduce it",
-        f"<p><code>{_text(verify)}</code> trains it again and compares every bit."
+        f"<p><code>{text(verify)}</code> trains it again and compares every bit."
         if facts.training
         else "<p>The same settings and data give the same trials.",
-        f" The code was at commit <code>{_text(facts.commit)}</code>.</p>" if facts.commit else "</p>",
-        _table(["digest", ""], digests, numbers_from=2),
+        f" The code was at commit <code>{text(facts.commit)}</code>.</p>" if facts.commit else "</p>",
+        table(["digest", ""], digests, numbers_from=2),
         "<details><summary>All settings</summary>"
-        + _table(["setting", "value"], settings, numbers_from=2)
+        + table(["setting", "value"], settings, numbers_from=2)
         + "</details>",
     )
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<h2>{_text(title)}</h2>{''.join(parts)}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]], *, numbers_from: int = 1) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in header)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{' class=number' if column >= numbers_from else ''}>{_text(cell)}</td>"
-            for column, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"
-
-
-def _pictures(pictures: Mapping[str, bytes]) -> str:
-    return "".join(
-        f"<p><img alt='{_text(name)}' src='data:image/png;base64,{base64.b64encode(content).decode()}'></p>"
-        for name, content in pictures.items()
-    )
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)
 
 
 def _number(value: float) -> str:

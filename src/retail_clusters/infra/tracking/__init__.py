@@ -4,6 +4,7 @@ from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, t
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
 from retail_clusters.infra.tracking.reading import (
     Run,
+    active_run,
     can_resume,
     children,
     is_finished,
@@ -39,6 +40,7 @@ __all__ = [
     "ChildRuns",
     "Run",
     "accepts_settings",
+    "active_run",
     "answered",
     "can_resume",
     "children",

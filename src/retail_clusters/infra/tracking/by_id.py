@@ -40,10 +40,12 @@ def log_text(run_id: str, text: str, name: str) -> None:
         MlflowClient().log_text(run_id, text, name)
 
 
-def use_model(run_id: str, model_id: str) -> None:
-    """Note that a run used a logged model, so that the list of runs shows it."""
-    with answered():
-        MlflowClient().log_inputs(run_id, models=[LoggedModelInput(model_id=model_id)])
+def use_model(run_id: str, source: str) -> None:
+    """Note that a run used the logged model that a version was made of, so that the list of runs shows it."""
+    scheme, _, model_id = source.partition(":/")
+    if scheme == "models":
+        with answered():
+            MlflowClient().log_inputs(run_id, models=[LoggedModelInput(model_id=model_id)])
 
 
 def read_files(run_id: str, names: Sequence[str]) -> dict[str, bytes]:

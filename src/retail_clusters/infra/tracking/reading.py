@@ -14,6 +14,8 @@ from retail_clusters.infra import project_run
 from retail_clusters.infra.tracking.records import GIVEN_LATER
 from retail_clusters.infra.tracking.store import answered, store_uri
 
+__all__ = ["Run", "can_resume", "children", "is_finished", "read_run", "read_table", "settings_of"]
+
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
@@ -82,6 +84,18 @@ def read_table(run_id: str, name: str) -> pd.DataFrame:
             raise InputError(f"run {run_id} must hold the artifact {name}.csv, but it has none")
         text: str = mlflow.artifacts.load_text(f"runs:/{run_id}/{name}.csv")
     return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+
+
+def active_run() -> Run:
+    """Look up the open run, with what it holds by now.
+
+    Raises:
+        InputError: no run is open.
+    """
+    opened = mlflow.active_run()
+    if opened is None:
+        raise InputError("a run must be open, but there is none: open one with run")
+    return read_run(opened.info.run_id)
 
 
 def children(parent_id: str) -> list[Run]:

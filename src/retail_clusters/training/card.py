@@ -92,6 +92,11 @@ class Card:
             "```python\n"
             f'model = mlflow.spark.load_model("models:/{self.model}/{self.version}")  # or @champion\n'
             "scored = model.transform(lines)  # adds prediction, the number of the cluster\n"
+            "```\n\n"
+            "With pandas, on a daily file as it is:\n\n"
+            "```python\n"
+            f'model = mlflow.pyfunc.load_model("models:/{self.model}/{self.version}")\n'
+            'clusters = model.predict(pandas.read_csv("2011-12-08.csv"))\n'
             "```",
         )
 
@@ -124,6 +129,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _gates(gates: Sequence[Gate]) -> str:
+    if not gates:
+        return "No promotion has judged this version."
     return _table(
         ("gate", "value", "bound", "verdict"),
         [(gate.name, gate.value, gate.bound, gate.verdict) for gate in gates],

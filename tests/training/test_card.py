@@ -1,7 +1,7 @@
 import pandas as pd
 
-from retail_clusters.promotion.card import LONGEST, Card
 from retail_clusters.promotion.gates import Gate
+from retail_clusters.training.card import LONGEST, Card
 
 
 def card(clusters: int = 2, **changes: object) -> Card:
@@ -57,7 +57,7 @@ def test_card_tells_all_that_a_user_must_know():
         "| 0 | usual orders, usual price | 100 | 50.0% |",
         "| clusters | 4 | at least 2 | passed |",
         'mlflow.spark.load_model("models:/retail-clusters/6")',
-        "The largest cluster holds 50% of the training lines.",
+        "The largest cluster holds 50.0% of the training lines.",
         "A weekday that the training lines do not hold counts as none.",
     ):
         assert part in text
@@ -83,6 +83,14 @@ def test_description_is_cut_when_nothing_else_helps():
 
     assert len(long) <= LONGEST
     assert long.endswith("The whole card: `model_card.md` of the promotion.\n")
+
+
+def test_card_of_a_version_that_no_promotion_has_judged_says_so():
+    assert "No promotion has judged this version." in card(gates=[]).to_markdown()
+
+
+def test_card_shows_how_pandas_scores_a_daily_file():
+    assert 'mlflow.pyfunc.load_model("models:/retail-clusters/6")' in card().to_markdown()
 
 
 def test_card_of_a_run_that_is_gone_still_writes():

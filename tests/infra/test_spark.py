@@ -1,0 +1,109 @@
+"""The session: whose master it takes, whom it adopts, what executors get, and what a failed start leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from retail_clusters.infra import spark_settings
+from retail_clusters.infra.spark import spark_session
+
+EARLY = """
+import sys, time
+from retail_clusters.infra.spark import spark_session, start_session_early
+start_session_early("early")
+if sys.argv[1] == "refused":
+    sys.exit(2)
+with spark_session("job") as spark:
+    zone = spark.sql("SELECT current_timezone()").first()[0]
+    print(spark.range(3).count(), spark.sparkContext.appName, zone)
+print("stopped", spark.sparkContext._jsc is None)
+"""
+CLUSTER = """
+from retail_clusters.infra.spark import spark_session
+with spark_session("cluster") as spark:
+    one = spark.sparkContext.parallelize([0], 1)
+    print(one.map(lambda _: __import__("retail_clusters").__file__).first())
+"""
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("SPARK_MASTER", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "SPARK_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    monkeypatch.setenv("SPARK_WORKER_DIR", str(tmp_path / "work"))
+
+
+def run(script: str, *arguments: str, master: str = "local[1]") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=os.environ | {"SPARK_MASTER": master},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_the_master_is_that_of_the_environment_then_spark_submit_then_the_defaults(monkeypatch, tmp_path):
+    assert spark_settings.master() == "local[*]"
+    (tmp_path / "spark-defaults.conf").write_text("# ours\nspark.master  spark://defaults:7077\n")
+    assert spark_settings.master() == "spark://defaults:7077"
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--master yarn --conf spark.driver.memory=9g pyspark-shell")
+    assert spark_settings.master() == "yarn"
+    assert "spark.driver.memory" not in spark_settings.settings()
+    monkeypatch.setenv("SPARK_MASTER", "k8s://here")
+    assert spark_settings.settings()["spark.master"] == spark_settings.master() == "k8s://here"
+
+
+def test_what_the_user_has_configured_is_left_alone(monkeypatch, tmp_path):
+    assert spark_settings.settings()["spark.driver.memory"] == "4g"
+    (tmp_path / "spark-defaults.conf").write_text("spark.driver.memory=12g\nspark.sql.shuffle.partitions 7\n")
+    assert not {"spark.driver.memory", "spark.sql.shuffle.partitions"} & spark_settings.settings().keys()
+
+
+@pytest.mark.parametrize(
+    ("master", "one_machine", "one_process"),
+    [
+        ("local", True, True),
+        ("local[*]", True, True),
+        ("local-cluster[2,1,1024]", True, False),
+        ("spark://host:7077", False, False),
+        ("yarn", False, False),
+    ],
+)
+def test_loopback_is_for_masters_of_this_machine_alone(master, one_machine, one_process):
+    assert spark_settings.is_one_machine(master) is one_machine
+    assert spark_settings.is_one_process(master) is one_process
+
+
+def test_a_session_that_is_there_is_adopted_and_given_back_as_it_was(spark: SparkSession):
+    zone = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
+    try:
+        with spark_session("inner") as inner:
+            assert inner.sparkContext is spark.sparkContext
+            assert inner.conf.get("spark.sql.session.timeZone") == "UTC"
+        assert spark.conf.get("spark.sql.session.timeZone") == "Asia/Tokyo"
+        assert spark.range(2).count() == 2
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", str(zone))
+
+
+def test_a_session_that_was_begun_early_is_the_one_that_the_job_gets_and_is_stopped():
+    done = run(EARLY, "job")
+    assert done.stdout.splitlines() == ["3 retail-clusters early UTC", "stopped True"], done.stderr
+
+
+def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_quietly():
+    done = run(EARLY, "refused")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+def test_executors_get_the_package():
+    done = run(CLUSTER, master="local-cluster[1,1,1024]")
+    assert "retail_clusters.zip/retail_clusters/__init__.py" in done.stdout, done.stderr

@@ -1,0 +1,3 @@
+from tests.shop import stocked, store
+
+__all__ = ["stocked", "store"]
