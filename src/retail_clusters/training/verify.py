@@ -14,6 +14,7 @@ from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.settings import Experiment
 from retail_clusters.training import model, publish
 from retail_clusters.training.context import training_context
+from retail_clusters.training.measure import measure
 
 Facts = Mapping[str, str | float]
 
@@ -56,7 +57,7 @@ def verify(
     experiment = Experiment.from_flat(settings)
     prepared = ensure_prepared(spark, data=settings["data"], experiment=experiment)
     context = training_context(prepared, experiment=experiment)
-    measured = publish.measure(context, context.fit(k=experiment.k, seed=experiment.seed))
+    measured = measure(context, context.fit(k=experiment.k, seed=experiment.seed))
     tags = publish.run_tags(context, measured)
     now = {name: tags[name] for name in _TAGS} | dict(measured.metrics)
     now["centres"] = model.centres_digest(measured.evaluation.centres)
