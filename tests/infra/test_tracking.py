@@ -156,6 +156,8 @@ def test_params_that_mlflow_run_has_quoted_are_no_conflict(workplace: Path, monk
         tracking.log_settings({"trials": "12", "k": "3"})
         with pytest.raises(InputError, match="trials is '12' in it and '13' now"):
             tracking.log_settings({"trials": "13"})
+    assert tracking.accepts_settings(made, {"reason": "log features, real data", "trials": "12", "new": "1"})
+    assert not tracking.accepts_settings(made, {"trials": "13"})
 
     settings = tracking.settings_of(tracking.read_run(made))
     assert (settings["model"], settings["k"]) == ("retail", "3")

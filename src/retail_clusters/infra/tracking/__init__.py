@@ -13,6 +13,7 @@ from retail_clusters.infra.tracking.reading import (
     settings_of,
 )
 from retail_clusters.infra.tracking.records import (
+    accepts_settings,
     describe,
     log_comparable_table,
     log_figure,
@@ -38,6 +39,7 @@ __all__ = [
     "ChildRun",
     "ChildRuns",
     "Run",
+    "accepts_settings",
     "active_run",
     "answered",
     "can_resume",
