@@ -49,7 +49,7 @@ def test_main_ends_with_a_champion_and_every_line_scored_once(spark, checkout):
     assert "WARN" not in done.stdout + done.stderr
 
     (parent,) = runs_named("main")
-    children = {run.info.run_name: run for run in tracking.children(parent.info.run_id)}
+    children = {run.info.run_name.split()[0]: run for run in tracking.children(parent.info.run_id)}
     assert sorted(children) == sorted(STEPS)
     assert {run.info.status for run in [parent, *children.values()]} == {"FINISHED"}
     assert len(tracking.children(children["sweep"].info.run_id)) == 8

@@ -5,7 +5,7 @@ from retail_clusters.infra import markdown, tracking
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.tracking import by_id
 from retail_clusters.serving.score import ScoreSummary
-from retail_clusters.training import cluster_report, descriptions
+from retail_clusters.training import cluster_report, descriptions, report
 from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.publish import Published
 
@@ -39,22 +39,25 @@ def log_result(
     tracking.describe(
         "\n\n".join(
             [
-                f"{_way(context, published, scored)} {_champion(published, champion, refusal)}",
+                f"{descriptions.result(published)} {_champion(published, champion, refusal)}",
+                _way(context, scored),
                 f"{published.clustering.stability.sentence}.",
                 descriptions.figures(published),
                 f"## Steps\n\n{_steps(run_id)}",
+                "`report.html`, among the artifacts, puts all of it on one page.",
                 _next(published, champion, refusal),
             ]
         )
     )
+    if tracking.is_active(trained):
+        report.log_on(run_id)
 
 
-def _way(context: TrainingContext, published: Published, scored: ScoreSummary) -> str:
+def _way(context: TrainingContext, scored: ScoreSummary) -> str:
     table, sweep = context.prepared.table, context.experiment.sweep
     return (
-        f"**{table.total_lines:,} lines** of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} "
-        f"searched, the best registered, {scored.rows_scored:,} lines scored "
-        f"({scored.rows_quarantined:,} quarantined). {descriptions.result(published)}"
+        f"{table.total_lines:,} lines of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} searched, "
+        f"the best registered, {scored.rows_scored:,} lines scored, {scored.rows_quarantined:,} quarantined."
     )
 
 
@@ -83,6 +86,4 @@ def _next(published: Published, champion: str, refusal: PromotionRefusedError | 
         return descriptions.next_command(
             f"promote --version {published.version} --dry-run true", "shows the gates again"
         )
-    return descriptions.next_command(
-        f"report --version {champion}", "puts all of this on one page, to mail or to keep"
-    )
+    return descriptions.next_command("score --once false", f"scores what arrives with version {champion}")

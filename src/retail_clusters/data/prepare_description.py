@@ -21,7 +21,7 @@ def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
     )
     return "\n\n".join(
         [
-            f"**{table.total_lines:,} invoice lines** of `{table.data}`, checked, cut by day, and reduced to "
+            f"{table.total_lines:,} invoice lines of `{table.data}`, checked, cut by day, and reduced to "
             f"distinct rows of price, quantity and weekday. {found}",
             markdown.table(["part", "days", "lines", "rows"], rows, numbers_from=2),
             f"Content digest `{markdown.short(table.data_digest)}`: the same lines in other files or another "

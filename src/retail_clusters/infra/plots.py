@@ -8,6 +8,7 @@ from typing import Any, Final
 import matplotlib as mpl
 import plotly.io
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import offset_copy
@@ -78,6 +79,8 @@ def legend(axes: Axes, *, columns: int = 1, below: bool = False) -> None:
     for mark in drawn.legend_handles:
         if mark is not None:
             mark.set_alpha(1)
+        if isinstance(mark, PathCollection):
+            mark.set_sizes([36])
 
 
 def percent(value: float, _: int | None = None) -> str:

@@ -15,7 +15,7 @@ def of_promotion(held: Evaluated, *, model: str, reason: str, champion: str | No
     )
     gates = [(gate.name, gate.value, gate.bound, gate.verdict) for gate in held.verdict.gates]
     parts = [
-        f"{markdown.version_link(model, held.challenger)} of `{model}` held against {before}. {outcome}",
+        f"{outcome} {markdown.version_link(model, held.challenger)} of `{model}` was held against {before}.",
         f"Reason: {reason}" if reason else "",
         _figures(held),
         "## Gates\n\n" + markdown.table(["gate", "value", "must be", "verdict"], gates, numbers_from=4),

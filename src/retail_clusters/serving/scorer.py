@@ -26,6 +26,7 @@ from retail_clusters.serving.sender import Sender
 from retail_clusters.serving.source_watch import ChangedFiles
 from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
 from retail_clusters.serving.state import ScorerState
+from retail_clusters.training.interface import TRAINED_ON
 
 #: Seconds between two looks at the whole folder, which the stream itself lists at each trigger.
 _LOOK_EVERY: Final = 10.0
@@ -66,6 +67,9 @@ class Scorer:
             RegistryError: there is no model to start with.
         """
         self._champion.require()
+        data = self._champion.current.opened.metadata.get(TRAINED_ON)
+        if data:
+            self.progress.note(f"version {self._champion.version} was trained on {data}")
         if self._challenger:
             self._challenger.look()
         self._lookout = Lookout(*(each for each in (self._champion, self._challenger) if each))

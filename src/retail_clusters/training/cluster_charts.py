@@ -19,6 +19,8 @@ from retail_clusters.training.rows import WeightedRows
 #: Clusters that a figure shows one by one; the others together, if at all.
 _SHOWN: Final = 20
 _COLOURED: Final = len(plots.SERIES)
+#: How far apart two numbers must be in quantity or price, in powers of ten.
+_APART: Final = (0.3, 0.2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +109,15 @@ def _dots(axes: Axes, picture: Picture, chosen: NDArray[np.bool_], *, colour: st
 
 
 def _centres(axes: Axes, picture: Picture) -> None:
-    """Mark the mean of the lines of the largest clusters, with its number."""
+    """Mark the means of the largest clusters with their numbers, unless one would hide another."""
     means = cluster_means(picture.rows, picture.labels)
+    taken: list[Floats] = []
     for cluster in picture.profile["cluster"].head(_SHOWN):
         price, quantity = means.loc[cluster, ["price", "quantity"]]
+        place = _signed_log(np.array([quantity, price])) / _APART
+        if any(np.abs(place - other).max() < 1 for other in taken):
+            continue
+        taken.append(place)
         axes.annotate(
             str(cluster),
             (quantity, price),
@@ -120,6 +127,11 @@ def _centres(axes: Axes, picture: Picture) -> None:
             fontweight="bold",
             bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": plots.BLACK, "lw": 0.8, "alpha": 0.9},
         )
+
+
+def _signed_log(values: Floats) -> Floats:
+    logs: Floats = np.sign(values) * np.log10(1 + np.abs(values))
+    return logs
 
 
 def cluster_means(rows: WeightedRows, labels: Labels) -> pd.DataFrame:

@@ -37,10 +37,10 @@ def result(published: Published) -> str:
     found, test = published.measured.evaluation, published.measured.test
     gap = found.validation.silhouette - test.silhouette
     return (
-        f"**K={found.k} seed {found.seed}** is {markdown.version_link(published.model, published.version)} "
-        f"of `{published.model}`: silhouette **{found.validation.silhouette:.4f}** on validation lines, "
-        f"**{test.silhouette:.4f}** on test lines (gap {gap:+.4f}); the largest cluster holds "
-        f"{percent(found.validation.largest_cluster_share)} of the validation lines."
+        f"K={found.k} seed {found.seed}: silhouette **{found.validation.silhouette:.4f}** on validation "
+        f"lines, **{test.silhouette:.4f}** on test lines (gap {gap:+.4f}); the largest cluster holds "
+        f"{percent(found.validation.largest_cluster_share)} of the validation lines. Registered as "
+        f"{markdown.version_link(published.model, published.version)} of `{published.model}`."
     )
 
 

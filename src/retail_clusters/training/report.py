@@ -62,6 +62,11 @@ def run(request: ReportRequest) -> Reported:
     return Reported(output=request.output, run_id=told)
 
 
+def log_on(run_id: str) -> None:
+    """Log the report of a run on it."""
+    by_id.log_text(run_id, to_html(facts_of_run(run_id)), NAME)
+
+
 def run_of(facts: ReportFacts) -> str:
     """Return the run that a report is about."""
     about = facts.training or facts.search

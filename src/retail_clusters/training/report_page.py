@@ -125,9 +125,8 @@ def _seeds(search: Search, chosen: pd.DataFrame) -> str:
     of = search.seeds[search.seeds["k"] == chosen.iloc[0]["k"]].iloc[0]
     return (
         f"<p>The {of['seeds']:.0f} seeds of K={of['k']:.0f} have silhouettes from "
-        f"{of['silhouette_min']:.4f} to {of['silhouette_max']:.4f}; "
-        f"their clusterings agree to {of['agreement']:.2f} (adjusted Rand index: "
-        "1 is the same clusters, 0 chance).</p>"
+        f"{of['silhouette_min']:.4f} to {of['silhouette_max']:.4f}; their clusterings "
+        f"agree to {of['agreement']:.2f} (adjusted Rand index: 1 is the same clusters, 0 chance).</p>"
     )
 
 

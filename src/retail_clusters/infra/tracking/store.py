@@ -16,15 +16,10 @@ from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra import project_run
 from retail_clusters.infra.failures import must_answer
 from retail_clusters.infra.secrets import masked
+from retail_clusters.infra.tracking.experiment_page import KIND, page_tags
 from retail_clusters.infra.tracking.processes import end_abandoned_runs
 
 DEFAULT_TRACKING_URI: Final = "sqlite:///mlflow.db"
-
-#: Without the kind, the UI shows an experiment as one of generative AI.
-_EXPERIMENT_TAGS: Final = {
-    "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": "Invoice lines clustered by price, quantity and weekday.",
-}
 
 
 def connect(*, experiment: str, beside_model: str | None = None) -> None:
@@ -107,8 +102,8 @@ def short_timeouts() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def open_experiment(client: MlflowClient, name: str, *, tags: dict[str, str] | None = None) -> str:
-    """Return the id of an experiment; make it when there is none, with its kind and description.
+def open_experiment(client: MlflowClient, name: str) -> str:
+    """Return the id of an experiment; make it when there is none, as one of model training.
 
     Raises:
         InputError: it was deleted.
@@ -116,7 +111,7 @@ def open_experiment(client: MlflowClient, name: str, *, tags: dict[str, str] | N
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, tags=_EXPERIMENT_TAGS | (tags or {})))
+            return str(client.create_experiment(name, tags=KIND))
         except mlflow.MlflowException:
             found = client.get_experiment_by_name(name)  # made meanwhile
             if found is None:
@@ -127,6 +122,8 @@ def open_experiment(client: MlflowClient, name: str, *, tags: dict[str, str] | N
 
 def _choose_stores() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # It prints the address of a server with each run that ends, the password in it too.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if not os.environ.get("MLFLOW_TRACKING_URI"):
@@ -139,7 +136,10 @@ def _choose_experiment(name: str) -> None:
     if given and not os.environ.get("MLFLOW_EXPERIMENT_NAME"):
         mlflow.set_experiment(experiment_id=given)
         return
-    mlflow.set_experiment(experiment_id=open_experiment(MlflowClient(), name))
+    client = MlflowClient()
+    experiment_id = open_experiment(client, name)
+    _describe(client, experiment_id)
+    mlflow.set_experiment(experiment_id=experiment_id)
     if given is None:
         os.environ.pop("MLFLOW_EXPERIMENT_ID", None)  # MLflow sets it: the next call would take it for a wish
 
@@ -154,6 +154,14 @@ def _name_beside(model: str, name: str) -> str:
         return name
     trained = client.get_run(newest[0].run_id).info.experiment_id
     return str(client.get_experiment(trained).name)
+
+
+def _describe(client: MlflowClient, experiment_id: str) -> None:
+    """Give an experiment its page, unless somebody has described it."""
+    page = page_tags(experiment_id)
+    if page.keys().isdisjoint(client.get_experiment(experiment_id).tags):
+        for key, value in page.items():
+            client.set_experiment_tag(experiment_id, key, value)
 
 
 def _check_active(found: Experiment) -> None:
