@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexerModel, VectorAssembler
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
@@ -17,6 +19,7 @@ from retail_clusters.training.blocks import Floats
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, training_context
 from retail_clusters.training.evaluation import Evaluation
+from retail_clusters.training.model import kmeans_model
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.rows import WeightedRows
 from retail_clusters.training.rows import weighted_rows as sorted_rows
@@ -27,6 +30,15 @@ Row = tuple[float, int, str, int, int]
 _ARROW = (pa.float64(), pa.int32(), pa.string(), pa.int64(), pa.int64())
 _GROUPS = ((2.0, 2), (2.0, 60), (70.0, 2), (70.0, 60))
 _DAYS = ("2011-06-06", "2011-06-07", "2011-06-09", "2011-08-01", "2011-08-03", "2011-11-07", "2011-11-10")
+
+# The first version's first and last stage, letter by letter.
+_FIRST_FILL = (
+    "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
+    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID, "
+    "element_at(array('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'), "
+    "weekday(InvoiceDate) + 1) AS day_of_week FROM __THIS__"
+)
+_FIRST_TIDY = "SELECT * EXCEPT (day_of_week, day_of_week_index, day_of_week_encoded, features) FROM __THIS__"
 
 
 def weighted(*rows: Row) -> WeightedRows:
@@ -105,6 +117,26 @@ def write_files(folder: Path, *, lines: int = 60) -> Path:
             )
         (folder / f"{day}.csv").write_text("\n".join(text) + "\n", encoding="utf-8")
     return folder
+
+
+def first_version(spark: SparkSession, centres: np.ndarray, *, days: Sequence[str]) -> PipelineModel:
+    """Make an unscaled model of centres (k x d) in the form in which the first version registered it."""
+    indexer = StringIndexerModel.from_labels(
+        list(days), inputCol="day_of_week", outputCol="day_of_week_index", handleInvalid="keep"
+    )
+    encoder = OneHotEncoder(inputCol="day_of_week_index", outputCol="day_of_week_encoded")
+    known = spark.createDataFrame([(day,) for day in days], "day_of_week string")
+    numbers = ["UnitPrice", "Quantity", "day_of_week_encoded"]
+    return PipelineModel(
+        [
+            SQLTransformer(statement=_FIRST_FILL),
+            indexer,
+            encoder.fit(indexer.transform(known)),
+            VectorAssembler(inputCols=numbers, outputCol="features"),
+            kmeans_model(centres, spark=spark),
+            SQLTransformer(statement=_FIRST_TIDY),
+        ]
+    )
 
 
 def trial(

@@ -112,6 +112,12 @@ def test_a_password_that_mlflow_run_has_logged_names_the_run_to_delete(told, mon
     )
 
 
+@pytest.mark.parametrize("typed", [[], ["--run-id", "0" * 32, "--version", "3"]])
+@pytest.mark.parametrize("command", ["verify", "report"])
+def test_neither_a_run_nor_a_version_or_both(told, command, typed):
+    assert_one_line(told(command, *typed), f"{command} takes a run or a version")
+
+
 def test_an_empty_section_and_a_parameter_of_it(told, workplace):
     file = settings_file(workplace, "sweep:\n")
     refused = told("sweep", "--data", "nowhere", "--experiment", file, "--trials", "3")

@@ -10,7 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from retail_clusters.errors import InputError
-from retail_clusters.settings import Experiment, explain_one
+from retail_clusters.setting_names import explain_one
+from retail_clusters.settings import Experiment
 
 #: `mlflow run` knows each parameter once, so several settings may stand in one text, between semicolons.
 _BETWEEN: Final = re.compile(r";\s*(?=[a-z_]+(?:\.[a-z_]+)*=)")

@@ -102,7 +102,7 @@ def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Pub
     opened.set_user_attr(_RUN, main_run)
     best = sweep.finished_best(context, opened) if resumed else None
     if best is None:
-        with sweep.search_run(opened, context.experiment.sweep) as sweep_run:
+        with sweep.search_run(context, opened) as sweep_run:
             best = sweep.search(context, opened, which, parent=sweep_run, entry_point="main")
     searched = sweep.run_of(opened)
     with tracking.run(f"register K={best.k} seed {best.seed}"):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
+from retail_clusters.setting_names import explain, flatten, names_of, put
 
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
@@ -27,7 +28,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
 DateFormat = Annotated[str, Field(min_length=1)]
 
-_DATE_FORMAT = re.compile(r"(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+")
+_DATE_FORMAT = re.compile(
+    r"(?!.*(?:MMM|ddd|HHH|hhh|yyyyy))(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+"
+)
 
 
 class _Settings(BaseModel):
@@ -203,7 +206,7 @@ class Experiment(_Settings):
 
     def flat(self) -> dict[str, str]:
         """Return every setting under its dotted name, as text."""
-        return _flatten(self.model_dump())
+        return flatten(self.model_dump())
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, str]) -> "Experiment":
@@ -213,52 +216,9 @@ class Experiment(_Settings):
             InputError: a value is no longer allowed.
         """
         tree: dict[str, Any] = {}
-        for name in _names(cls) & flat.keys():
-            _put(tree, name.split("."), flat[name])
+        for name in names_of(cls) & flat.keys():
+            put(tree, name.split("."), flat[name])
         try:
             return cls.model_validate_strings(tree)
         except ValidationError as invalid:
-            raise InputError(f"the run's settings are not allowed: {_explain(invalid)}") from invalid
-
-
-def _put(tree: dict[str, Any], names: list[str], value: object) -> None:
-    for name in names[:-1]:
-        tree = tree.setdefault(name, {})
-    tree[names[-1]] = value
-
-
-def _explain(invalid: ValidationError) -> str:
-    return "; ".join(explain_one(dict(error)) for error in invalid.errors())
-
-
-def explain_one(error: dict[str, Any]) -> str:
-    """Return one of pydantic's errors as the law and what was found."""
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"unknown setting {name}: settings are listed in experiments/default.yaml"
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error":
-        return f"{name}: {message}" if name else message
-    return f"{name}: {message[:1].lower()}{message[1:]}, but got {error['input']!r}"
-
-
-def _names(of: type[BaseModel], prefix: str = "") -> set[str]:
-    """Return the dotted names of all settings."""
-    names: set[str] = set()
-    for name, field in of.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            names |= _names(inner, f"{prefix}{name}.")
-        else:
-            names.add(f"{prefix}{name}")
-    return names
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        elif value is not None:
-            flat[f"{prefix}{name}"] = str(value)
-    return flat
+            raise InputError(f"the run's settings are not allowed: {explain(invalid)}") from invalid

@@ -7,11 +7,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.data import csv_files
+from retail_clusters.data.headers import header
 from retail_clusters.errors import InputError
 from retail_clusters.settings import Columns
 
 LINE = "536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
-HEADER = csv_files.header()
+HEADER = header()
 CONTENT = f"{HEADER}\n{LINE}\n"
 ONLINE_RETAIL_II = Columns(invoice_no="Invoice", unit_price="Price", customer_id="Customer ID")
 
@@ -170,7 +171,7 @@ def test_a_stream_goes_on_past_a_damaged_file(spark, tmp_path):
 
 
 def test_other_names_of_the_columns_are_the_header_that_files_must_have(spark, tmp_path):
-    file = put(tmp_path, "a.csv", f"{csv_files.header(ONLINE_RETAIL_II)}\n{LINE}\n")
+    file = put(tmp_path, "a.csv", f"{header(ONLINE_RETAIL_II)}\n{LINE}\n")
     assert csv_files.header_problem(file, ONLINE_RETAIL_II) is None
     assert texts(csv_files.read_lines(spark, [file], columns=ONLINE_RETAIL_II)) == [LINE]
     assert "no column InvoiceNo, UnitPrice, CustomerID" in (csv_files.header_problem(file) or "")

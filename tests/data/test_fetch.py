@@ -4,7 +4,7 @@ import re
 import tarfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import pytest
 from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
 from retail_clusters.errors import InputError, TransferError
 
-REAL = Path(__file__).parents[3] / "shared" / "retail-data" / "by-day"
 DAYS = {f"2011-01-{day:02}.csv": f"InvoiceNo\n{day}\n".encode() * 50 for day in (4, 2, 3)}
 SHA256 = hashlib.sha256(b"".join(DAYS[name] for name in sorted(DAYS))).hexdigest()
 
@@ -33,25 +32,22 @@ def archive_of(days: dict[str, bytes]) -> bytes:
 
 @dataclass
 class Book:
-    """An archive behind an address, cut off at a byte if told so; `ranges` are those that were asked for."""
+    """An archive behind an address, cut off at a byte if told so; `asked` counts who asked."""
 
     archive: bytes = archive_of(DAYS)
     cut_at: int | None = None
-    ranges: list[str | None] = field(default_factory=list)
+    asked: int = 0
     url: str = ""
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        self.ranges.append(request.headers["Range"])
+        self.asked += 1
         if request.path != "/archive":
             request.send_error(404)
             return
-        start = int((self.ranges[-1] or "bytes=0-")[6:-1])
-        request.send_response(206 if start else 200)
-        request.send_header("ETag", '"book"')
-        request.send_header("Content-Length", str(len(self.archive) - start))
-        request.send_header("Content-Range", f"bytes {start}-{len(self.archive) - 1}/{len(self.archive)}")
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(self.archive)))
         request.end_headers()
-        request.wfile.write(self.archive[start : self.cut_at])
+        request.wfile.write(self.archive[: self.cut_at])
 
 
 @pytest.fixture
@@ -79,11 +75,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def fetch_from(book: Book, output: Path, *, sha256: str = SHA256) -> None:
+    fetch(output=str(output), url=book.url, sha256=sha256)
+
+
 def test_fetch_unpacks_the_daily_files_and_leaves_nothing_else(
     book: Book, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     output = tmp_path / "new" / "retail"
-    fetch(output=output, url=book.url, sha256=SHA256)
+    fetch_from(book, output)
 
     said = capsys.readouterr()
     assert contents(output) == DAYS
@@ -95,79 +95,83 @@ def test_fetch_unpacks_the_daily_files_and_leaves_nothing_else(
 def test_fetch_asks_for_nothing_when_the_files_are_there(
     book: Book, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
-    fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
+    fetch_from(book, tmp_path / "retail")
+    fetch_from(book, tmp_path / "retail")
 
-    assert len(book.ranges) == 1
+    assert book.asked == 1
     assert capsys.readouterr().out.endswith("retail is already complete, nothing to fetch\n")
 
 
-def test_fetch_refuses_a_folder_with_other_content_before_it_asks(book: Book, tmp_path: Path):
+def test_fetch_refuses_a_folder_with_other_content(book: Book, tmp_path: Path):
     (tmp_path / "mine.csv").write_text("mine")
 
     with pytest.raises(InputError, match="new or empty"):
-        fetch(output=tmp_path, url=book.url, sha256=SHA256)
+        fetch_from(book, tmp_path)
     assert contents(tmp_path) == {"mine.csv": b"mine"}
-    assert book.ranges == []
 
 
 def test_fetch_refuses_files_with_another_checksum_and_keeps_nothing(book: Book, tmp_path: Path):
     wanted = "0" * 64
-    with pytest.raises(TransferError, match=f"{wanted}, but the 3 that came have {SHA256}: thrown away; run"):
-        fetch(output=tmp_path / "retail", url=book.url, sha256=wanted)
+    with pytest.raises(TransferError, match=f"{wanted}, but the 3 that came have {SHA256}: thrown away"):
+        fetch_from(book, tmp_path / "retail", sha256=wanted)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fetch_refuses_an_archive_without_the_files(book: Book, tmp_path: Path):
-    book.archive = archive_of({})
-    with pytest.raises(TransferError, match="but the 0 that came have"):
-        fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
+def test_fetch_refuses_the_same_bytes_under_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    listing = "".join(f"{name} {len(DAYS[name])}\n" for name in sorted(DAYS))
+    monkeypatch.setattr("retail_clusters.data.fetch.BY_DAY_SHA256", SHA256)
+    monkeypatch.setattr(
+        "retail_clusters.data.fetch.BY_DAY_LISTING", hashlib.sha256(listing.encode()).hexdigest()
+    )
+    for folder, renamed in (("right", {}), ("wrong", {"2011-01-02.csv": "2011-01-01.csv"})):
+        (tmp_path / folder).mkdir()
+        for name, content in DAYS.items():
+            (tmp_path / folder / renamed.get(name, name)).write_bytes(content)
+    fetch(output=str(tmp_path / "right"), url="http://127.0.0.1:1/", sha256=SHA256)
+    with pytest.raises(InputError, match="new or empty"):
+        fetch(output=str(tmp_path / "wrong"), url="http://127.0.0.1:1/", sha256=SHA256)
 
 
-def test_fetch_goes_on_after_a_cut_connection(book: Book, tmp_path: Path):
-    book.cut_at = 100
-    with pytest.raises(TransferError, match=f"broke off after 100 of {len(book.archive)} bytes"):
-        fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
-    kept = (tmp_path / "retail.tar.gz.part").read_bytes()
-    assert not (tmp_path / "retail").exists()
-
-    book.cut_at = None
-    fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
-
-    assert kept == book.archive[:100]
-    assert book.ranges == [None, "bytes=100-"]
-    assert contents(tmp_path / "retail") == DAYS
-    assert [path.name for path in tmp_path.iterdir()] == ["retail"]
-
-
-def test_fetch_throws_away_an_archive_that_was_resumed_into_garbage(book: Book, tmp_path: Path):
-    book.cut_at = 100
-    with pytest.raises(TransferError, match="broke off"):
-        fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
-    good, book.cut_at = book.archive, None
-    book.archive = bytes(len(good))
-    with pytest.raises(TransferError, match=r"damaged .*: thrown away; run the same command again"):
-        fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
+@pytest.mark.parametrize("cut_at", [0, 100, -150])
+def test_fetch_tells_how_to_go_on_when_the_archive_does_not_come_whole(
+    book: Book, tmp_path: Path, cut_at: int
+):
+    book.cut_at = cut_at
+    with pytest.raises(
+        TransferError, match=r"must come from .*, but .*; try again, or place the files by hand"
+    ):
+        fetch_from(book, tmp_path / "retail")
     assert list(tmp_path.iterdir()) == []
 
-    book.archive = good
-    fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
-    assert contents(tmp_path / "retail") == DAYS
+
+def test_fetch_without_a_network_says_in_one_line_how_to_place_the_files(tmp_path: Path):
+    with pytest.raises(TransferError, match="refused; try again, or place the files by hand: unpack") as told:
+        fetch(output=str(tmp_path / "retail"), url="http://127.0.0.1:1/archive")
+    assert f"into {tmp_path / 'retail'}" in str(told.value)
+    assert "\n" not in str(told.value)
 
 
-def test_fetch_throws_away_a_truncated_archive(book: Book, tmp_path: Path):
-    book.archive = book.archive[:-150]
-    with pytest.raises(TransferError, match="damaged"):
-        fetch(output=tmp_path / "retail", url=book.url, sha256=SHA256)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [("_LONGEST_ARCHIVE", "is longer than 99 bytes"), ("_LONGEST_CONTENT", "more than 99 bytes")],
+)
+def test_fetch_takes_no_more_than_the_data_set_can_have(
+    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, told: str
+):
+    monkeypatch.setattr(f"retail_clusters.data.fetch.{limit}", 99)
+    with pytest.raises(TransferError, match=told):
+        fetch_from(book, tmp_path / "retail")
 
 
 def test_fetch_tells_that_nothing_stands_at_the_address(book: Book, tmp_path: Path):
-    with pytest.raises(
-        TransferError, match=re.escape(f"must have {book.url}s, but it answered 404 Not Found")
-    ):
-        fetch(output=tmp_path / "retail", url=f"{book.url}s", sha256=SHA256)
+    with pytest.raises(TransferError, match="it answered 404 Not Found"):
+        fetch(output=str(tmp_path / "retail"), url=f"{book.url}s", sha256=SHA256)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fetch_takes_addresses_of_the_web_alone(tmp_path: Path):
+    with pytest.raises(InputError, match="must start with http"):
+        fetch(output=str(tmp_path / "retail"), url="file:///etc/passwd")
 
 
 def test_fetch_asks_for_a_fixed_commit_by_default():
@@ -175,9 +179,7 @@ def test_fetch_asks_for_a_fixed_commit_by_default():
 
 
 @pytest.mark.real
-def test_fetch_knows_the_digest_of_the_real_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    if not REAL.is_dir():
-        pytest.skip(f"the real data set is not at {REAL}")
-    fetch(output=REAL, url="http://127.0.0.1:1/", sha256=BY_DAY_SHA256)
+def test_fetch_knows_the_digest_of_the_real_files(real_data: Path, capsys: pytest.CaptureFixture[str]):
+    fetch(output=str(real_data), url="http://127.0.0.1:1/", sha256=BY_DAY_SHA256)
 
     assert "already complete" in capsys.readouterr().out

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from retail_clusters.data import csv_files, weighted_rows
+from retail_clusters.data import weighted_rows
+from retail_clusters.data.headers import header
 from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import InputError
 from retail_clusters.infra import tracking
@@ -33,7 +34,7 @@ def data(place: Path) -> Path:
     return place / "in"
 
 
-def write(file: Path, lines: list[str], *, header: str = csv_files.header()) -> Path:
+def write(file: Path, lines: list[str], *, header: str = header()) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     text = "\n".join([header, *lines, ""]).encode()
     file.write_bytes(gzip.compress(text) if file.suffix == ".gz" else text)
@@ -84,8 +85,8 @@ def test_any_change_of_a_byte_a_setting_or_the_version_makes_the_rows_again(spar
 
 def test_how_lines_are_laid_out_in_files_is_no_content(spark, data, place):
     write(place / "other" / "year=2011" / "month=1" / "x.csv", LINES[:5])
-    write(place / "other" / "year=2011" / "T08:00.csv.gz", [*LINES[5:9], "", csv_files.header()])
-    (place / "other" / "z.csv").write_text("\r".join([csv_files.header(), *LINES[9:]]))
+    write(place / "other" / "year=2011" / "T08:00.csv.gz", [*LINES[5:9], "", header()])
+    (place / "other" / "z.csv").write_text("\r".join([header(), *LINES[9:]]))
     assert prepared_by(spark, data)[1] == prepared_by(spark, place / "other")[1]
 
 
@@ -94,7 +95,7 @@ def test_other_names_and_dates_of_the_same_facts_make_the_same_rows(spark, data,
         invoice_no="Invoice", unit_price="Price", customer_id="Customer ID", date_format="dd/MM/yyyy HH:mm"
     )
     lines = [line.replace(line[line.index("2011-") :][:19], british(line)) for line in LINES]
-    write(place / "other" / "a.csv", lines, header=csv_files.header(columns))
+    write(place / "other" / "a.csv", lines, header=header(columns))
     usual = prepare(spark, data=str(data), experiment=Experiment())
     other = prepare(spark, data=str(place / "other"), experiment=Experiment(columns=columns))
     assert sorted(usual.reduced.drop("split").collect()) == sorted(other.reduced.drop("split").collect())

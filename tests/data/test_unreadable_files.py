@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from retail_clusters.data import csv_files, unreadable_files
+from retail_clusters.data import unreadable_files
+from retail_clusters.data.headers import header
 
 LINES = [f"{number},{number * 7919 % 10_007}" for number in range(50_000)]
 
@@ -28,7 +29,7 @@ def test_a_packed_file_that_does_not_unpack_to_its_end_is_damaged(tmp_path: Path
 
 def test_the_lines_before_the_damage_are_there_without_their_header(tmp_path: Path) -> None:
     file = tmp_path / "cut.csv.gz"
-    packed = gzip.compress("\n".join([csv_files.header(), *LINES]).encode())
+    packed = gzip.compress("\n".join([header(), *LINES]).encode())
     file.write_bytes(packed[: len(packed) // 2])
     found = lines(file, unreadable_files.DAMAGED)
     assert 10_000 < len(found) < 40_000
@@ -48,7 +49,7 @@ def test_a_file_that_is_gone_leaves_one_row_without_a_line(tmp_path: Path) -> No
         (b"\xef\xbb\xbfa\nb\r\nc\rd", ["a", "b", "c", "d"]),
         (b"caf\xe9\n\t\n", ["caf\ufffd", "\t"]),
         ("x\u2028y\x0bz\n".encode(), ["x\u2028y\x0bz"]),
-        (f"a\n{csv_files.header()}\nb".encode(), ["a", "b"]),
+        (f"a\n{header()}\nb".encode(), ["a", "b"]),
     ],
 )
 def test_every_line_that_is_not_blank_or_a_header_is_kept(

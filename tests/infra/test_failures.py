@@ -14,14 +14,18 @@ PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Who are yo
             "who asks (401)",
         ),
         ("API request to endpoint /api failed with error code 403 != 200.", "not allow this (403)"),
-        (f"API request failed with error code 502 != 200. Response body: '{PAGE}'", "in between? (502)"),
-        ("API request failed with error code 500 != 200. Response body: ''", "failed itself (500)"),
+        (
+            f"API request failed with error code 502 != 200. Response body: '{PAGE}'",
+            "a proxy before it, failed (502)",
+        ),
+        ("API request failed with error code 500 != 200. Response body: ''", "failed (500): look at its log"),
         (
             f"API request was successful but not in a valid JSON format: {PAGE}",
             "a proxy or a login",
         ),
         ("API request to http://h failed with timeout exception Read timed out.", "no answer in time"),
         ("HTTPConnectionPool: Max retries exceeded: Connection refused", "no answer: is it up"),
+        ("Max retries exceeded (Caused by ResponseError('too many 503 error responses'))", "failed (503)"),
     ],
 )
 def test_what_a_server_says_is_read_as_what_it_is(text: str, meaning: str):

@@ -53,8 +53,8 @@ def answering(status: int, text: str) -> Iterator[str]:
         (401, "no", "it does not know who asks (401): set MLFLOW_TRACKING_USERNAME"),
         (403, PAGE, "it does not allow this (403)"),
         (404, PAGE, "is it an MLflow server?"),
-        (502, PAGE, "is a proxy or a login in between? (502)"),
-        (500, "{}", "it failed itself (500)"),
+        (502, PAGE, "it, or a proxy before it, failed (502)"),
+        (500, "{}", "it, or a proxy before it, failed (500)"),
         (200, PAGE, "a page for people where MLflow answers"),
         (0, "", "no answer in time"),
     ],
@@ -79,6 +79,7 @@ def test_answer_is_told_in_one_line_as_what_it_is(
             assert "\n" not in str(told.value)
 
 
+@pytest.mark.soak
 def test_real_server_is_told_apart_from_what_it_does_not_hold(
     workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -93,7 +94,7 @@ def test_real_server_is_told_apart_from_what_it_does_not_hold(
                 tracking.ChildRun(f"trial {n}", {"k": str(n)}, {"silhouette": 0.1}, {"trial": str(n)})
                 for n in range(20)
             ]
-            tracking.create_child_runs(parent, records, key="trial")
+            tracking.ChildRuns(parent, key="trial").write(records)
         assert len(tracking.children(parent)) == 20
         with pytest.raises(InputError, match="found no run"):
             tracking.read_run("0" * 32)

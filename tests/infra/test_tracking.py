@@ -17,9 +17,9 @@ from retail_clusters.infra.tracking.processes import PROCESS
 
 
 def made_by_mlflow_run(monkeypatch: pytest.MonkeyPatch, **params: str) -> str:
-    """Make a run as `mlflow run` does, and name it in the environment."""
+    """Make a run as `mlflow run` does in a named experiment, and name it in the environment."""
     client = MlflowClient()
-    run_id = str(client.create_run("0").info.run_id)
+    run_id = str(client.create_run(client.create_experiment("named")).info.run_id)
     for name, value in params.items():
         client.log_param(run_id, name, value)
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
@@ -150,11 +150,14 @@ def test_params_that_mlflow_run_has_quoted_are_no_conflict(workplace: Path, monk
         monkeypatch, reason="'log features, real data'", data=f"'{data}/'", model="''", trials="12"
     )
 
+    tracking.connect(experiment="elsewhere")
     with tracking.run("promote"):
         tracking.log_settings({"reason": "log features, real data", "data": "my data", "model": "retail"})
         tracking.log_settings({"trials": "12", "k": "3"})
         with pytest.raises(InputError, match="trials is '12' in it and '13' now"):
             tracking.log_settings({"trials": "13"})
+    assert tracking.accepts_settings(made, {"reason": "log features, real data", "trials": "12", "new": "1"})
+    assert not tracking.accepts_settings(made, {"trials": "13"})
 
     settings = tracking.settings_of(tracking.read_run(made))
     assert (settings["model"], settings["k"]) == ("retail", "3")
@@ -198,8 +201,8 @@ def record(number: int) -> tracking.ChildRun:
 
 def test_child_runs_are_written_once_and_finished(workplace: Path):
     with tracking.run("sweep") as parent:
-        first = tracking.create_child_runs(parent, [record(0), record(1)], key="trial")
-        again = tracking.create_child_runs(parent, [record(1), record(2)], key="trial")
+        first = tracking.ChildRuns(parent, key="trial").write([record(0), record(1)])
+        again = tracking.ChildRuns(parent, key="trial").write([record(1), record(2)])
 
     found = tracking.children(parent)
     assert [run.info.run_name for run in sorted(found, key=lambda run: run.data.tags["trial"])] == [
@@ -219,8 +222,8 @@ def test_half_written_child_is_completed(workplace: Path, monkeypatch: pytest.Mo
             following = {"create_run": "log_batch", "log_batch": "set_terminated"}[until]
             killed.setattr(MlflowClient, following, dies)
             with pytest.raises(KeyboardInterrupt):
-                tracking.create_child_runs(parent, [record(4)], key="trial")
-        tracking.create_child_runs(parent, [record(4)], key="trial")
+                tracking.ChildRuns(parent, key="trial").write([record(4)])
+        tracking.ChildRuns(parent, key="trial").write([record(4)])
 
     (child,) = tracking.children(parent)
     assert (child.info.status, child.data.params, child.data.metrics) == (

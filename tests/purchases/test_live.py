@@ -81,10 +81,13 @@ def test_a_query_over_the_table_is_taken(spark: SparkSession, sql: str):
         ("", "Syntax error"),
     ],
 )
-def test_what_is_no_query_over_the_table_is_refused_in_one_line(spark: SparkSession, sql: str, said: str):
+def test_what_is_no_query_over_the_table_is_refused_in_one_line(
+    spark: SparkSession, sql: str, said: str, capfd: pytest.CaptureFixture[str]
+):
     with pytest.raises(InputError, match=said) as refused:
         check_sql(spark, sql)
     assert "\n" not in str(refused.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_difference_is_logged_and_raised(workplace: Path):

@@ -62,12 +62,14 @@ def test_lines_distributed_as_in_training_do_not_drift() -> None:
     assert moved.psi == pytest.approx(0, abs=1e-12)
 
 
-def test_what_moved_most_is_named() -> None:
+def test_what_moved_furthest_beyond_the_usual_is_named() -> None:
     counts = Counts(
         clusters=(75, 25, 0), price=(50, 25, 25), quantity=(99, 1), weekday=(25, 25, 0, 25, 25, 0, 0)
     )
     moved = drift.measure(counts, against=BASELINE)
-    assert moved.most == "quantity"
+    assert moved.furthest(BASELINE, warning=0.25) == "quantity"
+    assert moved.furthest(replace(BASELINE, usual=(0.0, 0.0, 9.0, 0.0)), warning=0.25) is None
+    assert moved.furthest(BASELINE, warning=9.0) is None
     assert moved.psi == pytest.approx((0.99 - 0.5) * np.log(0.99 / 0.5) + (0.01 - 0.5) * np.log(0.01 / 0.5))
 
 
@@ -122,4 +124,4 @@ def test_weekdays_have_no_verdict_before_a_week_is_whole() -> None:
 
 def test_a_weekday_that_never_comes_is_news_after_three_weeks() -> None:
     counts = replace(day(0), days=tuple(range(21)))
-    assert drift.measure(counts, against=BASELINE).most == "weekday"
+    assert drift.measure(counts, against=BASELINE).furthest(BASELINE, warning=0.25) == "weekday"

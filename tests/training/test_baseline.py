@@ -1,11 +1,13 @@
 import itertools
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_clusters.training.baseline import Baseline, bins, measure_baseline
+from retail_clusters.training.baseline import Baseline, bins, measure_baseline, psi
+from retail_clusters.training.rows import WeightedRows
 from tests import examples
 
 LINES = st.lists(
@@ -61,3 +63,19 @@ def test_baseline_comes_back_from_its_text_to_the_bit():
     rows = examples.weighted((1 / 3, 1, "Monday", 3, 0), (0.1 + 0.2, 7, "Sunday", 4, 0))
     found = measure_baseline(rows, np.array([0, 1]), clusters=2)
     assert Baseline.from_json(found.to_json()) == found
+
+
+def test_usual_is_how_far_the_groups_of_days_are_from_all_of_them():
+    rows = examples.weighted((1.0, 1, "Monday", 4, 0), (9.0, 1, "Friday", 4, 0))
+    labels = np.array([0, 1])
+    even = measure_baseline(with_groups(rows, [2, 2], [2, 2]), labels, clusters=2)
+    assert even.usual == pytest.approx((0, 0, 0, 0))
+    apart = measure_baseline(with_groups(rows, [4, 0], [0, 4]), labels, clusters=2)
+    assert apart.usual == pytest.approx((psi((1, 1), (1, 0)),) * 2 + (0, psi((1, 1), (1, 0))))
+    assert Baseline.from_json(apart.to_json()) == apart
+
+
+def with_groups(rows: WeightedRows, *groups: list[int]) -> WeightedRows:
+    """Return rows with the lines that each has in each of two groups of days."""
+    days = pa.array(groups, pa.list_(pa.int64()))
+    return WeightedRows(rows.table.append_column("day_weights", days))

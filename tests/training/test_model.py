@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
-from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexerModel, VectorAssembler
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
@@ -16,15 +15,6 @@ from retail_clusters.training.model import ParsedModel, parse
 from tests import examples, shop
 
 DAYS = ("Monday", "Friday", "Sunday")
-
-#: The first version's first and last stage, letter by letter.
-OLD_FILL = (
-    "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
-    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID, "
-    "element_at(array('Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'), "
-    "weekday(InvoiceDate) + 1) AS day_of_week FROM __THIS__"
-)
-OLD_TIDY = "SELECT * EXCEPT (day_of_week, day_of_week_index, day_of_week_encoded, features) FROM __THIS__"
 
 
 def pipeline_of(
@@ -41,29 +31,6 @@ def pipeline_of(
 
 def made(spark: SparkSession, **changes: object) -> ParsedModel:
     return parse(pipeline_of(spark, **changes), version="1")  # type: ignore[arg-type]
-
-
-def old_pipeline(spark: SparkSession) -> PipelineModel:
-    """Make the model of `pipeline_of` as the first version registered it."""
-    indexer = StringIndexerModel.from_labels(
-        list(DAYS), inputCol="day_of_week", outputCol="day_of_week_index", handleInvalid="keep"
-    )
-    encoder = OneHotEncoder(inputCol="day_of_week_index", outputCol="day_of_week_encoded")
-    rows = spark.createDataFrame([(day,) for day in DAYS], "day_of_week string")
-    assembler = VectorAssembler(
-        inputCols=["UnitPrice", "Quantity", "day_of_week_encoded"], outputCol="features"
-    )
-    centres = made(spark).centres
-    return PipelineModel(
-        [
-            SQLTransformer(statement=OLD_FILL),
-            indexer,
-            encoder.fit(indexer.transform(rows)),
-            assembler,
-            model.kmeans_model(centres, spark=spark),
-            SQLTransformer(statement=OLD_TIDY),
-        ]
-    )
 
 
 def predictions(scorer: PipelineModel, lines: DataFrame) -> list[int]:
@@ -146,7 +113,8 @@ def test_scoring_pipeline_takes_raw_lines_and_adds_only_the_prediction(spark, tm
 
 
 def test_model_of_the_first_version_is_parsed_and_scores_as_one_of_today(spark: SparkSession, tmp_path: Path):
-    old_pipeline(spark).write().save(str(tmp_path / "model"))
+    centres = made(spark).centres
+    examples.first_version(spark, centres, days=DAYS).write().save(str(tmp_path / "model"))
     old = PipelineModel.load(str(tmp_path / "model"))
 
     parsed = parse(old, version="1")

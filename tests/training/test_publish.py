@@ -13,6 +13,7 @@ from retail_clusters.settings import Experiment
 from retail_clusters.training import evaluation, kmeans, model, publish
 from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.kmeans import Fit
+from retail_clusters.training.measure import measure
 from retail_clusters.training.rows import WeightedRows
 from tests import examples
 
@@ -48,7 +49,7 @@ def scored(
 def assert_scores_as_measured(spark: SparkSession, context: TrainingContext, *, k: int, seed: int) -> int:
     """Compare the labels over every row; return the lines that the registered model labels otherwise."""
     found = context.fit(k=k, seed=seed)
-    measured = publish.measure(context, found)
+    measured = measure(context, found)
     differing = 0.0
     for name in schema.SPLITS:
         rows = context.weighted[name]
@@ -79,7 +80,7 @@ def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_figures_are_t
     nearest = evaluation.measured(context.problem, Fit(centres=CENTRES, iterations=1, cost=0.0), seed=0)
     assert nearest.validation.clusters == 1
 
-    measured = publish.measure(context, nearest)
+    measured = measure(context, nearest)
 
     labels = {name: scored(spark, context, context.weighted[name], CENTRES) for name in schema.SPLITS}
     lines = sum(context.weighted[name].weights[labels[name] == 1].sum() for name in schema.SPLITS)
@@ -100,7 +101,7 @@ def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_figures_are_t
 def test_tags_tell_data_model_labels_kernel_and_whether_it_is_usable(spark):
     rows = [(1.0, 1, "Monday", 9, 0), (50.0, 1, "Monday", 1, 0)]
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
-    measured = publish.measure(context, context.fit(k=2, seed=0))
+    measured = measure(context, context.fit(k=2, seed=0))
     tags = publish.run_tags(context, measured)
     assert tags["data_digest"] == "d" * 32
     assert tags["kernel"] == publish.KERNEL

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.settings import Experiment, Training
 from retail_clusters.training import publish
+from retail_clusters.training.measure import measure
 from tests import examples, processes
 from tests.conftest import PROJECT, SAMPLE
 
@@ -40,7 +41,7 @@ def trained(
     spark: SparkSession, folder: Path, experiment: Experiment, *, k: int
 ) -> Mapping[str, str | float]:
     context = examples.context_of_files(spark, folder, experiment=experiment)
-    measured = publish.measure(context, context.fit(k=k, seed=1))
+    measured = measure(context, context.fit(k=k, seed=1))
     tags = publish.run_tags(context, measured)
     return dict(measured.metrics) | {
         name: tags[name] for name in ("data_digest", "model_digest", "labels_digest")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,10 +35,21 @@ PAIRS = 12
 COLUMNS = ["number", "k", "seed", "validation_silhouette", "train_cost", "largest_cluster_share", "usable"]
 
 
+@pytest.fixture(scope="module")
+def place(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tracking store and the files of a shop, for all tests of this file."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    examples.write_files(folder / "in")
+    return folder
+
+
 @pytest.fixture
-def shop(workplace: Path) -> Path:
+def shop(place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
     tracking.connect(experiment="sweeps")
-    return examples.write_files(workplace / "in")
+    return place / "in"
 
 
 def settings(folder: Path, name: str = "settings", **changes: object) -> Path:
@@ -94,25 +106,25 @@ def interrupt_when(study: str, reached: int) -> threading.Thread:
     return thread
 
 
-def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_was_prolonged(spark, shop, capsys):
-    swept(spark, shop, "one", sweep={"trials": 5})
-    (early,) = parents("one")
-    assert len(tracking.children(early.info.run_id)) == 5
+def latest_version() -> str | None:
+    return ModelRegistry("retail-clusters").latest_version()
+
+
+def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spark, shop, capsys):
     swept(spark, shop, "one")
-    early, one = parents("one")
-    assert one.data.tags["continues"] == early.info.run_id
+    (one,) = parents("one")
     assert f"{PAIRS} trials, the whole space of {PAIRS} pairs" in capsys.readouterr().out
 
     command = ["sweep", "--data", shop, "--experiment", settings(shop.parent), "--study", "killed"]
     environment = {"SPARK_MASTER": "local[1]", "MLFLOW_EXPERIMENT_NAME": "sweeps"}
     processes.kill_when(processes.start(*command, **environment), lambda: finished("killed") >= 2)
     assert finished("killed") < PAIRS
-    before = ModelRegistry("retail-clusters").latest_version()
-    waiting = interrupt_when("killed", finished("killed") + 2)
+    before = latest_version()
+    waiting = interrupt_when("killed", finished("killed") + 1)
     with pytest.raises(StoppedError, match="nothing is registered: sweep --study killed goes on from there"):
         swept(spark, shop, "killed")
     waiting.join()
-    assert ModelRegistry("retail-clusters").latest_version() == before
+    assert latest_version() == before
     swept(spark, shop, "killed")
 
     (killed,) = parents("killed")
@@ -143,19 +155,23 @@ def test_a_process_that_has_ended_by_itself_was_not_killed():
         processes.kill(ended)
 
 
-def test_sweep_without_a_usable_clustering_registers_nothing_and_other_settings_are_refused(spark, shop):
-    impossible = {"sweep": {"k_max": 3, "seeds": 2}, "guardrails": {"max_cluster_share": 0.1}}
-    with pytest.raises(
-        NoUsableClusteringError, match=r"none of 2 trials is; the nearest miss is K=3"
-    ) as none:
-        swept(spark, shop, "none", **impossible)
+def test_sweep_without_a_usable_clustering_registers_nothing_and_can_be_prolonged(spark, shop):
+    """Defect 2: a study whose run had not ended well could not be prolonged, as its params differed."""
+    before = latest_version()
+    for trials in (1, 2):
+        small = {"k_max": 3, "seeds": 2, "trials": trials}
+        told = rf"none of {trials} trials is; the nearest miss is K=3"
+        with pytest.raises(NoUsableClusteringError, match=told) as none:
+            swept(spark, shop, "none", sweep=small, guardrails={"max_cluster_share": 0.1})
     assert none.value.exit_code == 1
-    assert mlflow.MlflowClient().search_registered_models() == []
-    (parent,) = parents("none")
-    assert parent.info.status == "FAILED"
-    assert parent.data.metrics["trials_infeasible"] == 2
-    with pytest.raises(InputError, match=r"features.scaling was none, is log"):
-        swept(spark, shop, "none", features={"scaling": "log"}, **impossible)
+    assert latest_version() == before
+    first, second = parents("none")
+    assert second.data.tags["continues"] == first.info.run_id
+    assert {first.info.status, second.info.status} == {"FAILED"}
+    assert second.data.metrics["trials_infeasible"] == 2
+    assert len(tracking.children(second.info.run_id)) == 2
+    with pytest.raises(InputError, match=r"guardrails.max_cluster_share was 0.1, is 0.8"):
+        swept(spark, shop, "none", sweep={"k_max": 3, "seeds": 2})
 
 
 def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(spark, shop):
@@ -169,14 +185,16 @@ def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(
     assert parent.data.metrics["validation_silhouette"] == found.metrics["validation_silhouette"]
 
 
-def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(workplace):
+def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(spark, workplace):
     """Defects 2 and 4: a study could not go on in another experiment, after its end, or without its run."""
     tracking.connect(experiment="here")
     opened = studies.open_study(name="s", storage="journal", identity={})
+    rows = [(1.0, 1, "Monday", 1, 0), (2.0, 1, "Monday", 1, 0)]
+    context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
 
     def went_on(*, fails: bool) -> str:
         try:
-            with search_run(opened) as run_id:
+            with search_run(context, opened) as run_id:
                 if fails:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:

@@ -1,13 +1,11 @@
 """Commands about invoice lines alone: purchases, generate, fetch."""
 
-from pathlib import Path
 from typing import Literal
 
 import click
 
 from retail_clusters.cli.common import (
     LOCATION,
-    PATH,
     Choice,
     announce,
     command,
@@ -93,11 +91,11 @@ def _describe_customers(source: str, *, output: str | None, top: int, experiment
 
 
 @command("generate", example="--output synthetic --days 30 --lines-per-day 1000")
-@click.option("--output", type=PATH, required=True, help="new folder for the files")
+@click.option("--output", type=LOCATION, required=True, help="new folder for the files")
 @click.option("--days", type=int, default=60, show_default=True)
 @click.option("--lines-per-day", type=int, default=500, show_default=True, help="mean number of lines")
 @click.option("--seed", type=int, default=7, show_default=True)
-def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> None:
+def generate_command(output: str, days: int, lines_per_day: int, seed: int) -> None:
     """Make synthetic retail data."""
     click.echo(f"generate: {days} days, some {lines_per_day} lines a day, seed {seed}, into {output}")
     from retail_clusters.data.generate import generate
@@ -108,14 +106,14 @@ def generate_command(output: Path, days: int, lines_per_day: int, seed: int) -> 
 @command("fetch", example="--output data/retail-data/by-day")
 @click.option(
     "--output",
-    type=PATH,
-    default=Path("data/retail-data/by-day"),
+    type=LOCATION,
+    default="data/retail-data/by-day",
     show_default=True,
     help="new folder for the files",
 )
 @optional("--url", click.STRING, "another archive")
 @optional("--sha256", click.STRING, "its checksum")
-def fetch_command(output: Path, url: str | None, sha256: str | None) -> None:
+def fetch_command(output: str, url: str | None, sha256: str | None) -> None:
     """Download the public data set, checked by its SHA-256."""
     from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
 

@@ -193,13 +193,20 @@ def _named(run_id: str | None, version: str | None, model: str) -> str:
 @run_option
 @version_option
 @model_of_version_option
-def verify_command(run_id: str | None, version: str | None, model: str) -> None:
+@json_option
+def verify_command(run_id: str | None, version: str | None, model: str, as_json: bool) -> None:
     """Retrain a run and compare, bit for bit."""
-    announce_reading("verify", f"{_named(run_id, version, model)}, trained again and compared")
-    with open_session("verify", imports="retail_clusters.training.verify", connect=connect_to_read) as spark:
-        from retail_clusters.training.verify import verify
+    with reporting(as_json) as report:
+        announce_reading("verify", f"{_named(run_id, version, model)}, trained again and compared")
+        from retail_clusters.training.verify import check, verify
 
-        verify(spark, run_id=run_id, version=version, model_name=model)
+        with open_session(
+            "verify",
+            imports="retail_clusters.training.verify",
+            connect=connect_to_read,
+            check=lambda: check(run_id=run_id, version=version),
+        ) as spark:
+            report(verify(spark, run_id=run_id, version=version, model_name=model))
 
 
 @command("report", example="--version 3 --output output/version-3.html")

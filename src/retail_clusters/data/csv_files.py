@@ -4,7 +4,6 @@ A file is a location: a path, or a URI of any file system that Spark knows.
 """
 
 import bz2
-import csv
 import gzip
 import hashlib
 import json
@@ -12,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Final
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
+from retail_clusters.data.headers import difference, header, is_header, is_header_column
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.storage import FileStatus
@@ -38,7 +38,6 @@ WITHOUT_CHECKSUMS: Final = {
 }
 _UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LONGEST_HEADER: Final = 65_536
-_IGNORED_IN_HEADER: Final = '" \t\ufeff'
 _USUAL: Final = Columns()
 
 
@@ -80,19 +79,6 @@ def check_data(data: str, columns: Columns = _USUAL) -> list[FileStatus]:
     return files
 
 
-def header(columns: Columns = _USUAL) -> str:
-    """Return the header that files must have: the columns' names, in their order."""
-    return ",".join(columns.names)
-
-
-def is_header(line: str, columns: Columns = _USUAL) -> bool:
-    """Tell whether a line is the header, which may come again anywhere in a file.
-
-    Quotes, a byte order mark, and spaces around the names do not count.
-    """
-    return columns.names[0] in line and _compact(line) == _compact(header(columns))
-
-
 def header_problem(file: str, columns: Columns = _USUAL) -> str | None:
     """Say why a file's name or first line keeps it from being read; None when nothing does."""
     if not locations.is_utf8(file):
@@ -102,7 +88,7 @@ def header_problem(file: str, columns: Columns = _USUAL) -> str | None:
         return "the file cannot be read as CSV text"
     if not line:
         return "the file is empty"
-    return None if is_header(line, columns) else _difference(line, columns)
+    return None if is_header(line, columns) else difference(line, columns)
 
 
 def check_headers(files: Sequence[str], columns: Columns = _USUAL) -> None:
@@ -205,17 +191,7 @@ def _files_of(match: str, *, named: bool) -> list[FileStatus]:
 def _lines(text: DataFrame, columns: Columns) -> DataFrame:
     source = F.col("_metadata.file_path").alias(schema.SOURCE_FILE)
     lines = text.select(F.col("value").alias(schema.LINE), source)
-    return lines.where(~_is_header(F.col(schema.LINE), columns) & (F.trim(schema.LINE) != ""))
-
-
-def _is_header(line: Column, columns: Columns) -> Column:
-    """Do as `is_header` does; the second condition alone would take longer than reading."""
-    compact = F.translate(line, _IGNORED_IN_HEADER, "")
-    return line.contains(columns.names[0]) & (compact == _compact(header(columns)))
-
-
-def _compact(line: str) -> str:
-    return line.translate({ord(sign): None for sign in _IGNORED_IN_HEADER})
+    return lines.where(~is_header_column(F.col(schema.LINE), columns) & (F.trim(schema.LINE) != ""))
 
 
 def _first_line(file: str) -> str | None:
@@ -225,25 +201,3 @@ def _first_line(file: str) -> str | None:
             return first.decode("utf-8-sig")
     except (UnicodeDecodeError, EOFError, OSError, InputError):
         return None
-
-
-def _difference(line: str, columns: Columns) -> str:
-    found = _names(line)
-    if len(found) < 2 and (other := next((sign for sign in ";\t|" if sign in line), None)):
-        return (
-            f"the header has no comma: is the separator {other!r}? It must be a comma; found {line[:200]!r}"
-        )
-    missing = [name for name in columns.names if name not in found]
-    extra = [name for name in found if name not in columns.names]
-    if missing or extra:
-        parts = [f"no column {', '.join(missing)}"] if missing else []
-        parts += [f"found {', '.join(extra)[:200]!r}"] if extra else []
-        return f"the header differs: {'; '.join(parts)} (other names are a matter of the settings columns)"
-    return f"the header's columns stand in another order: {line[:200]}"
-
-
-def _names(line: str) -> list[str]:
-    try:
-        return [name.strip() for name in next(csv.reader([line]), [])]
-    except csv.Error:
-        return []

@@ -95,7 +95,7 @@ def invoice_lines(day: date, *, lines: int, seed: int) -> pd.DataFrame:
 
     The result depends on the arguments alone; other days and earlier calls do not matter.
     """
-    _check(day, lines=lines, seed=seed)
+    check(day, lines=lines, seed=seed)
     rng = np.random.default_rng([seed, day.toordinal()])
     total = max(1, lines * _WEEKDAY_PERCENT[day.weekday()] * _MONTH_PERCENT[day.month - 1] // 10_000)
     parts = [make(rng, total) for make in (_orders, _bulk_orders, _fees, _stock_adjustments)]
@@ -108,7 +108,8 @@ def _trading_days() -> list[date]:
     return [day for day in year if day.weekday() != _SATURDAY]
 
 
-def _check(day: date, *, lines: int, seed: int) -> None:
+def check(day: date, *, lines: int, seed: int) -> None:
+    """Refuse arguments that no lines can be made of."""
     if not FIRST_DAY <= day <= LAST_DAY or day.weekday() == _SATURDAY:
         raise InputError(
             f"A day must lie between {FIRST_DAY} and {LAST_DAY} and be no Saturday, "

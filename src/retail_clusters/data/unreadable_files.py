@@ -7,6 +7,7 @@ from typing import IO, Any, Final
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files
+from retail_clusters.data.headers import is_header
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
 from retail_clusters.settings import Columns
@@ -53,7 +54,7 @@ def quarantine_rows(file: str, *, reason: str, columns: Columns = _USUAL) -> Ite
     row = {schema.LINE: None, schema.REASON: reason, schema.SOURCE_FILE: source_name(file)}
     empty = True
     for line in () if reason == GONE else _lines(file):
-        if line.strip(" ") and not csv_files.is_header(line, columns):
+        if line.strip(" ") and not is_header(line, columns):
             empty = False
             yield row | {schema.LINE: line}
     if empty:

@@ -30,7 +30,9 @@ _BY_SIGN: Final = (
         "a page for people where MLflow answers: is a proxy or a login in between?",
     ),
 )  # fmt: skip
-_STATUS: Final = re.compile(r"(?:error code|HTTP|Client Error|Server Error|status(?: code)?)[ :]+(\d{3})\b")
+_STATUS: Final = re.compile(
+    r"(?:error code|HTTP|Client Error|Server Error|status(?: code)?|too many)[ :]+(\d{3})\b"
+)
 _TAGS: Final = re.compile(r"<(style|script)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 
 
@@ -63,12 +65,9 @@ def _known(failure: BaseException, text: str) -> str | None:
     status = _status(failure, text)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    for sign, meaning in _BY_SIGN:
-        if sign.search(text):
-            return f"{meaning} ({status})" if status and status >= 500 else meaning
     if status and status >= 500:
-        return f"it failed itself ({status}): look at its log, and try again"
-    return None
+        return f"it, or a proxy before it, failed ({status}): look at its log, and try again"
+    return next((meaning for sign, meaning in _BY_SIGN if sign.search(text)), None)
 
 
 def _status(failure: BaseException, text: str) -> int | None:

@@ -103,18 +103,20 @@ def check_model_folder(spark: SparkSession) -> None:
     """Refuse a cluster whose executors would save their part of a model where nobody else finds it.
 
     Raises:
-        InputError: Spark runs on other machines, and saves models in a folder of each machine's own.
+        InputError: executors run on other machines, and files are each machine's own.
     """
-    context = spark.sparkContext
-    hadoop: Any = context._jsc
-    default = hadoop.hadoopConfiguration().get("fs.defaultFS", "file:///")
-    master = str(context.master)
-    if master.startswith("local") or os.environ.get(_FOLDER) or not locations.is_local(default):
+    context: Any = spark.sparkContext
+    if os.environ.get(_FOLDER) or not locations.is_local(
+        context._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///")
+    ):
         return
-    raise InputError(
-        f"Spark saves a model through a folder that every machine sees, but the master is {master}, "
-        f"and files are each machine's own: name a shared folder with {_FOLDER}"
-    )
+    hosts = {executor.host() for executor in context._jsc.sc().statusTracker().getExecutorInfos()}
+    elsewhere = sorted(hosts - {context.getConf().get("spark.driver.host")})
+    if elsewhere:
+        raise InputError(
+            f"Spark saves a model through a folder that every machine sees, but executors run on "
+            f"{elsewhere[0]}, and files are each machine's own: name a shared folder with {_FOLDER}"
+        )
 
 
 def columns_of(signature: ModelSignature | None) -> Columns | None:

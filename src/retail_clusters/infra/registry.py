@@ -99,15 +99,11 @@ class ModelRegistry:
 
     def find_version(self, *, tags: Mapping[str, str]) -> str | None:
         """Return the newest version that carries all of some tags; None when none does."""
-        return _newest(self._search(*(f"tags.`{key}` = '{value}'" for key, value in tags.items())))
+        return self._newest(*(f"tags.`{key}` = '{value}'" for key, value in tags.items()))
 
     def latest_version(self) -> str | None:
         """Return the newest version; None when there is none."""
-        return _newest(self._search())
-
-    def tag_values(self, *, key: str) -> list[str]:
-        """List what the versions carry under a tag."""
-        return [version.tags[key] for version in self._search() if key in version.tags]
+        return self._newest()
 
     def input_columns(self, *, version: str) -> Columns | None:
         """Return the columns that a version takes; None when it has no signature."""
@@ -154,26 +150,18 @@ class ModelRegistry:
         with must_answer(f"version {version} of {self.name}", mlflow.get_registry_uri, RegistryError):
             return load_model(f"models:/{self.name}/{version}", version=version)
 
-    def _search(self, *conditions: str) -> list[ModelVersion]:
-        """Find versions, all pages of them."""
-        found: list[ModelVersion] = []
-        token: str | None = None
+    def _newest(self, *conditions: str) -> str | None:
+        """Return the newest version of those that meet some conditions; None when none does."""
         with _answered():
-            while True:
-                page = MlflowClient().search_model_versions(
-                    " and ".join([f"name = '{self.name}'", *conditions]), page_token=token
-                )
-                found += page
-                token = page.token
-                if not token:
-                    return found
+            found = MlflowClient().search_model_versions(
+                " and ".join([f"name = '{self.name}'", *conditions]),
+                max_results=1,
+                order_by=["version_number DESC"],
+            )
+        return str(found[0].version) if found else None
 
 
 @contextmanager
 def _answered() -> Iterator[None]:
     with must_answer("the model registry", mlflow.get_registry_uri, RegistryError):
         yield
-
-
-def _newest(versions: list[ModelVersion]) -> str | None:
-    return str(max(int(version.version) for version in versions)) if versions else None

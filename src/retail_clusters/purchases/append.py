@@ -26,7 +26,13 @@ from retail_clusters.purchases.batch_sums import BatchSums
 from retail_clusters.purchases.customer_days import EPOCH
 from retail_clusters.purchases.proof import prove, report_account
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.stream import DRAIN, FOLLOW, Trigger, arriving_files, run_file_stream
+from retail_clusters.purchases.stream import (
+    DRAIN,
+    FOLLOW,
+    Trigger,
+    arriving_files,
+    run_file_stream,
+)
 
 
 def run_append(spark: SparkSession, request: PurchasesRequest) -> None:

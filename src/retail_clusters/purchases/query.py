@@ -1,8 +1,10 @@
 """The user's own query over the table `customer_purchases`."""
 
+import logging
 from typing import Final
 
 from pyspark.errors import AnalysisException, ParseException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
@@ -24,6 +26,9 @@ def check_sql(spark: SparkSession, sql: str) -> None:
         InputError: says what Spark finds wrong with it.
     """
     register(spend(spark.createDataFrame([], schema.INVOICE_LINE)))
+    log = PySparkLogger.getLogger("SQLQueryContextLogger")  # would show the stack trace of a wrong query
+    level = log.level
+    log.setLevel(logging.CRITICAL)
     try:
         # As a query within a query it cannot be a command, which Spark would carry out at once.
         ask(spark, f"SELECT * FROM (\n{sql.strip().rstrip(';')}\n)")
@@ -34,6 +39,7 @@ def check_sql(spark: SparkSession, sql: str) -> None:
             f"cancellations), but Spark says: {said[:400]}"
         ) from wrong
     finally:
+        log.setLevel(level)
         spark.catalog.dropTempView(TABLE)
 
 

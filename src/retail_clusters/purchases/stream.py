@@ -1,4 +1,4 @@
-"""What the two streams of `purchases` share: their files, what a person sees of them, how they stop."""
+"""What the two streams of `purchases` share: files, what a person sees of them, how they stop."""
 
 import contextlib
 import io

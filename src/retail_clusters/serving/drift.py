@@ -1,7 +1,6 @@
 """How far lines have moved from those that trained a model: population stability index (PSI)."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,13 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retail_clusters import schema
-from retail_clusters.training.baseline import Baseline, Vector, bins
+from retail_clusters.training.baseline import Baseline, Vector, bins, psi
 
 #: The columns of scored lines that `count` looks at.
 WATCHED: Final = (schema.PREDICTION, schema.UNIT_PRICE, schema.QUANTITY, schema.INVOICE_DATE)
 
-#: A share counts as no less, so that a bin which is empty on one side gives a finite index.
-_FLOOR: Final = 1e-4
 _BINNED: Final = ("clusters", "price", "quantity", "weekday")
 _THURSDAY: Final = 3
 #: Of so many days, a weekday that did not come is news.
@@ -81,10 +78,12 @@ class Drift:
         """Return the largest of them."""
         return max(self.indices.values())
 
-    @property
-    def most(self) -> str:
-        """Name what has moved most."""
-        return max(self.indices, key=lambda name: self.indices[name])
+    def furthest(self, baseline: Baseline, *, warning: float) -> str | None:
+        """Name what has moved furthest beyond `warning`, and beyond what parts of the training days reach."""
+        usual = dict(zip(_BINNED, baseline.usual or (0.0,) * len(_BINNED), strict=True))
+        beyond = {name: value - max(warning, usual[name]) for name, value in self.indices.items()}
+        name = max(beyond, key=lambda each: beyond[each])
+        return name if beyond[name] > 0 else None
 
     @property
     def indices(self) -> dict[str, float]:
@@ -127,13 +126,6 @@ def measure(counts: Counts, *, against: Baseline) -> Drift:
         quantity=psi(against.quantity, counts.quantity),
         weekday=psi(against.weekday, counts.weekday) if counts.has_whole_week(against) else None,
     )
-
-
-def psi(expected: Sequence[float], found: Sequence[float]) -> float:
-    """Return the population stability index: the sum of (f - e) ln(f / e) over the bins' shares."""
-    e = np.maximum(np.asarray(expected) / (math.fsum(expected) or 1), _FLOOR)
-    f = np.maximum(np.asarray(found) / (math.fsum(found) or 1), _FLOOR)
-    return float(np.sum((f - e) * np.log(f / e)))
 
 
 def latest(batches: Iterable[Counts], *, lines: int, against: Baseline) -> Counts | None:

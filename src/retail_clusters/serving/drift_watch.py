@@ -34,15 +34,15 @@ class DriftWatch:
             if record.counts and record.model_version == model.version
         )
         window = drift.latest(chain((counts,), earlier), lines=DRIFT_LINES, against=model.baseline)
-        moved = drift.measure(window, against=model.baseline) if window and window.lines else None
-        self._tell(moved)
-        return moved
-
-    def _tell(self, moved: Drift | None) -> None:
-        over = moved is not None and moved.lines >= _NEEDED and moved.psi > self._warning
-        if moved and over and not self._drifting:
+        if window is None or not window.lines:
+            return None
+        moved = drift.measure(window, against=model.baseline)
+        name = moved.furthest(model.baseline, warning=self._warning) if moved.lines >= _NEEDED else None
+        if name and not self._drifting:
             self._warn(
-                f"the lines drift from those that trained the model: PSI of {moved.most} is {moved.psi:.2f}, "
-                f"above {self._warning:g}; look at them, and train anew"
+                f"the lines drift from those that trained the model: PSI of {name} is "
+                f"{moved.indices[name]:.2f}, above {self._warning:g} and above what parts of the training "
+                "days reach; look at them, and train anew"
             )
-        self._drifting = over
+        self._drifting = name is not None
+        return moved

@@ -11,6 +11,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra import tracking
 from retail_clusters.infra.console import Progress
+from retail_clusters.infra.failures import in_short
 from retail_clusters.infra.locations import shown
 from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.serving import charts, source_watch
@@ -26,6 +27,7 @@ from retail_clusters.serving.sender import Sender
 from retail_clusters.serving.source_watch import ChangedFiles
 from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
 from retail_clusters.serving.state import ScorerState
+from retail_clusters.training.interface import TRAINED_ON
 
 #: Seconds between two looks at the whole folder, which the stream itself lists at each trigger.
 _LOOK_EVERY: Final = 10.0
@@ -66,6 +68,9 @@ class Scorer:
             RegistryError: there is no model to start with.
         """
         self._champion.require()
+        data = self._champion.current.opened.metadata.get(TRAINED_ON)
+        if data:
+            self.progress.note(f"version {self._champion.version} was trained on {data}")
         if self._challenger:
             self._challenger.look()
         self._lookout = Lookout(*(each for each in (self._champion, self._challenger) if each))
@@ -212,7 +217,7 @@ class Scorer:
         try:
             return compare(self._spark, staged, challenger=self._challenger.current)
         except Exception as failure:
-            self.progress.warn(f"the challenger failed on a batch: {' '.join(str(failure).split())[:200]}")
+            self.progress.warn(f"the challenger failed on a batch: {in_short(failure)}")
             return None
 
     def _send_chart(self, run_id: str) -> str | None:

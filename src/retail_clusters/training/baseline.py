@@ -1,7 +1,8 @@
 """The training lines in shares, kept with a model: what later lines are held against."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ Vector = NDArray[np.float64]
 DRIFT_BASELINE: Final = "drift_baseline"
 
 _DECILES: Final = np.arange(1, 10) / 10
+#: A share counts as no less, so that a bin which is empty on one side gives a finite index.
+_FLOOR: Final = 1e-4
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Baseline:
     """Shares of the training lines: by cluster, by bin of price and of quantity, by weekday from Monday.
 
     Bins are the deciles of the training lines; where many lines share a value there are fewer of them.
+
+    Attributes:
+        usual: how far parts of the training days themselves are from all of them: the largest PSI of a day
+            group's clusters, prices, quantities and weekdays. Empty where days are not known.
     """
 
     clusters: Shares
@@ -34,6 +41,7 @@ class Baseline:
     quantity_edges: Shares
     quantity: Shares
     weekday: Shares
+    usual: Shares = ()
 
     def to_json(self) -> str:
         """Write the record as one JSON text."""
@@ -54,16 +62,41 @@ class Baseline:
 
 def measure_baseline(rows: WeightedRows, labels: Labels, *, clusters: int) -> Baseline:
     """Measure n weighted rows with n labels below `clusters`."""
-    weights, price, quantity = rows.weights, rows.prices, rows.quantities
-    price_edges, quantity_edges = _deciles(price, weights), _deciles(quantity, weights)
-    return Baseline(
-        clusters=_shares(np.bincount(labels, weights, clusters)),
-        price_edges=price_edges,
-        price=_shares(np.bincount(bins(price, price_edges), weights, len(price_edges) + 1)),
-        quantity_edges=quantity_edges,
-        quantity=_shares(np.bincount(bins(quantity, quantity_edges), weights, len(quantity_edges) + 1)),
-        weekday=_shares(np.bincount(rows.weekdays, weights, len(schema.WEEKDAYS))),
+    price_edges, quantity_edges = (
+        _deciles(values, rows.weights) for values in (rows.prices, rows.quantities)
     )
+    binned = [
+        (labels.astype(np.int64), clusters),
+        (bins(rows.prices, price_edges), len(price_edges) + 1),
+        (bins(rows.quantities, quantity_edges), len(quantity_edges) + 1),
+        (rows.weekdays, len(schema.WEEKDAYS)),
+    ]
+    of_clusters, price, quantity, weekday = (
+        _shares(np.bincount(at, rows.weights, size)) for at, size in binned
+    )
+    return Baseline(
+        clusters=of_clusters,
+        price_edges=price_edges,
+        price=price,
+        quantity_edges=quantity_edges,
+        quantity=quantity,
+        weekday=weekday,
+        usual=tuple(_usual(at, size, rows) for at, size in binned) if rows.has_days else (),
+    )
+
+
+def psi(expected: Sequence[float], found: Sequence[float]) -> float:
+    """Return the population stability index: the sum of (f - e) ln(f / e) over the bins' shares."""
+    e = np.maximum(np.asarray(expected) / (math.fsum(expected) or 1), _FLOOR)
+    f = np.maximum(np.asarray(found) / (math.fsum(found) or 1), _FLOOR)
+    return float(np.sum((f - e) * np.log(f / e)))
+
+
+def _usual(at: NDArray[np.int64], size: int, rows: WeightedRows) -> float:
+    """Return the largest PSI that the lines of one group of days have against all lines."""
+    groups = [weights for weights in rows.weights_by_group.T if weights.any()]
+    whole = np.bincount(at, rows.weights, size)
+    return max((psi(whole.tolist(), np.bincount(at, group, size).tolist()) for group in groups), default=0.0)
 
 
 def _deciles(values: Vector, weights: Vector) -> Shares:

@@ -40,6 +40,9 @@ INTERFACE: Final = ModelInterface(
     packages=("mlflow", "pyspark", "pandas", "numpy"),
 )
 
+#: Under which name a registered version's metadata holds where its lines came from.
+TRAINED_ON: Final = "trained_on"
+
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _SCALED: Final = (
     r"(?:signum\({0}\) \* log1p\(abs\({0}\)\)|\({0} - \(" + _NUMBER + r"D\)\) / " + _NUMBER + "D)"

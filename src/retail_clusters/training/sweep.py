@@ -64,7 +64,7 @@ def sweep(
     context = training_context(prepared, experiment=experiment)
     which = StudyName.of(study, storage)
     opened = open_study(context, which)
-    with search_run(opened, experiment.sweep) as run_id:
+    with search_run(context, opened) as run_id:
         best = search(context, opened, which, parent=run_id, entry_point="sweep")
         published = publish_best(context, best)
         tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
@@ -89,13 +89,14 @@ def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
 
 
 @contextmanager
-def search_run(opened: optuna.Study, settings: Sweep) -> Iterator[str]:
-    """Open the run of a search: the study's own where that is not finished, else a new one that continues it.
+def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
+    """Open the run of a search: the study's own, or else a new one that continues it.
 
-    A param of a run cannot change, so a study that is prolonged after its end goes on in a run of its own.
+    A param of a run cannot change, so a study goes on in a run of its own when the earlier one is finished,
+    or was made with other settings, such as fewer trials.
     """
-    earlier, name = opened.user_attrs.get(_RUN, ""), _name(settings)
-    if earlier and tracking.can_resume(earlier):
+    earlier, name = opened.user_attrs.get(_RUN, ""), _name(context.experiment.sweep)
+    if earlier and tracking.can_resume(earlier) and tracking.accepts_settings(earlier, _settings(context)):
         with tracking.run(name, resumes=earlier) as run_id:
             yield run_id
         return

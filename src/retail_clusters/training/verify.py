@@ -1,6 +1,7 @@
 """Retrain a run from its own params and data, and compare, bit for bit."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import click
@@ -13,15 +14,34 @@ from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.settings import Experiment
 from retail_clusters.training import model, publish
 from retail_clusters.training.context import training_context
+from retail_clusters.training.measure import measure
 
 Facts = Mapping[str, str | float]
 
 _TAGS: Final = ("data_digest", "model_digest", "labels_digest")
 
 
+@dataclass(frozen=True)
+class Verified:
+    """A run that repeats to the last bit: its digests and figures."""
+
+    run_id: str
+    facts: Facts
+
+
+def check(*, run_id: str | None, version: str | None) -> None:
+    """Refuse what names no one run.
+
+    Raises:
+        InputError: neither a run nor a version is given, or both are.
+    """
+    if (run_id is None) == (version is None):
+        raise InputError("verify takes a run or a version: give one of --run-id and --version")
+
+
 def verify(
     spark: SparkSession, *, run_id: str | None = None, version: str | None = None, model_name: str = ""
-) -> None:
+) -> Verified:
     """Compare digests, centres, labels and figures of a training run with those of a retraining.
 
     Takes any run that trained (train, sweep, register), or a version of `model_name` for its run.
@@ -37,7 +57,7 @@ def verify(
     experiment = Experiment.from_flat(settings)
     prepared = ensure_prepared(spark, data=settings["data"], experiment=experiment)
     context = training_context(prepared, experiment=experiment)
-    measured = publish.measure(context, context.fit(k=experiment.k, seed=experiment.seed))
+    measured = measure(context, context.fit(k=experiment.k, seed=experiment.seed))
     tags = publish.run_tags(context, measured)
     now = {name: tags[name] for name in _TAGS} | dict(measured.metrics)
     now["centres"] = model.centres_digest(measured.evaluation.centres)
@@ -50,11 +70,11 @@ def verify(
             f"a retraining must give the bits of run {run_id}, but {'; '.join(differing)}"
         )
     click.echo(f"verify: run {run_id} repeats to the last bit: {', '.join(now)}")
+    return Verified(run_id=run_id, facts=now)
 
 
 def _run_of(run_id: str | None, version: str | None, model_name: str) -> str:
-    if (run_id is None) == (version is None):
-        raise InputError("verify takes a run or a version: give one of --run-id and --version")
+    check(run_id=run_id, version=version)
     return run_id or str(ModelRegistry(model_name).read_version(version=str(version)).run_id)
 
 

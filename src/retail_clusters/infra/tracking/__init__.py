@@ -1,7 +1,7 @@
 """MLflow's tracking store: where runs go, how they live, what they are told, what they hold."""
 
 from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, try_log_figure, try_log_points
-from retail_clusters.infra.tracking.children import ChildRun, ChildRuns, create_child_runs
+from retail_clusters.infra.tracking.children import ChildRun, ChildRuns
 from retail_clusters.infra.tracking.reading import (
     Run,
     active_run,
@@ -13,6 +13,7 @@ from retail_clusters.infra.tracking.reading import (
     settings_of,
 )
 from retail_clusters.infra.tracking.records import (
+    accepts_settings,
     describe,
     log_comparable_table,
     log_figure,
@@ -38,13 +39,13 @@ __all__ = [
     "ChildRun",
     "ChildRuns",
     "Run",
+    "accepts_settings",
     "active_run",
     "answered",
     "can_resume",
     "children",
     "connect",
     "connect_to_read",
-    "create_child_runs",
     "describe",
     "detached_run",
     "is_active",

@@ -83,8 +83,3 @@ class ChildRuns:
         )
         self._client.set_terminated(run_id, end_time=at)
         self._written.add(child)
-
-
-def create_child_runs(parent: str, records: Sequence[ChildRun], *, key: str) -> list[str]:
-    """Write finished runs nested in one, as `ChildRuns` does, and return their ids."""
-    return ChildRuns(parent, key=key).write(records)

@@ -32,10 +32,9 @@ def log_settings(settings: Mapping[str, str]) -> None:
     """
     active = mlflow.active_run()
     with answered():
-        params = MlflowClient().get_run(active.info.run_id).data.params if active else {}
-        held = {key: masked(value) for key, value in params.items()}
+        held = _held(active.info.run_id) if active else {}
         shown = {key: masked(value) for key, value in settings.items()}
-        conflicts = [key for key in shown if key in held and not _same(held[key], shown[key])]
+        conflicts = _conflicts(held, shown)
         later = {key: shown[key] for key in conflicts if _plain(held[key]) == ""}
         for key in conflicts:
             if key not in later:
@@ -46,6 +45,23 @@ def log_settings(settings: Mapping[str, str]) -> None:
         mlflow.log_params({key: value for key, value in shown.items() if key not in held})
         if later:
             mlflow.set_tags({f"{GIVEN_LATER}{key}": value for key, value in later.items()})
+
+
+def accepts_settings(run_id: str, settings: Mapping[str, str]) -> bool:
+    """Tell whether `log_settings` would find no other value of any of these in a run."""
+    with answered():
+        held = _held(run_id)
+    shown = {key: masked(value) for key, value in settings.items()}
+    return all(_plain(held[key]) == "" for key in _conflicts(held, shown))
+
+
+def _held(run_id: str) -> dict[str, str]:
+    params = MlflowClient().get_run(run_id).data.params
+    return {key: masked(value) for key, value in params.items()}
+
+
+def _conflicts(held: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
+    return [key for key in shown if key in held and not _same(held[key], shown[key])]
 
 
 def log_metrics(metrics: Mapping[str, float]) -> None:

@@ -1,0 +1,52 @@
+"""Settings under their dotted names, and what is wrong with one in a sentence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def put(tree: dict[str, Any], names: list[str], value: object) -> None:
+    """Put a value under a path of names."""
+    for name in names[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[names[-1]] = value
+
+
+def explain(invalid: ValidationError) -> str:
+    """Return all that pydantic found, in one line."""
+    return "; ".join(explain_one(dict(error)) for error in invalid.errors())
+
+
+def explain_one(error: dict[str, Any]) -> str:
+    """Return one of pydantic's errors as the law and what was found."""
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {name}: settings are listed in experiments/default.yaml"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    return f"{name}: {message[:1].lower()}{message[1:]}, but got {error['input']!r}"
+
+
+def names_of(of: type[BaseModel], prefix: str = "") -> set[str]:
+    """Return the dotted names of all settings."""
+    names: set[str] = set()
+    for name, field in of.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= names_of(inner, f"{prefix}{name}.")
+        else:
+            names.add(f"{prefix}{name}")
+    return names
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return values as text under their dotted names; what is not given is left out."""
+    flat: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat
