@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from retail_clusters.infra import plots
 
@@ -41,7 +42,8 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
             label=label,
         )
     axes.set(xlabel="batch", ylabel="PSI (green: no change)", ylim=(0, None))
-    axes.locator_params(axis="x", integer=True)
+    axes.set_xlim(min(points) - 0.5, max(points) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plots.grid(axes)
     plots.legend(axes, columns=5, below=True)
     return figure
