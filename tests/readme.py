@@ -76,7 +76,9 @@ class Reader:
 
     def _dry(self, words: list[str]) -> str:
         dry = ["make", "-n", "-o", ".venv/runtime", *words[1:]]
-        return subprocess.run(dry, cwd=self.place, capture_output=True, text=True, check=True).stdout
+        own = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        done = subprocess.run(dry, cwd=self.place, env=own, capture_output=True, text=True, check=True)
+        return done.stdout
 
     def _substituted(self, line: str) -> str:
         """Let a shell substitute what it would, and hand back the words, quoted."""

@@ -38,12 +38,17 @@ class Browser:
     server: str
     profile: Path
 
-    def text(self, route: str) -> str:
-        """Return the page at a route of the UI, as it is once its scripts have run.
+    def text(self, route: str, *, until: str = "") -> str:
+        """Return the page at a route of the UI once its scripts have shown `until`; at most three looks.
 
         The window is wide, as columns that it cannot show are not in the page.
         """
-        return self._run("--dump-dom", "--window-size=2600,1600", self._url(route)).stdout
+        page = ""
+        for _ in range(3):
+            page = self._run("--dump-dom", "--window-size=2600,1600", self._url(route)).stdout
+            if until in page:
+                break
+        return page
 
     def picture(self, route: str, file: Path, *, size: tuple[int, int] = (1400, 1000)) -> bytes:
         """Return what a window shows of the page, a PNG, and keep it in a file."""

@@ -13,6 +13,8 @@ from retail_clusters.settings import Experiment
 from tests.conftest import SAMPLE
 from tests.ui.browser import Browser, chromium, compare, mlflow_server, runs_view
 
+pytestmark = pytest.mark.soak
+
 SMALL = Experiment.model_validate(
     {"sweep": {"k_min": 36, "k_max": 40, "seeds": 1, "min_seeds": 1}, "stability": {"draws": 2}}
 )
@@ -53,7 +55,7 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_list_of_runs_shows_main_with_its_figures(shop):
-    page = shop.browser.text(runs_view(shop.experiment_id, "pipelines"))
+    page = shop.browser.text(runs_view(shop.experiment_id, "pipelines"), until="model_version")
     assert "Invoice lines clustered by price" in page
     for shown in (">main<", "validation_silhouette", "test_silhouette", "model_version"):
         assert shown in page
@@ -61,12 +63,12 @@ def test_list_of_runs_shows_main_with_its_figures(shop):
 
 
 def test_view_of_trials_shows_the_usable_ones(shop):
-    page = shop.browser.text(runs_view(shop.experiment_id, "trials"))
+    page = shop.browser.text(runs_view(shop.experiment_id, "trials"), until="K=40 seed 0")
     assert "K=40 seed 0" in page
 
 
 def test_main_tells_what_became_champion_and_leads_to_every_step(shop):
-    page = shop.browser.text(shop.run("main"))
+    page = shop.browser.text(shop.run("main"), until="#/models/retail-clusters/versions/1")
     assert "#/models/retail-clusters/versions/1" in page
     for step in ("prepare", "sweep K 36–40", "register K=", "promote", "score"):
         assert step in page
@@ -75,7 +77,7 @@ def test_main_tells_what_became_champion_and_leads_to_every_step(shop):
 
 
 def test_sweep_tells_what_each_objective_would_choose_and_how_its_winner_did_later(shop):
-    page = shop.browser.text(shop.run("sweep"))
+    page = shop.browser.text(shop.run("sweep"), until="The winner, registered")
     for told in ("What each objective would choose", "What the seed does", "The winner, registered"):
         assert told in page
 
@@ -96,6 +98,6 @@ def test_picture_and_report_are_shown_among_the_artifacts(shop, tmp_path):
 
 
 def test_registered_model_shows_its_alias_and_card(shop):
-    page = shop.browser.text("/models/retail-clusters/versions/1")
+    page = shop.browser.text("/models/retail-clusters/versions/1", until="How to score")
     assert "champion" in page
     assert "How to score" in page
