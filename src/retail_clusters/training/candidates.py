@@ -19,7 +19,7 @@ Candidate = tuple[int, int]
 
 _TRIAL: Final = "trial"
 #: Candidates of a grid evaluated together: enough to keep a cluster busy, few enough to show progress.
-_GRID_BATCH: Final = 64
+_GRID_BATCH: Final = 128
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,9 @@
-"""Candidates evaluated as Spark tasks: the rows are broadcast once, a candidate is a task."""
+"""Candidates evaluated as Spark tasks: the rows are broadcast once, a task takes a candidate or a few."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from pyspark import Broadcast, inheritable_thread_target
 from pyspark.sql import SparkSession
@@ -16,6 +16,9 @@ from retail_clusters.training.evaluation import Evaluation, Problem
 from retail_clusters.training.seed_agreement import agreement_of
 
 Numbered = tuple[int, Candidate]
+
+#: A task costs Spark about what a candidate costs: a core gets few of them, and waits for none that is late.
+_TASKS_PER_CORE: Final = 4
 
 
 class Fitter(Protocol):
@@ -61,7 +64,8 @@ class Evaluator:
             return agreement_of(rows, centres) if isinstance(rows, InMemory) else float("nan")
 
         tasks = [[trial.evaluation.centres for trial in group] for group in groups]
-        return self.spark.sparkContext.parallelize(tasks, len(tasks)).map(run).collect()
+        slices = _tasks(self.spark, len(tasks))
+        return self.spark.sparkContext.parallelize(tasks, slices).map(run).collect()
 
     def release(self) -> None:
         """Let go of the rows that were sent."""
@@ -80,6 +84,11 @@ class Evaluator:
         return Trial(number=number, evaluation=found, violations=broken)
 
 
+def _tasks(spark: SparkSession, candidates: int) -> int:
+    """Return how many tasks to cut candidates into: one each, but no more than keep every core busy."""
+    return min(candidates, _TASKS_PER_CORE * spark.sparkContext.defaultParallelism)
+
+
 def _run_tasks(
     spark: SparkSession, sent: "Broadcast[Problem]", batch: Sequence[Candidate]
 ) -> list[Evaluation]:
@@ -87,4 +96,4 @@ def _run_tasks(
         k, seed = pair
         return evaluation.evaluate(sent.value, k=k, seed=seed)
 
-    return spark.sparkContext.parallelize(batch, len(batch)).map(run).collect()
+    return spark.sparkContext.parallelize(batch, _tasks(spark, len(batch))).map(run).collect()
