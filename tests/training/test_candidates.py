@@ -70,7 +70,7 @@ def test_grid_asks_for_what_is_missing_anywhere_in_its_order():
 
 def test_grid_asks_in_batches_that_show_progress():
     batch = candidates.search_of(Sweep()).next_batch([], trials=472)
-    assert [number for number, _ in batch] == list(range(64))
+    assert [number for number, _ in batch] == list(range(128))
 
 
 def test_first_batch_of_tpe_is_spread_over_the_range_of_k():

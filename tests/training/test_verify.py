@@ -63,7 +63,8 @@ def trained(
 
 def use(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.chdir(folder)
-    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+    names = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_REGISTRY_URI")
+    for name in names:
         patch.delenv(name, raising=False)
     store = f"sqlite:///{folder / 'mlflow.db'}"
     patch.setenv("MLFLOW_TRACKING_URI", store)
