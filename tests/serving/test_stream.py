@@ -10,8 +10,9 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra.locations import to_uri
+from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.serving.records import InputFile
-from retail_clusters.serving.stream import Process, run_stream, stop_on_signals
+from retail_clusters.serving.stream import Process, run_stream
 from tests import scorers
 
 

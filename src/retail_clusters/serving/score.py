@@ -10,13 +10,14 @@ from retail_clusters.errors import InputError, NotRegisteredError
 from retail_clusters.infra import storage, tracking
 from retail_clusters.infra.locations import is_within, shown, to_uri
 from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.serving.descriptions import of_score
 from retail_clusters.serving.metrics import Totals
 from retail_clusters.serving.records import InputFile
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
-from retail_clusters.serving.stream import run_stream, stop_on_signals
+from retail_clusters.serving.stream import run_stream
 
 __all__ = ["ScoreRequest", "ScoreSummary", "check", "run"]
 

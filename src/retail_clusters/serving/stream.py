@@ -1,10 +1,7 @@
 """The stream of files that arrive in a folder: what each batch holds, how it runs, how it stops."""
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import Any, Final
 
 from pyspark.errors import StreamingQueryException
@@ -78,28 +75,6 @@ def arrived(frame: DataFrame) -> list[InputFile]:
         (InputFile(to_uri(path), length, modified) for path, length, modified in facts),
         key=lambda file: file.location,
     )
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Turn SIGTERM and Ctrl-C into an event; a second one acts as it does elsewhere."""
-    stopping = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopping
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def stop(number: int, _: FrameType | None) -> None:
-        stopping.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _files(spark: SparkSession, source: str, max_files_per_trigger: int) -> DataFrame:
