@@ -8,6 +8,7 @@ import pyarrow as pa
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexerModel, VectorAssembler
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
@@ -27,7 +28,7 @@ from retail_clusters.training.rows import weighted_rows as sorted_rows
 #: Price, quantity, weekday, lines, and how many of these cancel.
 Row = tuple[float, int, str, int, int]
 
-_ARROW = (pa.float64(), pa.int32(), pa.string(), pa.int64(), pa.int64())
+_SAID = (schema.UNIT_PRICE, schema.QUANTITY, schema.DAY_OF_WEEK, schema.WEIGHT, schema.CANCELLATIONS)
 _GROUPS = ((2.0, 2), (2.0, 60), (70.0, 2), (70.0, 60))
 _DAYS = ("2011-06-06", "2011-06-07", "2011-06-09", "2011-08-01", "2011-08-03", "2011-11-07", "2011-11-10")
 
@@ -43,9 +44,14 @@ _FIRST_TIDY = "SELECT * EXCEPT (day_of_week, day_of_week_index, day_of_week_enco
 
 def weighted(*rows: Row) -> WeightedRows:
     """Make weighted rows of literal ones."""
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, _ARROW, strict=True)]
-    return sorted_rows(pa.Table.from_arrays(arrays, names=schema.WEIGHTED_ROW.names))
+    made = [dict(zip(schema.WEIGHTED_ROW.names, whole(row), strict=True)) for row in rows]
+    return sorted_rows(pa.Table.from_pylist(made, schema=to_arrow_schema(schema.WEIGHTED_ROW)))
+
+
+def whole(row: Row) -> tuple[object, ...]:
+    """Return a row in the columns of `schema.WEIGHTED_ROW`; of what it does not say, all lines have a 0."""
+    said = dict(zip(_SAID, row, strict=True))
+    return tuple(said.get(name, 0) for name in schema.WEIGHTED_ROW.names)
 
 
 def context(
@@ -62,7 +68,11 @@ def context(
         [StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAY_WEIGHTS_FIELD]
     )
     reduced = spark.createDataFrame(
-        [(name, *row, _day_weights(row, at)) for name, rows in parts.items() for at, row in enumerate(rows)],
+        [
+            (name, *whole(row), _day_weights(row, at))
+            for name, rows in parts.items()
+            for at, row in enumerate(rows)
+        ],
         columns,
     )
     table = PreparedTable(

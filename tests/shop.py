@@ -23,6 +23,7 @@ from retail_clusters.training import features
 from retail_clusters.training.interface import INTERFACE
 from retail_clusters.training.model import centres_digest, scoring_pipeline
 from retail_clusters.training.rows import weighted_rows
+from tests import examples
 
 #: The versions of `stocked`: three clusters; four, better ones; these in another order, moved a little; four
 #: of another feature space; and the first again, of data that nobody has.
@@ -43,18 +44,21 @@ DIGEST = "d" * 32
 def prepare(spark: SparkSession) -> PreparedTable:
     """Store the prepared table in the working folder's cache."""
     rows = [
-        (split, price + 0.01 * step, quantity, day, 1 + step % 3, 0)
+        (split, *examples.whole((price + 0.01 * step, quantity, day, 1 + step % 3, 0)))
         for split in schema.SPLITS
         for price, quantity in GROUPS
         for step in range(40)
         for day in ("Monday" if step % 2 else "Friday",)
     ]
-    if_saturday = [(schema.TEST, 2.0, 2, "Saturday", 1, 0)]
+    if_saturday = [(schema.TEST, *examples.whole((2.0, 2, "Saturday", 1, 0)))]
     fields = [f"{field.name} {field.dataType.simpleString()}" for field in schema.WEIGHTED_ROW]
     columns = ", ".join(["split string", *fields])
     groups = f"array(weight, {', '.join(['0L'] * (schema.DAY_GROUPS - 1))}) AS {schema.DAY_WEIGHTS}"
     reduced = spark.createDataFrame(rows + if_saturday, columns).selectExpr("*", groups)
-    lines = {split: sum(row[4] for row in rows + if_saturday if row[0] == split) for split in schema.SPLITS}
+    weight = 1 + schema.WEIGHTED_ROW.names.index(schema.WEIGHT)
+    lines = {
+        split: sum(row[weight] for row in rows + if_saturday if row[0] == split) for split in schema.SPLITS
+    }
     count = {split: sum(row[0] == split for row in rows + if_saturday) for split in schema.SPLITS}
     table = PreparedTable("shop/rows", "unknown", "some/folder", DIGEST, lines, count, quarantined=0)
     return prepared.store(table, reduced=reduced, quarantine=reduced)

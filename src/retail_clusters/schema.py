@@ -43,9 +43,6 @@ TEST: Final = "test"
 SPLITS: Final = (TRAIN, VALIDATION, TEST)
 QUARANTINE: Final = "quarantine"
 
-#: What makes two lines one weighted row.
-ROW_KEY: Final = (UNIT_PRICE, QUANTITY, DAY_OF_WEEK)
-
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -67,14 +64,13 @@ INVOICE_LINE: Final = _struct(
 
 COLUMNS: Final = tuple(INVOICE_LINE.names)
 
-#: A distinct (price, quantity, weekday), the invoice lines it stands for, and how many of them cancel.
-WEIGHTED_ROW: Final = _struct(
-    UnitPrice=DoubleType(),
-    Quantity=IntegerType(),
-    day_of_week=StringType(),
-    weight=LongType(),
-    cancellations=LongType(),
-)
+#: What makes two lines one weighted row, and how a person is told of it.
+_KEY: Final = _struct(UnitPrice=DoubleType(), Quantity=IntegerType(), day_of_week=StringType())
+ROW_KEY: Final = tuple(_KEY.names)
+ROW_KEY_IN_WORDS: Final = "price, quantity and weekday"
+
+#: A distinct key, the invoice lines it stands for, and how many of them cancel.
+WEIGHTED_ROW: Final = StructType([*_KEY, *_struct(weight=LongType(), cancellations=LongType())])
 
 #: Days are dealt into so many groups, for refits on days drawn with replacement.
 DAY_GROUPS: Final = 20

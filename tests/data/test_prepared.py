@@ -13,6 +13,7 @@ from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.data.weighted_rows import PREPARATION_VERSION
+from tests import examples
 
 LINES = {"train": 2, "validation": 1, "test": 1}
 CACHE = Path(prepared.DEFAULT_CACHE)
@@ -28,7 +29,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession) -> DataFrame:
     columns = ", ".join(f"{field.name} {field.dataType.simpleString()}" for field in schema.WEIGHTED_ROW)
-    return spark.createDataFrame([("train", 2.5, 6, "Monday", 2, 0)], f"split string, {columns}")
+    return spark.createDataFrame(
+        [("train", *examples.whole((2.5, 6, "Monday", 2, 0)))], f"split string, {columns}"
+    )
 
 
 def make(

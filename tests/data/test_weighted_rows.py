@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from retail_clusters import schema
 from retail_clusters.data import invoices, weighted_rows
 from retail_clusters.settings import Columns, Split
+from tests import examples
 
 LINES = [
     "1,A,CUP,6,2011-06-30 23:59:59,2.55,17850.0,UK",
@@ -110,7 +111,7 @@ def test_the_group_of_a_day_is_its_number_since_1970_modulo_the_groups(spark):
 
 
 def test_canonical_layout_follows_from_the_rows_alone(spark):
-    rows = [(float(i % 7), i, "Monday", 1, 0) for i in range(60)]
+    rows = [examples.whole((float(i % 7), i, "Monday", 1, 0)) for i in range(60)]
     frames = [
         spark.createDataFrame(rows, schema.WEIGHTED_ROW).repartition(3),
         spark.createDataFrame(rows[::-1], schema.WEIGHTED_ROW).repartition(5),

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retail_clusters.errors import InputError
 from retail_clusters.settings import Sweep
 from retail_clusters.training import candidates
 from retail_clusters.training.candidates import Candidate, Trial
@@ -97,6 +98,13 @@ def test_trial_comes_back_from_its_record_to_the_bit(silhouette, centres, share)
     )
     again = candidates.recorded(candidates.record(made, settings=SMALL))
     assert examples.facts([again]) == examples.facts([made])
+
+
+def test_a_trial_of_other_figures_than_todays_is_refused_with_the_way_out():
+    record = candidates.record(evaluate(3, (2, 0)), settings=SMALL)
+    record.user_attrs["trial"] = record.user_attrs["trial"].replace("davies_bouldin", "dunn")
+    with pytest.raises(InputError, match=r"trial 3 differs in davies_bouldin, dunn: choose another study"):
+        candidates.recorded(record)
 
 
 def test_record_holds_the_guardrails_as_constraints():

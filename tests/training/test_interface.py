@@ -67,6 +67,7 @@ def test_version_that_takes_other_lines_is_refused(inputs: dict[str, str] | None
         features.RAW_FILL_STATEMENT,
         "SELECT *, signum(UnitPrice) * log1p(abs(UnitPrice)) AS unit_price_scaled, "
         "signum(Quantity) * log1p(abs(Quantity)) AS quantity_scaled FROM __THIS__",
+        "SELECT *, signum(Quantity) * log1p(abs(Quantity)) AS quantity_scaled FROM __THIS__",
         "SELECT *, (UnitPrice - (4.61e-05D)) / 96.75D AS unit_price_scaled, "
         "(Quantity - (-9.5D)) / 218.0D AS quantity_scaled FROM __THIS__",
         "SELECT * EXCEPT (day_of_week, features) FROM __THIS__",
@@ -74,7 +75,9 @@ def test_version_that_takes_other_lines_is_refused(inputs: dict[str, str] | None
         "FROM __THIS__",
     ],
 )
-def test_sql_that_this_project_writes_is_opened(spark: SparkSession, statement: str):
+def test_sql_that_this_project_writes_or_wrote_before_a_feature_was_new_is_opened(
+    spark: SparkSession, statement: str
+):
     registry = holding(SQLTransformer(statement=statement), inputs=OLD_COLUMNS)
 
     assert open_model(registry, version="7").version == "7"
@@ -87,6 +90,8 @@ def test_sql_that_this_project_writes_is_opened(spark: SparkSession, statement: 
         "SELECT * EXCEPT (day_of_week) FROM __THIS__ WHERE reflect('java.lang.System', 'exit', 1) IS NULL",
         f"{FILL_STATEMENT} UNION SELECT * FROM secrets",
         "SELECT * FROM parquet.`/etc`",
+        "SELECT *, log1p(Quantity) AS quantity_scaled FROM __THIS__",
+        f"{FILL_STATEMENT.removesuffix(' FROM __THIS__')}, version() AS day_of_week FROM __THIS__",
     ],
 )
 def test_any_other_sql_is_refused(spark: SparkSession, statement: str):

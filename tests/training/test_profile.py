@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_clusters import schema
-from retail_clusters.training.profile import profile, to_markdown
+from retail_clusters.training.profile import profile, texts, to_markdown
 from tests import examples
 
 ROWS = st.lists(
@@ -84,6 +84,14 @@ def test_clusters_come_largest_first_and_are_named_after_the_typical_line():
     assert names[named[2.0, -4]] == "cancellations, usual price"
     assert names[named[0.0, -30]] == "write-offs, no charge"
     assert names[named[900.0, 1]] == "single items, fees and adjustments"
+
+
+def test_profile_of_an_earlier_version_is_written_without_the_facts_that_are_new_since():
+    made = profile(examples.weighted((2.0, 4, "Monday", 1, 0)), np.zeros(1, dtype=int))
+    earlier = made.drop(columns=[name for name in made if name.startswith("quantity_")])
+    assert list(texts(made).columns)[5:7] == ["price 5 / 50 / 95 %", "quantity 5 / 50 / 95 %"]
+    assert texts(made).iloc[0, 5:7].tolist() == ["2.00 / 2.00 / 2.00", "4 / 4 / 4"]
+    assert list(texts(earlier).columns)[5:] == ["price 5 / 50 / 95 %", "cancelled", "top day"]
 
 
 def test_markdown_names_the_clusters_that_it_leaves_out():

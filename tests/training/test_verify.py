@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import tracking
 from retail_clusters.settings import Experiment, Features, Stability, Sweep, Training
-from retail_clusters.training import sweep
+from retail_clusters.training import evaluation, sweep
 from retail_clusters.training.publish import KERNEL
 from retail_clusters.training.train import train
 from retail_clusters.training.verify import verify
@@ -85,6 +85,16 @@ def test_run_repeats_to_the_last_bit(spark: SparkSession, runs: dict[str, str], 
     assert f"run {runs[kind]} repeats to the last bit" in told
     for name in ("data_digest", "model_digest", "labels_digest", "centres", "holdout_silhouette"):
         assert name in told
+
+
+def test_a_figure_that_is_newer_than_the_run_is_left_out(
+    spark: SparkSession, runs: dict[str, str], capsys, monkeypatch: pytest.MonkeyPatch
+):
+    newer = {**evaluation.FIGURES, "dunn": evaluation.Figure("Dunn", lambda _: 0.5)}
+    monkeypatch.setattr(evaluation, "FIGURES", newer)
+    found = verify(spark, run_id=runs["train"])
+    assert "dunn" not in found.facts
+    assert found.facts.keys() >= {"model_digest", "centres", "calinski_harabasz", "test_silhouette"}
 
 
 def test_version_is_verified_by_its_run(spark: SparkSession, runs: dict[str, str], capsys):

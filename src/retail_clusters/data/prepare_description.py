@@ -22,7 +22,7 @@ def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
     return "\n\n".join(
         [
             f"{table.total_lines:,} invoice lines of `{table.data}`, checked, cut by day, and reduced to "
-            f"distinct rows of price, quantity and weekday. {found}",
+            f"distinct rows of {schema.ROW_KEY_IN_WORDS}. {found}",
             markdown.table(["part", "days", "lines", "rows"], rows, numbers_from=2),
             f"Content digest `{markdown.short(table.data_digest)}`: the same lines in other files or another "
             "order have the same.",

@@ -17,12 +17,17 @@ from retail_clusters.settings import Columns, Split
 #: 2: rows have `day_weights`, and prices of 100 billion or more are quarantined.
 PREPARATION_VERSION: Final = 2
 
-#: How a line is seen by a model, as SQL over `__THIS__`: missing numbers are 0, and its weekday has a name.
-FILL_STATEMENT: Final = (
+#: What a model knows of a line that no column holds, as SQL over its `{date}`: in its first stage as here.
+DERIVED: Final[Mapping[str, str]] = {
+    schema.DAY_OF_WEEK: (
+        f"element_at(array({', '.join(map(repr, schema.WEEKDAYS))}), weekday({{date}}) + 1)"
+    ),
+}
+
+#: How a line is seen by a model, as SQL: missing numbers are 0.
+FILLED: Final = (
     "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
-    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID, "
-    f"element_at(array({', '.join(map(repr, schema.WEEKDAYS))}), weekday(InvoiceDate) + 1) AS day_of_week "
-    "FROM __THIS__"
+    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID"
 )
 
 ROWS_PER_PARTITION: Final = 1_000_000
@@ -36,6 +41,15 @@ _GROUPS: Final = range(schema.DAY_GROUPS)
 _LOW_BITS: Final = 0xFFFFFFFF
 
 
+def derived(date: str) -> list[str]:
+    """Return the columns of `DERIVED` as SQL, from an expression that is a line's date."""
+    return [f"{sql.format(date=date)} AS {name}" for name, sql in DERIVED.items()]
+
+
+#: The whole statement over `__THIS__`.
+FILL_STATEMENT: Final = f"{', '.join([FILLED, *derived(schema.INVOICE_DATE)])} FROM __THIS__"
+
+
 @dataclass(frozen=True)
 class Contents:
     """What reduced rows hold: the digest of the lines (32 hex digits), rows and lines by split."""
@@ -46,7 +60,7 @@ class Contents:
 
 
 def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
-    """Reduce parsed lines to one row for each split and distinct (price, quantity, weekday).
+    """Reduce parsed lines to one row for each split and distinct key.
 
     Returns `split`, the columns of a weighted row, `day_weights`, and four partial sums for `summarize`.
     Quarantined lines are a split of their own, with nulls. One pass over the lines, at most one shuffle of
@@ -110,7 +124,7 @@ def day_group(when: Column) -> Column:
 
 
 def fill(lines: DataFrame) -> DataFrame:
-    """Fill missing numbers with 0 and name the weekday, as the registered model does with raw lines."""
+    """Fill missing numbers with 0 and derive the others, as the registered model does with raw lines."""
     return SQLTransformer(statement=FILL_STATEMENT).transform(lines)
 
 

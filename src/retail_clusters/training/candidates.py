@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from optuna.distributions import IntDistribution
 from optuna.samplers import GridSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
+from retail_clusters.errors import InputError
 from retail_clusters.settings import Sweep
 from retail_clusters.training.evaluation import Evaluation
 from retail_clusters.training.quality import Quality
@@ -171,13 +172,23 @@ def record(trial: Trial, *, settings: Sweep) -> FrozenTrial:
 
 
 def recorded(frozen: FrozenTrial) -> Trial:
-    """Read a trial back from its record, to the last bit."""
+    """Read a trial back from its record, to the last bit.
+
+    Raises:
+        InputError: it was measured with other figures than today's.
+    """
     facts: dict[str, Any] = json.loads(frozen.user_attrs[_TRIAL])
     found = facts["evaluation"]
     measured: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in found.pop("validation").items()
     }
+    others = {field.name for field in fields(Quality)} ^ measured.keys()
+    if others:
+        raise InputError(
+            f"a study's trials must hold the figures of today, but trial {facts['number']} differs in "
+            f"{', '.join(sorted(others))}: choose another study name"
+        )
     centres = np.array(found.pop("centres"))
     evaluation = Evaluation(**found, validation=Quality(**measured), centres=centres)
     return Trial(number=facts["number"], evaluation=evaluation, violations=facts["violations"])

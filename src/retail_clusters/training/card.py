@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from retail_clusters.schema import ROW_KEY_IN_WORDS
 from retail_clusters.training import profile
 from retail_clusters.training.guardrails import Gate
 from retail_clusters.wording import percent
@@ -70,7 +71,7 @@ class Card:
         )
         return (
             f"# {self.model}, version {self.version}\n\n"
-            f"KMeans clusters of retail invoice lines by price, quantity and weekday.{made} "
+            f"KMeans clusters of retail invoice lines by {ROW_KEY_IN_WORDS}.{made} "
             f"Trained by run `{self.run_id}`; digest of the centres `{self.model_digest}`."
         )
 

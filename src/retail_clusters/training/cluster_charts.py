@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from retail_clusters import schema
 from retail_clusters.infra import plots
 from retail_clusters.training.blocks import Floats, Labels
+from retail_clusters.training.profile import FACTS
 from retail_clusters.training.rows import WeightedRows
 
 #: Clusters that a figure shows one by one; the others together, if at all.
@@ -75,7 +76,7 @@ def price_quantity_chart(picture: Picture) -> Figure:
     names = picture.names(_COLOURED)
     figure, (axes,) = plots.figure(
         "Price against quantity, by cluster",
-        note="A dot stands for all lines of one price, quantity and weekday. "
+        note=f"A dot stands for all lines of one {schema.ROW_KEY_IN_WORDS}. "
         f"Colours: the {len(names)} largest clusters. Numbers: centres",
         size=(9, 7.5),
     )
@@ -135,16 +136,16 @@ def _signed_log(values: Floats) -> Floats:
 
 
 def cluster_means(rows: WeightedRows, labels: Labels) -> pd.DataFrame:
-    """Return the mean price and quantity of each cluster's lines, and their shares by weekday.
+    """Return the mean of each fact of each cluster's lines, and their shares by weekday.
 
-    Indexed by cluster; columns `price`, `quantity` and the weekdays: the centres, where nothing is scaled.
+    Indexed by cluster; columns as in `FACTS` and the weekdays: the centres, where nothing is scaled.
     """
     clusters, position = np.unique(labels, return_inverse=True)
     count, weights = len(clusters), rows.weights
     lines = np.bincount(position, weights, count)
     columns = {
-        "price": np.bincount(position, weights * rows.prices, count) / lines,
-        "quantity": np.bincount(position, weights * rows.quantities, count) / lines,
+        name: np.bincount(position, weights * rows.numbers(column), count) / lines
+        for name, (column, _) in FACTS.items()
     }
     for day, name in enumerate(schema.WEEKDAYS):
         columns[name] = np.bincount(position, weights * (rows.weekdays == day), count) / lines
@@ -152,7 +153,7 @@ def cluster_means(rows: WeightedRows, labels: Labels) -> pd.DataFrame:
 
 
 def centres_chart(picture: Picture) -> Figure:
-    """Draw the centres of the largest clusters as a heat map: mean price and quantity, shares by weekday."""
+    """Draw the centres of the largest clusters as a heat map: the mean of each fact, shares by weekday."""
     names = picture.names(_SHOWN)
     means = cluster_means(picture.rows, picture.labels).loc[list(names)]
     days = [name for name in schema.WEEKDAYS if means[name].any()]
@@ -160,18 +161,19 @@ def centres_chart(picture: Picture) -> Figure:
         "Centres of the largest clusters" if len(picture.profile) > _SHOWN else "Centres of the clusters",
         note="Means over the training lines, and shares of them by weekday",
         size=(9, 1.9 + 0.31 * len(names)),
-        panels=(2, len(days)),
+        panels=(len(FACTS), len(days)),
     )
-    numbers = means[["price", "quantity"]].to_numpy()
+    numbers = means[list(FACTS)].to_numpy()
+    digits = [max(shown, 1) for _, shown in FACTS.values()]
     signed = np.sign(numbers) * np.log1p(np.abs(numbers))
     bound = np.abs(signed).max(axis=0)
     _heat(
         left,
         signed / np.where(bound > 0, bound, 1),
-        [[f"{price:,.2f}", f"{quantity:,.1f}"] for price, quantity in numbers],
+        [[f"{mean:,.{shown}f}" for mean, shown in zip(row, digits, strict=True)] for row in numbers],
         colours=(plots.DIVERGING, Normalize(-1, 1)),
     )
-    left.set_xticks([0, 1], ["price", "quantity"])
+    left.set_xticks(range(len(FACTS)), list(FACTS))
     left.set_yticks(range(len(names)), list(names.values()))
     shares = means[days].to_numpy()
     texts = [[f"{100 * share:.0f} %" for share in row] for row in shares]

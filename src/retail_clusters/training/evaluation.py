@@ -1,7 +1,8 @@
-"""One record of a clustering: what it is, how it measured, and the name of each figure in MLflow."""
+"""One record of a clustering: what it is, how it measured, and the name of each figure, once for all."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from retail_clusters.settings import Lloyd
 from retail_clusters.training import kmeans, quality
@@ -29,17 +30,42 @@ class Evaluation:
     @property
     def metrics(self) -> Mapping[str, float]:
         """Return the metrics of a train run and of each trial, under their names in MLflow."""
-        return {
-            "validation_silhouette": self.validation.silhouette,
-            "validation_macro_silhouette": self.validation.macro_silhouette,
-            "train_cost": self.train_cost,
-            "iterations": float(self.iterations),
-            "largest_cluster_share": self.validation.largest_cluster_share,
-            "effective_clusters": self.validation.effective_clusters,
-            "clusters": float(self.validation.clusters),
-            "davies_bouldin": self.validation.davies_bouldin,
-            "calinski_harabasz": self.validation.calinski_harabasz,
-        }
+        return {name: float(figure.of(self)) for name, figure in FIGURES.items()}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a person reads for a figure, and how it is had of an evaluation."""
+
+    words: str
+    of: Callable[[Evaluation], float]
+
+
+#: Each figure of a clustering under its name in MLflow: of trials and runs, in tables, reports and `verify`.
+FIGURES: Final[Mapping[str, Figure]] = {
+    "validation_silhouette": Figure("silhouette, validation lines", lambda e: e.validation.silhouette),
+    "validation_macro_silhouette": Figure(
+        "silhouette, mean over clusters, validation lines", lambda e: e.validation.macro_silhouette
+    ),
+    "train_cost": Figure("training cost (WSSSE)", lambda e: e.train_cost),
+    "iterations": Figure("iterations of the fit", lambda e: e.iterations),
+    "largest_cluster_share": Figure(
+        "largest cluster's share of the validation lines", lambda e: e.validation.largest_cluster_share
+    ),
+    "effective_clusters": Figure("effective clusters", lambda e: e.validation.effective_clusters),
+    "clusters": Figure("clusters that hold a validation line", lambda e: e.validation.clusters),
+    "davies_bouldin": Figure("Davies-Bouldin, validation lines", lambda e: e.validation.davies_bouldin),
+    "calinski_harabasz": Figure(
+        "Calinski-Harabasz, validation lines", lambda e: e.validation.calinski_harabasz
+    ),
+}
+
+#: The words for what a registered model adds.
+LATER_FIGURES: Final[Mapping[str, str]] = {
+    "test_silhouette": "silhouette, test lines",
+    "test_macro_silhouette": "silhouette, mean over clusters, test lines",
+    "holdout_silhouette": "silhouette, all lines from the train cut on",
+}
 
 
 def later_metrics(*, test: Quality, holdout: Quality) -> Mapping[str, float]:

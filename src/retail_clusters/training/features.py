@@ -13,35 +13,35 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
+from retail_clusters.data.weighted_rows import DERIVED, derived
 from retail_clusters.settings import Features
 from retail_clusters.training.blocks import Floats
 from retail_clusters.training.rows import VALUES, WeightedRows, vectors_of
 
 _INDEX: Final = "day_of_week_index"
 _ENCODED: Final = "day_of_week_encoded"
-_SCALED: Final = ("unit_price_scaled", "quantity_scaled")
-_NUMBERS: Final = (schema.UNIT_PRICE, schema.QUANTITY)
-
+#: The numbers in a vector, before the slots of the weekday, each with its name once it is scaled.
+NUMBERS: Final = {schema.UNIT_PRICE: "unit_price_scaled", schema.QUANTITY: "quantity_scaled"}
 
 #: What the first stage does with raw lines, whoever reads them: pandas has 6 as a long or, where another is
 #: missing, as a double, and the date as a text. A good line comes out as `weighted_rows.fill` has it.
-RAW_FILL_STATEMENT: Final = (
+RAW_FILLED: Final = (
     "SELECT * EXCEPT (Quantity, UnitPrice), coalesce(try_cast(Quantity AS INT), 0) AS Quantity, "
-    "coalesce(nanvl(try_cast(UnitPrice AS DOUBLE), 0D), 0D) AS UnitPrice, "
-    f"element_at(array({', '.join(map(repr, schema.WEEKDAYS))}), "
-    "weekday(CAST(InvoiceDate AS TIMESTAMP)) + 1) AS day_of_week FROM __THIS__"
+    "coalesce(nanvl(try_cast(UnitPrice AS DOUBLE), 0D), 0D) AS UnitPrice"
 )
+RAW_DATE: Final = "CAST(InvoiceDate AS TIMESTAMP)"
+RAW_FILL_STATEMENT: Final = f"{', '.join([RAW_FILLED, *derived(RAW_DATE)])} FROM __THIS__"
 
 
 def fill_stage() -> SQLTransformer:
-    """Fill missing numbers with 0 and name the weekday: raw invoice lines in, more columns out."""
+    """Fill missing numbers with 0 and derive the others: raw invoice lines in, more columns out."""
     return SQLTransformer(statement=RAW_FILL_STATEMENT)
 
 
 def fit_features(rows: WeightedRows, *, features: Features, spark: SparkSession) -> PipelineModel:
     """Fit scaling and weekday encoding on weighted rows; the result adds `features` to them.
 
-    The vector is (UnitPrice, Quantity, weekday one-hot). Weekdays are ordered as a StringIndexer
+    The vector is `NUMBERS`, then the weekday one-hot. Weekdays are ordered as a StringIndexer
     fitted on the lines would order them: most lines first, then by name. With `unseen_days: keep` each
     known weekday has a slot and an unseen one is all zeros; with `error` the rarest weekday is all
     zeros, as in the notebook, and an unseen one fails.
@@ -51,7 +51,7 @@ def fit_features(rows: WeightedRows, *, features: Features, spark: SparkSession)
     )
     encoder = OneHotEncoder(inputCol=_INDEX, outputCol=_ENCODED)
     scaling = _scaling_stages(rows, features=features)
-    numbers = _SCALED if scaling else _NUMBERS
+    numbers = NUMBERS.values() if scaling else NUMBERS
     assembler = VectorAssembler(inputCols=[*numbers, _ENCODED], outputCol=schema.FEATURES)
     no_days = spark.createDataFrame([], f"{schema.DAY_OF_WEEK} string")
     return PipelineModel([*scaling, indexer, encoder.fit(indexer.transform(no_days)), assembler])
@@ -75,15 +75,20 @@ def vectors(parts: Sequence[WeightedRows], *, pipeline: PipelineModel, spark: Sp
 
 
 def facts(width: int) -> tuple[tuple[int, ...], ...]:
-    """Return the columns of each fact in vectors of `width`: price, quantity, the slots of the weekday."""
-    numbers = len(_NUMBERS)
+    """Return the columns of each fact in vectors of `width`: of each number, then of the weekday."""
+    numbers = len(NUMBERS)
     return (*((column,) for column in range(numbers)), tuple(range(numbers, width)))
+
+
+def names(width: int) -> list[str]:
+    """Name the columns of vectors of `width`."""
+    return [*NUMBERS, *(f"weekday_{position}" for position in range(width - len(NUMBERS)))]
 
 
 def helpers(pipeline: PipelineModel) -> list[str]:
     """Name the columns that the feature stages add to lines, and that a score does not need."""
-    scaled = _SCALED if any(isinstance(stage, SQLTransformer) for stage in pipeline.stages) else ()
-    return [schema.DAY_OF_WEEK, _INDEX, _ENCODED, schema.FEATURES, *scaled]
+    scaled = NUMBERS.values() if any(isinstance(each, SQLTransformer) for each in pipeline.stages) else ()
+    return [*DERIVED, _INDEX, _ENCODED, schema.FEATURES, *scaled]
 
 
 def _weekdays(rows: WeightedRows) -> list[str]:
@@ -96,10 +101,10 @@ def _scaling_stages(rows: WeightedRows, *, features: Features) -> list[Transform
     if features.scaling == "none":
         return []
     if features.scaling == "log":
-        scaled = [f"signum({name}) * log1p(abs({name}))" for name in _NUMBERS]
+        scaled = [f"signum({name}) * log1p(abs({name}))" for name in NUMBERS]
     else:
-        scaled = [_standardized(rows, name) for name in _NUMBERS]
-    columns = ", ".join(f"{how} AS {name}" for how, name in zip(scaled, _SCALED, strict=True))
+        scaled = [_standardized(rows, name) for name in NUMBERS]
+    columns = ", ".join(f"{how} AS {name}" for how, name in zip(scaled, NUMBERS.values(), strict=True))
     return [SQLTransformer(statement=f"SELECT *, {columns} FROM __THIS__")]
 
 

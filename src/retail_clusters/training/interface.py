@@ -1,7 +1,7 @@
 """What a registered model takes and gives, and the only stages that it may consist of."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pandas as pd
@@ -10,11 +10,11 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StringIndexerModel, VectorAssembler
 
 from retail_clusters import schema
-from retail_clusters.data.weighted_rows import FILL_STATEMENT
+from retail_clusters.data import weighted_rows
 from retail_clusters.errors import RegistryError
 from retail_clusters.infra.logged_model import ANY, OPTIONAL, Columns, ModelInterface, OpenedVersion
 from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.training.features import RAW_FILL_STATEMENT
+from retail_clusters.training import features
 
 _MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
 
@@ -45,15 +45,26 @@ TRAINED_ON: Final = "trained_on"
 
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _SCALED: Final = (
-    r"(?:signum\({0}\) \* log1p\(abs\({0}\)\)|\({0} - \(" + _NUMBER + r"D\)\) / " + _NUMBER + "D)"
+    r"(?:signum\({0}\) \* log1p\(abs\({0}\)\)|\({0} - \(" + _NUMBER + r"D\)\) / " + _NUMBER + "D) AS {1}"
 )
+
+
+def _with_some(start: str, columns: Iterable[str]) -> str:
+    """Match a statement that adds some of the columns: a version may be older than a feature."""
+    return rf"{start}(?:, (?:{'|'.join(columns)}))+ FROM __THIS__"
+
+
 _STATEMENTS: Final = tuple(
     re.compile(form)
     for form in (
-        re.escape(FILL_STATEMENT),
-        re.escape(RAW_FILL_STATEMENT),
-        rf"SELECT \*, {_SCALED.format(schema.UNIT_PRICE)} AS unit_price_scaled, "
-        rf"{_SCALED.format(schema.QUANTITY)} AS quantity_scaled FROM __THIS__",
+        *(
+            _with_some(re.escape(filled), map(re.escape, weighted_rows.derived(date)))
+            for filled, date in (
+                (weighted_rows.FILLED, schema.INVOICE_DATE),
+                (features.RAW_FILLED, features.RAW_DATE),
+            )
+        ),
+        _with_some(r"SELECT \*", (_SCALED.format(*names) for names in features.NUMBERS.items())),
         r"SELECT \* EXCEPT \([a-z_, ]+\)(?:, element_at\(array\([\d, ]+\), prediction \+ 1\) AS prediction)? "
         r"FROM __THIS__",
     )

@@ -158,9 +158,9 @@ def labels_digest(labels: Labels) -> str:
 
 def centres_table(centres: Floats) -> pd.DataFrame:
     """Return the centres as a table, a row a cluster; written as CSV, the digits give the bits back."""
-    names = [schema.UNIT_PRICE, schema.QUANTITY]
-    names += [f"weekday_{position}" for position in range(centres.shape[1] - len(names))]
-    return pd.DataFrame(centres, columns=names).rename_axis("cluster").reset_index()
+    return (
+        pd.DataFrame(centres, columns=features.names(centres.shape[1])).rename_axis("cluster").reset_index()
+    )
 
 
 def _numbers(tidy: Transformer, *, k: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """What the clusters are: sizes, money, typical prices and quantities, and a short name for each."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,17 @@ from retail_clusters.training.blocks import Floats, Labels
 from retail_clusters.training.rows import WeightedRows
 from retail_clusters.wording import percent
 
-_QUANTILES = {"p05": 0.05, "median": 0.5, "p95": 0.95}
+#: The numbers that a cluster is described by: how each is called, its column, and how many digits are shown.
+FACTS: Final = {"price": (schema.UNIT_PRICE, 2), "quantity": (schema.QUANTITY, 0)}
+
+_QUANTILES: Final = {"p05": 0.05, "median": 0.5, "p95": 0.95}
 
 
 def profile(rows: WeightedRows, labels: Labels) -> pd.DataFrame:
     """Describe each populated cluster of n weighted rows with n labels: a table, largest cluster first.
 
     Columns: `cluster`, `name`, `lines`, `share`, `spend` (sum of price times quantity, in the currency of
-    UnitPrice), the 5 %, 50 % and 95 % quantiles over lines of price and quantity (`price_p05`, ...),
+    UnitPrice), the 5 %, 50 % and 95 % quantiles over lines of each of `FACTS` (`price_p05`, ...),
     `cancellation_share` and `top_weekday`.
     """
     described = [_describe(int(cluster), rows, labels == cluster) for cluster in np.unique(labels)]
@@ -33,22 +36,41 @@ def profile(rows: WeightedRows, labels: Labels) -> pd.DataFrame:
 
 def to_markdown(table: pd.DataFrame, *, rows: int = 25) -> str:
     """Write the largest clusters of a profile as a Markdown table."""
-    lines = [
-        "| cluster | name | lines | share | spend | price 5 / 50 / 95 % | quantity 5 / 50 / 95 % "
-        "| cancelled | top day |",
-        "|---:|---|---:|---:|---:|---|---|---:|---|",
-    ]
-    for _, row in table.head(rows).iterrows():
-        price = " / ".join(f"{row[f'price_{name}']:,.2f}" for name in _QUANTILES)
-        quantity = " / ".join(f"{row[f'quantity_{name}']:,.0f}" for name in _QUANTILES)
-        lines.append(
-            f"| {row['cluster']} | {row['name']} | {row['lines']:,} | {percent(row['share'])} "
-            f"| {row['spend']:,.2f} | {price} | {quantity} | {percent(row['cancellation_share'])} "
-            f"| {row['top_weekday']} |"
-        )
+    shown = texts(table.head(rows))
+    aligned = ["---" if name == "name" or name.endswith(("%", "day")) else "---:" for name in shown.columns]
+    lines = [f"| {' | '.join(shown.columns)} |", f"|{'|'.join(aligned)}|"]
+    lines += [f"| {' | '.join(row)} |" for row in shown.itertuples(index=False, name=None)]
     if len(table) > rows:
         lines.append(f"\n{len(table) - rows} smaller clusters are in `profile.csv`.")
     return "\n".join(lines)
+
+
+def texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Write a profile as a person reads it, in columns with a person's names.
+
+    The profile of an earlier version may lack a fact that is new since.
+    """
+    facts = {name: digits for name, (_, digits) in FACTS.items() if f"{name}_median" in table}
+    return pd.DataFrame(
+        [
+            {
+                "cluster": str(row["cluster"]),
+                "name": row["name"],
+                "lines": f"{row['lines']:,}",
+                "share": percent(row["share"]),
+                "spend": f"{row['spend']:,.2f}",
+                **{
+                    f"{name} 5 / 50 / 95 %": " / ".join(
+                        f"{row[f'{name}_{at}']:,.{digits}f}" for at in _QUANTILES
+                    )
+                    for name, digits in facts.items()
+                },
+                "cancelled": percent(row["cancellation_share"]),
+                "top day": row["top_weekday"],
+            }
+            for _, row in table.iterrows()
+        ]
+    )
 
 
 def _describe(cluster: int, rows: WeightedRows, members: NDArray[np.bool_]) -> dict[str, Any]:
@@ -59,8 +81,11 @@ def _describe(cluster: int, rows: WeightedRows, members: NDArray[np.bool_]) -> d
         "cluster": cluster,
         "lines": int(lines),
         "spend": math.fsum((prices * quantities * weights).tolist()),
-        **_quantiles("price", prices, weights),
-        **_quantiles("quantity", quantities, weights),
+        **{
+            name: value
+            for fact, (column, _) in FACTS.items()
+            for name, value in _quantiles(fact, rows.numbers(column)[members], weights).items()
+        },
         "cancellation_share": rows.numbers(schema.CANCELLATIONS)[members].sum() / lines,
         "top_weekday": min(zip(-days, schema.WEEKDAYS, strict=True))[1],
     }

@@ -4,7 +4,10 @@ from typing import Final
 
 import pandas as pd
 
+from retail_clusters.schema import ROW_KEY_IN_WORDS
 from retail_clusters.settings import Experiment
+from retail_clusters.training import profile
+from retail_clusters.training.evaluation import FIGURES, LATER_FIGURES
 from retail_clusters.training.report_facts import Champion, ReportFacts, Search, Training
 from retail_clusters.training.report_html import page, pictures, section, table, text
 from retail_clusters.training.stability_report import say
@@ -14,16 +17,9 @@ _PROFILED: Final = 30
 
 #: Figures of a version, and the words for them, in the order in which they are shown.
 _FIGURES: Final = {
-    "validation_silhouette": "silhouette, validation lines",
-    "test_silhouette": "silhouette, test lines",
-    "holdout_silhouette": "silhouette, all lines from the train cut on",
-    "validation_macro_silhouette": "silhouette, mean over clusters, validation lines",
-    "test_macro_silhouette": "silhouette, mean over clusters, test lines",
-    "largest_cluster_share": "largest cluster's share of the validation lines",
-    "clusters": "clusters that hold a validation line",
-    "effective_clusters": "effective clusters",
+    **LATER_FIGURES,
+    **{name: figure.words for name, figure in FIGURES.items()},
     "stable_line_share": "share of lines in clusters that come back",
-    "train_cost": "training cost (WSSSE)",
 }
 
 
@@ -139,29 +135,13 @@ def _gap(training: Training) -> str:
 
 
 def _clusters(training: Training) -> str:
-    names = ("cluster", "name", "lines", "share", "spend", "price", "quantity", "cancelled", "top day")
-    rows = [
-        (
-            row["cluster"],
-            row["name"],
-            f"{row['lines']:,}",
-            percent(row["share"]),
-            f"{row['spend']:,.2f}",
-            *(
-                " / ".join(f"{row[f'{fact}_{at}']:,.{digits}f}" for at in ("p05", "median", "p95"))
-                for fact, digits in (("price", 2), ("quantity", 0))
-            ),
-            percent(row["cancellation_share"]),
-            row["top_weekday"],
-        )
-        for _, row in training.profile.head(_PROFILED).iterrows()
-    ]
-    more = len(training.profile) - len(rows)
+    shown = profile.texts(training.profile.head(_PROFILED))
+    more = len(training.profile) - len(shown)
     drawn = {name: each for name, each in training.pictures.items() if "stability" not in name}
     return section(
         "The clusters",
-        "<p>Of the training lines; price and quantity at 5, 50 and 95 % of a cluster's lines.</p>",
-        table(names, rows, numbers_from=2),
+        "<p>Of the training lines; numbers at 5, 50 and 95 % of a cluster's lines.</p>",
+        table(list(shown.columns), shown.to_numpy().tolist(), numbers_from=2),
         f"<p class='quiet'>{more} smaller clusters are not shown.</p>" if more > 0 else "",
         pictures(drawn),
     )
@@ -172,7 +152,7 @@ def _stability(training: Training) -> str:
     return section(
         "Does it come back?",
         f"<p>{text(_said(training))}. Clusters are fitted anew on days drawn with replacement, and "
-        "the same is done on lines whose price, quantity and weekday are shuffled, so that they know "
+        f"the same is done on lines whose {ROW_KEY_IN_WORDS} are shuffled, so that they know "
         "nothing of one another.</p>",
         pictures(drawn),
     )

@@ -44,7 +44,8 @@ def verify(
 ) -> Verified:
     """Compare digests, centres, labels and figures of a training run with those of a retraining.
 
-    Takes any run that trained (train, sweep, register), or a version of `model_name` for its run.
+    A figure that is newer than the run has nothing to be compared with, and is left out. Takes any run that
+    trained (train, sweep, register), or a version of `model_name` for its run.
 
     Raises:
         InputError: there is no such run, or it trained no model, or with another kernel than this one.
@@ -59,9 +60,10 @@ def verify(
     context = training_context(prepared, experiment=experiment)
     measured = measure(context, context.fit(k=experiment.k, seed=experiment.seed))
     tags = publish.run_tags(context, measured)
-    now = {name: tags[name] for name in _TAGS} | dict(measured.metrics)
-    now["centres"] = model.centres_digest(measured.evaluation.centres)
     was = _recorded(run_id, recorded.data.tags, recorded.data.metrics)
+    now: dict[str, str | float] = {name: tags[name] for name in _TAGS}
+    now |= {name: figure for name, figure in measured.metrics.items() if name in was}
+    now["centres"] = model.centres_digest(measured.evaluation.centres)
     differing = [
         f"{name} was {was.get(name, 'missing')}, is {now[name]}" for name in now if was.get(name) != now[name]
     ]

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from retail_clusters.schema import ROW_KEY_IN_WORDS
+
 #: Without the kind, the UI shows an experiment as one of generative AI.
 KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -55,7 +57,7 @@ def _description(experiment_id: str) -> str:
 
     return "\n\n".join(
         [
-            "Invoice lines clustered by price, quantity and weekday. "
+            f"Invoice lines clustered by {ROW_KEY_IN_WORDS}. "
             f"{link('Whole pipelines', 'pipelines')} · {link('registered models', 'models')} · "
             f"{link('usable trials, the best first', 'trials')}",
             "`main` holds every step: `prepare`, `sweep` (with a run for each trial), `register`, `promote`, "
