@@ -1,9 +1,7 @@
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint, storage
@@ -33,10 +31,8 @@ def run(spark: SparkSession, place: str) -> list[int]:
     session.conf.set("spark.sql.shuffle.partitions", "1")
     session.conf.set("spark.sql.streaming.fileSource.log.compactInterval", "3")
     lines = session.readStream.option("maxFilesPerTrigger", 1).text(literal(join(place, "source")))
-    when = F.to_timestamp("value").alias("when")
-    days = lines.select(when).withWatermark("when", "1 day").groupBy(F.window("when", "1 day")).count()
     query = (
-        days.writeStream.foreachBatch(take)
+        lines.writeStream.foreachBatch(take)
         .option("checkpointLocation", to_uri(join(place, "checkpoint")))
         .trigger(availableNow=True)
         .start()
@@ -51,10 +47,9 @@ def test_a_checkpoint_that_is_not_there_says_nothing(tmp_path: Path):
     assert checkpoint.last_batch(empty) is None
     assert not checkpoint.has_started(empty)
     assert checkpoint.committed_files(empty) == []
-    assert checkpoint.watermark(empty, batch=None) == datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def test_a_real_stream_tells_its_files_batches_and_watermarks(spark: SparkSession, place: str):
+def test_a_real_stream_tells_its_files_and_batches(spark: SparkSession, place: str):
     storage.make_folder(join(place, "source"))
     for day, name in enumerate(NAMES, start=1):
         storage.write_text(join(place, "source", name), f"2011-01-0{day} 12:00:00\n")
@@ -64,8 +59,6 @@ def test_a_real_stream_tells_its_files_batches_and_watermarks(spark: SparkSessio
     files = checkpoint.committed_files(made)
     assert sorted(map(to_uri, files)) == sorted(to_uri(join(place, "source", name)) for name in NAMES)
     assert all(storage.is_file(file) for file in files)
-    assert checkpoint.watermark(made, batch=0) == datetime(1970, 1, 1, tzinfo=UTC)
-    assert checkpoint.watermark(made, batch=max(ran)) == datetime(2011, 1, 3, 12, tzinfo=UTC)
 
     identity = checkpoint.query_id(made)
     storage.write_text(join(place, "source", "later.csv"), "2011-01-09 12:00:00\n")
@@ -75,7 +68,8 @@ def test_a_real_stream_tells_its_files_batches_and_watermarks(spark: SparkSessio
 
 
 def test_a_log_of_another_version_is_refused(tmp_path: Path):
-    (tmp_path / "offsets").mkdir()
-    (tmp_path / "offsets" / "0").write_text("v9\n{}\n{}")
+    for log in ("offsets", "commits"):
+        (tmp_path / log).mkdir()
+        (tmp_path / log / "0").write_text("v9\n{}\n{}")
     with pytest.raises(InputError, match=r"version v1, but .* is of 'v9'"):
-        checkpoint.watermark(str(tmp_path), batch=0)
+        checkpoint.committed_files(str(tmp_path))

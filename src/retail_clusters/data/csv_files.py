@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.streaming.readwriter import DataStreamReader
 
 from retail_clusters import schema
 from retail_clusters.data.headers import difference, header, is_header, is_header_column
@@ -26,16 +27,17 @@ SUFFIXES: Final = (".csv", ".csv.gz", ".csv.bz2")
 NAME_PATTERN: Final = "*.{csv,csv.gz,csv.bz2}"
 
 #: A file that arrives late may be older than every other: by default Spark's streams skip it after a week.
-NEVER_TOO_OLD: Final = {"maxFileAge": "36500d"}
+_NEVER_TOO_OLD: Final = {"maxFileAge": "36500d"}
 #: Folders in folders count, and `year=2011/` is a folder like any other, not a column.
-RECURSIVE: Final = {"recursiveFileLookup": "true"}
+_RECURSIVE: Final = {"recursiveFileLookup": "true"}
 #: The paths are files' names, not patterns.
 _LITERAL: Final = {"__globPaths__": "false"}
 #: Hadoop looks for a checksum beside each local file, under a name that may not hold a colon.
-WITHOUT_CHECKSUMS: Final = {
+_WITHOUT_CHECKSUMS: Final = {
     "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "fs.file.impl.disable.cache": "true",
 }
+_FILE: Final = "path string, modificationTime timestamp, length long, content binary"
 _UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LONGEST_HEADER: Final = 65_536
 _USUAL: Final = Columns()
@@ -110,9 +112,9 @@ def read_lines(spark: SparkSession, files: Sequence[str], *, columns: Columns = 
     """
     if not files:
         return spark.createDataFrame([], f"{schema.LINE} string, {schema.SOURCE_FILE} string")
-    reader = spark.read.options(**_LITERAL, **RECURSIVE)
+    reader = spark.read.options(**_LITERAL, **_RECURSIVE)
     if any(":" in locations.local_path(file) for file in files if locations.is_local(file)):
-        reader = reader.options(**WITHOUT_CHECKSUMS)
+        reader = reader.options(**_WITHOUT_CHECKSUMS)
     return _lines(reader.text([locations.to_uri(file) for file in files]), columns)
 
 
@@ -124,14 +126,18 @@ def read_line_stream(
     A packed file that is damaged gives the lines before the damage, and one that is gone gives none: a caller
     that must know asks `unreadable_files.damage`.
     """
-    reader = spark.readStream.options(**NEVER_TOO_OLD, **RECURSIVE, maxFilesPerTrigger=max_files_per_trigger)
+    reader, place = _stream(spark, data, max_files_per_trigger)
     reader = reader.options(ignoreCorruptFiles="true", ignoreMissingFiles="true")
-    if locations.is_local(data):
-        reader = reader.options(**WITHOUT_CHECKSUMS)
-    if storage.is_file(data):
-        return _lines(reader.text(locations.literal(data)), columns)
-    there = locations.literal(data) if storage.exists(data) else locations.to_uri(data)
-    return _lines(reader.option("pathGlobFilter", NAME_PATTERN).text(there), columns)
+    return _lines(reader.text(place), columns)
+
+
+def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int, **options: str) -> DataFrame:
+    """Read which files arrive, by the rules of `find_files`: `path`, `length` and `modificationTime`.
+
+    None is opened; those of length 0 are not seen. `options` are those of Spark's reader.
+    """
+    reader, place = _stream(spark, data, max_files_per_trigger)
+    return reader.options(**options).format("binaryFile").schema(_FILE).load(place).drop("content")
 
 
 def loops(file: str, *, source: str) -> bool:
@@ -186,6 +192,18 @@ def _files_of(match: str, *, named: bool) -> list[FileStatus]:
         return storage.list_files(match, recursive=True, suffixes=SUFFIXES)
     name = locations.name(match)
     return [status] if named or (name.endswith(SUFFIXES) and not name.startswith((".", "_"))) else []
+
+
+def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple[DataStreamReader, str]:
+    """Return a reader of files as they arrive, and the place where it looks for them."""
+    reader = spark.readStream.options(
+        **_NEVER_TOO_OLD, **_RECURSIVE, maxFilesPerTrigger=max_files_per_trigger
+    )
+    if locations.is_local(data):
+        reader = reader.options(**_WITHOUT_CHECKSUMS)
+    if not storage.is_file(data):
+        reader = reader.option("pathGlobFilter", NAME_PATTERN)
+    return reader, locations.literal(data) if storage.exists(data) else locations.to_uri(data)
 
 
 def _lines(text: DataFrame, columns: Columns) -> DataFrame:

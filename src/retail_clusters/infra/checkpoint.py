@@ -4,7 +4,6 @@ What a batch reads comes from its frame; here is what no frame tells.
 """
 
 import json
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from retail_clusters.errors import InputError
@@ -30,18 +29,6 @@ def last_batch(checkpoint: str) -> int | None:
     return max(_numbers(join(checkpoint, "commits")), default=None)
 
 
-def watermark(checkpoint: str, *, batch: int | None) -> datetime:
-    """Return the watermark that a batch was planned with: days that end by then are closed after it.
-
-    The lines of a batch are late against the watermark of the batch before. Before the first batch (None or
-    a negative number) it is 1970, and nothing is late.
-    """
-    if batch is None or batch < 0:
-        return datetime.fromtimestamp(0, tz=UTC)
-    milliseconds, _ = _offsets(checkpoint, batch)
-    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
-
-
 def committed_files(checkpoint: str) -> list[str]:
     """List the files of every committed batch, in the order in which Spark took them.
 
@@ -50,17 +37,16 @@ def committed_files(checkpoint: str) -> list[str]:
     last = last_batch(checkpoint)
     if last is None:
         return []
-    _, until = _offsets(checkpoint, last)
+    until = _reached(checkpoint, last)
     return [from_quoted(entry["path"]) for entry in _source_log(checkpoint, until)]
 
 
-def _offsets(checkpoint: str, batch: int) -> tuple[int, int]:
-    """Read a batch's watermark in milliseconds, and the last number of the file log that it reaches."""
-    metadata, source, *others = _lines(join(checkpoint, "offsets", str(batch)))
+def _reached(checkpoint: str, batch: int) -> int:
+    """Return the last number of the file log that a batch reaches; -1 for none."""
+    _, source, *others = _lines(join(checkpoint, "offsets", str(batch)))
     if others:
         raise InputError(f"a stream must have one source of files, but {checkpoint} has {1 + len(others)}")
-    offset = -1 if source == "-" else int(json.loads(source)["logOffset"])
-    return int(json.loads(metadata)["batchWatermarkMs"]), offset
+    return -1 if source == "-" else int(json.loads(source)["logOffset"])
 
 
 def _source_log(checkpoint: str, until: int) -> list[dict[str, Any]]:

@@ -9,30 +9,25 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 import click
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
+from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.infra.spark import small_session
+from retail_clusters.infra.streams import DRAIN, FOLLOW, Trigger, run_batches
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, BatchRecord, Counts, State, advanced
 from retail_clusters.purchases.batch_sums import BatchSums
 from retail_clusters.purchases.customer_days import EPOCH
 from retail_clusters.purchases.proof import prove, report_account
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.stream import (
-    DRAIN,
-    FOLLOW,
-    Trigger,
-    arriving_files,
-    run_file_stream,
-)
+from retail_clusters.purchases.stream import shown
 
 
 def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
@@ -128,14 +123,15 @@ class DaysStream:
 
     def _run(self, trigger: Trigger, *, closing: bool) -> None:
         data, files = self._request.data, self._request.settings.max_files_per_trigger
-        run_file_stream(
-            arriving_files(self.spark, data, max_files_per_trigger=files),
-            checkpoint=self.checkpoint,
-            trigger=trigger,
-            process=partial(self._take, closing=closing),
-            headline=lambda: self._latest,
-            stopping=self._stopping,
-        )
+        with shown(lambda: self._latest) as show:
+            run_batches(
+                csv_files.read_arriving(self.spark, data, max_files_per_trigger=files),
+                checkpoint=self.checkpoint,
+                trigger=trigger,
+                process=lambda batch, frame: self._take(batch, _names(frame), closing=closing),
+                stopping=self._stopping,
+                meanwhile=show,
+            )
 
     def _take(self, batch: int, files: list[str], *, closing: bool) -> None:
         """Sum up the files of a batch, unless that is done: its record is the last thing that is written."""
@@ -183,3 +179,8 @@ class DaysStream:
         lateness = timedelta(days=self._request.settings.allowed_lateness_days)
         newest = state.newest - lateness if state.newest - EPOCH > lateness else EPOCH
         return max(state.closed_before, customer_days.last_closed(newest))
+
+
+def _names(arrived: DataFrame) -> list[str]:
+    """List the files of a batch in the order of their names: the same whenever the batch is done again."""
+    return sorted(row.path for row in arrived.collect())

@@ -1,7 +1,7 @@
 """The batch of `purchases`: files at rest, summed up at once."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 import click
@@ -13,7 +13,7 @@ from retail_clusters.purchases.account import Counts
 from retail_clusters.purchases.query import register, shown
 from retail_clusters.purchases.report import report
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.spend import LINES, QUARANTINED, summable, summed
+from retail_clusters.purchases.spend import LINES, QUARANTINED, summed
 from retail_clusters.settings import Columns
 
 
@@ -25,19 +25,7 @@ def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
     parsed = read_parsed(spark, [file for file in files if file not in unreadable], columns=request.columns)
     result, observed = summed(parsed)
     result = sink.write_table(result, request.place)
-    seen = observed.get
-    in_files = sink.write_quarantine(
-        request.place,
-        parsed=parsed if seen[QUARANTINED] else None,
-        unreadable=unreadable,
-        columns=request.columns,
-    )
-    counts = Counts(
-        files=len(files),
-        lines=seen[LINES] + in_files,
-        lines_quarantined=seen[QUARANTINED] + in_files,
-        customer_days=result.count(),
-    )
+    counts = account(request, result, parsed, observed.get, files=len(files), unreadable=unreadable)
     seconds = time.perf_counter() - started
     report(result, request, metrics=asdict(counts) | {"seconds": seconds})
     if request.sql is not None:
@@ -49,9 +37,36 @@ def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
     )
 
 
+def account(
+    request: PurchasesRequest,
+    result: DataFrame,
+    parsed: DataFrame,
+    tallied: Mapping[str, int],
+    *,
+    files: int,
+    unreadable: Mapping[str, str],
+) -> Counts:
+    """Keep what is not in a result apart, and account for every line of its files.
+
+    Takes parsed lines with their tally, and the files that cannot be read, each with the reason.
+    """
+    in_files = sink.write_quarantine(
+        request.place,
+        parsed=parsed if tallied[QUARANTINED] else None,
+        unreadable=unreadable,
+        columns=request.columns,
+    )
+    return Counts(
+        files=files,
+        lines=tallied[LINES] + in_files,
+        lines_quarantined=tallied[QUARANTINED] + in_files,
+        customer_days=result.count(),
+    )
+
+
 def read_parsed(spark: SparkSession, files: list[str], *, columns: Columns) -> DataFrame:
-    """Read files as parsed lines that can be summed up."""
-    return summable(invoices.parse(csv_files.read_lines(spark, files, columns=columns), columns=columns))
+    """Read files as parsed lines."""
+    return invoices.parse(csv_files.read_lines(spark, files, columns=columns), columns=columns)
 
 
 def damaged_files(files: Iterable[str]) -> dict[str, str]:

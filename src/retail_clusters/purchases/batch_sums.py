@@ -14,7 +14,7 @@ from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import BatchRecord, Counts
 from retail_clusters.purchases.customer_days import EPOCH, SHAPE, flat
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, spend, summable, tally
+from retail_clusters.purchases.spend import LINES, NEWEST, QUARANTINED, late, spend, tally
 from retail_clusters.purchases.stream import FEW_FILES
 
 
@@ -63,7 +63,7 @@ class BatchSums:
         return BatchRecord(batch, tuple(files), counts, newest), timely
 
     def _parse(self, lines: DataFrame) -> DataFrame:
-        parsed = summable(invoices.parse(lines, columns=self._columns))
+        parsed = invoices.parse(lines, columns=self._columns)
         return parsed.coalesce(1) if self._in_one_task else parsed
 
 

@@ -16,13 +16,13 @@ from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.infra import checkpoint, locations, tracking
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.spark import small_session
+from retail_clusters.infra.streams import DRAIN, stopped, wait
 from retail_clusters.purchases import charts, query, sink
-from retail_clusters.purchases.account import Counts
-from retail_clusters.purchases.batch import damaged_files, read_parsed
+from retail_clusters.purchases.batch import account, damaged_files, read_parsed
 from retail_clusters.purchases.report import report, report_parity, table_rows
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.spend import LINES, QUARANTINED, parity, spend, summable, summed
-from retail_clusters.purchases.stream import FEW_FILES, plan_of, stopped, watch
+from retail_clusters.purchases.spend import parity, spend, summed
+from retail_clusters.purchases.stream import FEW_FILES, plan_of, shown
 from retail_clusters.settings import Columns, Purchases
 
 TOP_SQL: Final = f"SELECT * FROM {query.TABLE} ORDER BY total_cost DESC"
@@ -40,8 +40,8 @@ def run_live(spark: SparkSession, request: PurchasesRequest) -> None:
             session, request.data, settings=request.settings, columns=request.columns, without=damaged
         )
         stream = start_live(lines, checkpoint=place)
-        with stopped(stream):
-            watch(stream, headline=lambda: _headline(stream), body=body)
+        with stopped(stream), shown(lambda: _headline(stream), body) as show:
+            wait(stream, meanwhile=show)
         tracking.log_text(plan_of(stream), "physical_plan.txt")
         files = checkpoint.committed_files(place)
     seconds = time.perf_counter() - started
@@ -63,14 +63,14 @@ def stream_lines(
     if without:
         names = [unreadable_files.source_name(file) for file in without]
         lines = lines.where(~F.col(schema.SOURCE_FILE).isin(names))
-    good = invoices.good(summable(invoices.parse(lines, columns=columns)))
+    good = invoices.good(invoices.parse(lines, columns=columns))
     return good.coalesce(1) if settings.max_files_per_trigger <= FEW_FILES else good
 
 
 def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
     """Start to drain a stream of good lines into its session's table `customer_purchases`."""
     writer = spend(lines).writeStream.format("memory").queryName(query.TABLE).outputMode("complete")
-    return writer.trigger(availableNow=True).option("checkpointLocation", checkpoint).start()
+    return writer.trigger(**DRAIN).option("checkpointLocation", checkpoint).start()
 
 
 def _body(session: SparkSession, sql: str | None, *, top: int) -> Callable[[], str]:
@@ -102,20 +102,8 @@ def _finish(
     parsed = read_parsed(session, readable, columns=request.columns)
     batch, observed = summed(parsed)
     found = parity(session.table(query.TABLE), batch)
-    seen = observed.get
     result = sink.write_table(session.table(query.TABLE), request.place)
-    in_files = sink.write_quarantine(
-        request.place,
-        parsed=parsed if seen[QUARANTINED] else None,
-        unreadable=damaged,
-        columns=request.columns,
-    )
-    counts = Counts(
-        files=len(files),
-        lines=seen[LINES] + in_files,
-        lines_quarantined=seen[QUARANTINED] + in_files,
-        customer_days=result.count(),
-    )
+    counts = account(request, result, parsed, observed.get, files=len(files), unreadable=damaged)
     report(result, request, metrics=asdict(counts) | {"seconds": seconds})
     if request.sql is not None:
         click.echo(query.shown(session, request.sql, top=request.top))

@@ -22,11 +22,10 @@ QUARANTINED: Final = "quarantined"
 NEWEST: Final = "newest"
 COLUMNS: Final = (schema.CUSTOMER_ID, WINDOW, TOTAL_COST, LINES, schema.CANCELLATIONS)
 
-#: A price to a millionth, below 100 billion. Times a quantity it has at most 28 digits, and a sum of
-#: those 38: it cannot overflow below ten billion lines a customer-day.
+#: A price to a millionth, as every good line has one below `invoices.PRICE_LIMIT`. Times a quantity it has at
+#: most 28 digits, and a sum of those 38: it cannot overflow below ten billion lines a customer-day.
 PRICE: Final = DecimalType(17, 6)
 TOTAL: Final = DecimalType(38, 6)
-OUT_OF_RANGE: Final = "UnitPrice is beyond 100 billion, which purchases cannot add up exactly"
 
 _KEYS: Final = (schema.CUSTOMER_ID, WINDOW)
 _SUMS: Final = (TOTAL_COST, LINES, schema.CANCELLATIONS)
@@ -42,17 +41,10 @@ class Parity:
     examples: Sequence[Row]
 
 
-def summable(parsed: DataFrame) -> DataFrame:
-    """Return good lines whose price no exact sum can hold a reason to be quarantined."""
-    too_large = F.col(schema.UNIT_PRICE).isNotNull() & F.col(schema.UNIT_PRICE).try_cast(PRICE).isNull()
-    reason = F.when(F.col(schema.REASON).isNull() & too_large, OUT_OF_RANGE)
-    return parsed.withColumn(schema.REASON, F.coalesce(schema.REASON, reason))
-
-
 def spend(lines: DataFrame) -> DataFrame:
     """Sum UnitPrice * Quantity per customer and UTC day, exactly; count lines and cancellations.
 
-    Takes good, summable lines, static or streaming. A missing customer is a customer of its own; a line
+    Takes good lines, static or streaming. A missing customer is a customer of its own; a line
     without price or quantity counts as a line and costs nothing. Prices are rounded to a millionth.
     """
     cost = F.col(schema.UNIT_PRICE).cast(PRICE) * F.col(schema.QUANTITY)
@@ -72,7 +64,7 @@ def merge(*parts: DataFrame) -> DataFrame:
 
 
 def summed(parsed: DataFrame) -> tuple[DataFrame, Observation]:
-    """Return the spend of summable lines, and a `tally` of them that is known once it is computed."""
+    """Return the spend of parsed lines, and a `tally` of them that is known once it is computed."""
     observed = Observation()
     return spend(invoices.good(parsed.observe(observed, *tally()))), observed
 

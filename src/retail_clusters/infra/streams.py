@@ -1,0 +1,84 @@
+"""A stream of Spark's whose batches a function takes: how it runs, how it is watched, how it stops."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming.query import StreamingQuery
+
+from retail_clusters.infra.locations import to_uri
+
+Trigger = dict[str, Any]
+
+#: Take what is there, and end.
+DRAIN: Final[Trigger] = {"availableNow": True}
+#: Take what arrives, for ever.
+FOLLOW: Final[Trigger] = {"processingTime": "1 second"}
+
+_POLL: Final = 0.2
+
+
+def run_batches(
+    arriving: DataFrame,
+    *,
+    checkpoint: str,
+    trigger: Trigger,
+    process: Callable[[int, DataFrame], None],
+    stopping: threading.Event,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """Hand what arrives to `process`, batch by batch, until done or told to stop.
+
+    `stopping` ends the stream before the next batch; an exception of `process` ends it at once, and is
+    raised here. `meanwhile` is called again and again.
+    """
+    failures: list[BaseException] = []
+
+    def run_batch(frame: DataFrame, batch: int) -> None:
+        if stopping.is_set():
+            raise _StoppedError
+        try:
+            process(batch, frame)
+        except BaseException as failure:
+            failures.append(failure)
+            raise
+
+    writer = arriving.writeStream.foreachBatch(run_batch).option("checkpointLocation", to_uri(checkpoint))
+    query = writer.trigger(**trigger).start()
+    try:
+        with stopped(query):
+            wait(query, stopping=stopping, meanwhile=meanwhile)
+    except StreamingQueryException:
+        if failures:
+            raise failures[0] from None
+        if not stopping.is_set():
+            raise
+
+
+@contextmanager
+def stopped(query: StreamingQuery) -> Iterator[None]:
+    """Stop the query however the block ends."""
+    try:
+        yield
+    finally:
+        query.stop()
+
+
+def wait(
+    query: StreamingQuery,
+    *,
+    stopping: threading.Event | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
+    """Wait until a query ends, or is between two batches once it is to stop."""
+    while not query.awaitTermination(_POLL):  # type: ignore[arg-type]
+        if stopping and stopping.is_set() and not query.status["isTriggerActive"]:
+            return
+        meanwhile()
+
+
+class _StoppedError(Exception):
+    """Ends a stream before its next batch."""
