@@ -20,6 +20,7 @@ from retail_clusters.training.blocks import Floats
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, training_context
 from retail_clusters.training.evaluation import Evaluation
+from retail_clusters.training.features import NUMBERS
 from retail_clusters.training.model import kmeans_model
 from retail_clusters.training.quality import Quality
 from retail_clusters.training.rows import WeightedRows
@@ -52,6 +53,12 @@ def whole(row: Row) -> tuple[object, ...]:
     """Return a row in the columns of `schema.WEIGHTED_ROW`; of what it does not say, all lines have a 0."""
     said = dict(zip(_SAID, row, strict=True))
     return tuple(said.get(name, 0) for name in schema.WEIGHTED_ROW.names)
+
+
+def centres(points: Sequence[Sequence[float]], slots: Sequence[float]) -> Floats:
+    """Make centres of (price, quantity), with 0 for any other number and the same slots of the weekday."""
+    others = [0.0] * (len(NUMBERS) - 2)
+    return np.array([[*point, *others, *slots] for point in points], dtype=float)
 
 
 def context(

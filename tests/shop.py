@@ -74,7 +74,7 @@ def model(
     if how.scaling == "log":
         points = np.sign(points) * np.log1p(np.abs(points))
     slots = 2 if how.unseen_days == "keep" else 1
-    return scoring_pipeline(pipeline, np.hstack([points, np.full((len(points), slots), 0.5)]), spark=spark)
+    return scoring_pipeline(pipeline, examples.centres(points.tolist(), [0.5] * slots), spark=spark)
 
 
 def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:

@@ -24,7 +24,7 @@ def pipeline_of(
     how = how or Features()
     rows = examples.weighted(*((1.0 + n, 2 * n, day, 9 - n, 0) for n, day in enumerate(days)))
     slots = len(days) - (how.unseen_days == "error")
-    centres = np.array([[1.0, 2.0, *range(slots)], [50.0, 60.0, *range(slots)]])
+    centres = examples.centres([(1.0, 2.0), (50.0, 60.0)], range(slots))
     stages = features.fit_features(rows, features=how, spark=spark)
     return model.scoring_pipeline(stages, centres, spark=spark)
 
@@ -42,7 +42,8 @@ def test_space_is_the_same_whatever_the_order_of_its_weekdays(spark: SparkSessio
 
     assert one.space.same_as(other.space)
     assert one.space.slots != other.space.slots
-    assert other.centres_in(one.space).tolist() == [[1, 2, 1, 2, 0], [50, 60, 1, 2, 0]]
+    expected = examples.centres([(1, 2), (50, 60)], (1, 2, 0))
+    assert other.centres_in(one.space).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ from tests import examples
 #: them for sparse vectors alone, so every weekday has a slot.
 HALF_WAY = [(38_970.0, quantity, "Monday", 1 + quantity % 3, 0) for quantity in range(1000, 1060)]
 OTHER_DAYS = [(1.0, 1, day, 1, 0) for day in schema.WEEKDAYS[1:]]
-CENTRES = np.array([[price, 1030.0, 1.0, 0, 0, 0, 0, 0, 0] for price in (38_960.0, 38_980.0)])
+CENTRES = examples.centres([(38_960.0, 1030.0), (38_980.0, 1030.0)], (1, 0, 0, 0, 0, 0, 0))
 
 
 def scored(
     spark: SparkSession, context: TrainingContext, rows: WeightedRows, centres: np.ndarray
 ) -> np.ndarray:
     """Let the model that would be registered score a raw line for each row."""
-    monday = datetime(2011, 6, 6, 10)
+    monday = datetime(2011, 6, 6)
     dates = [monday + timedelta(days=int(day)) for day in rows.weekdays]
     numbers = rows.table.select([schema.UNIT_PRICE, schema.QUANTITY])
     raw = spark.createDataFrame(
