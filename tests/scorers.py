@@ -21,7 +21,6 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import pyarrow as pa
 import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
 
@@ -34,7 +33,8 @@ from retail_clusters.training import features
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.interface import INTERFACE
 from retail_clusters.training.model import scoring_pipeline
-from retail_clusters.training.rows import WeightedRows, weighted_rows
+from retail_clusters.training.rows import WeightedRows
+from tests import examples
 
 registry = ModelRegistry("retail-clusters")
 HEADER = ",".join(schema.COLUMNS)
@@ -70,7 +70,7 @@ def register_broken(*, of: str) -> str:
 def _register_model(spark: SparkSession, *, k: int, unseen_days: str) -> str:
     rows = _training_rows()
     stages = features.fit_features(rows, features=Features(unseen_days=unseen_days), spark=spark)  # type: ignore[arg-type]
-    width = 2 + len(schema.WEEKDAYS) - 1 - (unseen_days == "error")
+    width = len(features.NUMBERS) + len(schema.WEEKDAYS) - 1 - (unseen_days == "error")
     centres = np.linspace(1, 50, k)[:, None] * np.ones(width)
     baseline = measure_baseline(rows, np.arange(len(rows)) % k, clusters=k)
     with mlflow.start_run(run_name="train"):
@@ -85,17 +85,9 @@ def _register_model(spark: SparkSession, *, k: int, unseen_days: str) -> str:
 def _training_rows() -> WeightedRows:
     """Return rows of every weekday but Saturday."""
     days = [day for day in schema.WEEKDAYS if day != "Saturday"]
-    count = 20 * len(days)
-    return weighted_rows(
-        pa.table(
-            {
-                schema.UNIT_PRICE: np.linspace(0.5, 40, count),
-                schema.QUANTITY: pa.array(np.arange(count) % 24 + 1, pa.int32()),
-                schema.DAY_OF_WEEK: [days[at % len(days)] for at in range(count)],
-                schema.WEIGHT: np.arange(count) % 7 + 1,
-                schema.CANCELLATIONS: np.zeros(count, dtype=np.int64),
-            }
-        )
+    prices = np.linspace(0.5, 40, 20 * len(days)).tolist()
+    return examples.weighted(
+        *((price, at % 24 + 1, days[at % len(days)], at % 7 + 1, 0) for at, price in enumerate(prices))
     )
 
 
