@@ -75,7 +75,7 @@ def verify(
 
 def _run_of(run_id: str | None, version: str | None, model_name: str) -> str:
     check(run_id=run_id, version=version)
-    return run_id or str(ModelRegistry(model_name).read_version(version=str(version)).run_id)
+    return run_id or ModelRegistry(model_name).training_run(version=str(version))
 
 
 def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
