@@ -57,6 +57,7 @@ storage_option = click.option(
 @trials_option
 @study_option
 @storage_option
+@json_option
 def main_command(
     data: str,
     experiment: Choice,
@@ -64,43 +65,47 @@ def main_command(
     trials: int | None,
     study: str | None,
     storage: str | None,
+    as_json: bool,
 ) -> None:
     """Prepare, sweep, register, promote, score."""
-    settings = experiment.load({"model": model, "sweep.trials": trials})
-    announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
-    from retail_clusters.pipeline import check_folder
-    from retail_clusters.pipeline import main as run_all
+    with reporting(as_json) as report:
+        settings = experiment.load({"model": model, "sweep.trials": trials})
+        announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
+        from retail_clusters.pipeline import check_folder
+        from retail_clusters.pipeline import main as run_all
 
-    def check() -> None:
-        _check_data(data, settings)
-        check_folder(data)
+        def check() -> None:
+            _check_data(data, settings)
+            check_folder(data)
 
-    with experiment.open_session(
-        "main", imports="retail_clusters.pipeline", check=check, locations=[data]
-    ) as spark:
-        run_all(spark, data=data, experiment=settings, study=study, storage_url=storage)
+        with experiment.open_session(
+            "main", imports="retail_clusters.pipeline", check=check, locations=[data]
+        ) as spark:
+            report(run_all(spark, data=data, experiment=settings, study=study, storage_url=storage))
 
 
 @command("prepare", example="--data path/to/by-day --set split.train_until=2011-06-01")
 @data_option
 @experiment_options
-def prepare_command(data: str, experiment: Choice) -> None:
+@json_option
+def prepare_command(data: str, experiment: Choice, as_json: bool) -> None:
     """CSV files to checked, split, weighted rows."""
-    settings = experiment.load()
-    split = settings.split
-    announce(
-        "prepare",
-        f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
-    )
-    with experiment.open_session(
-        "prepare",
-        imports="retail_clusters.data.prepare",
-        check=lambda: _check_data(data, settings),
-        locations=[data],
-    ) as spark:
-        from retail_clusters.data.prepare import prepare
+    with reporting(as_json) as report:
+        settings = experiment.load()
+        split = settings.split
+        announce(
+            "prepare",
+            f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
+        )
+        with experiment.open_session(
+            "prepare",
+            imports="retail_clusters.data.prepare",
+            check=lambda: _check_data(data, settings),
+            locations=[data],
+        ) as spark:
+            from retail_clusters.data.prepare import prepare
 
-        prepare(spark, data=data, experiment=settings)
+            report(prepare(spark, data=data, experiment=settings))
 
 
 @command("train", example="--k 20 --seed 1")
