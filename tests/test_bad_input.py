@@ -118,6 +118,11 @@ def test_neither_a_run_nor_a_version_or_both(told, command, typed):
     assert_one_line(told(command, *typed), f"{command} takes a run or a version")
 
 
+@pytest.mark.parametrize("command", ["main", "score", "history"])
+def test_a_folder_without_the_experiment(told, command):
+    assert_one_line(told(command), "experiments/default.yaml cannot be read", "go to the project's folder")
+
+
 def test_an_empty_section_and_a_parameter_of_it(told, workplace):
     file = settings_file(workplace, "sweep:\n")
     refused = told("sweep", "--data", "nowhere", "--experiment", file, "--trials", "3")

@@ -15,7 +15,7 @@ from retail_clusters import __main__
 from retail_clusters.__main__ import cli
 from retail_clusters.cli.common import Choice, announce, data_option, experiment_options
 from retail_clusters.cli.results import reporting, to_json
-from retail_clusters.errors import PromotionRefusedError
+from retail_clusters.errors import InputError, PromotionRefusedError
 
 ORDER = (
     "main prepare train sweep promote rollback history score purchases verify report compact generate fetch"
@@ -153,3 +153,10 @@ def test_json_of_a_made_data_set_says_where_it_is(tmp_path: Path, capsys):
     assert (told["output"], told["days"], told["seed"]) == (output, 3, 7)
     files = [file.read_text(encoding="utf-8") for file in (tmp_path / "made").glob("*.csv")]
     assert told["lines"] == sum(len(text.splitlines()) - 1 for text in files)
+
+
+@pytest.mark.parametrize("command", ["verify", "report"])
+def test_command_that_is_about_nothing_announces_nothing(capsys, command: str):
+    with pytest.raises(InputError):
+        cli.main([command], standalone_mode=False)
+    assert capsys.readouterr().out == ""

@@ -190,7 +190,10 @@ model_of_version_option = click.option(
 )
 
 
-def _named(run_id: str | None, version: str | None, model: str) -> str:
+def _named(command: str, run_id: str | None, version: str | None, model: str) -> str:
+    """Return what a command is about: a run or a version, and not both."""
+    if (run_id is None) == (version is None):
+        raise InputError(f"{command} takes a run or a version: give one of --run-id and --version")
     return f"run {run_id}" if run_id else f"version {version} of {model}"
 
 
@@ -202,15 +205,11 @@ def _named(run_id: str | None, version: str | None, model: str) -> str:
 def verify_command(run_id: str | None, version: str | None, model: str, as_json: bool) -> None:
     """Retrain a run and compare, bit for bit."""
     with reporting(as_json) as report:
-        announce_reading("verify", f"{_named(run_id, version, model)}, trained again and compared")
-        from retail_clusters.training.verify import check, verify
+        announce_reading("verify", f"{_named('verify', run_id, version, model)}, trained again and compared")
+        imports = "retail_clusters.training.verify"
+        with open_session("verify", imports=imports, connect=connect_to_read) as spark:
+            from retail_clusters.training.verify import verify
 
-        with open_session(
-            "verify",
-            imports="retail_clusters.training.verify",
-            connect=connect_to_read,
-            check=lambda: check(run_id=run_id, version=version),
-        ) as spark:
             report(verify(spark, run_id=run_id, version=version, model_name=model))
 
 
@@ -225,7 +224,7 @@ def verify_command(run_id: str | None, version: str | None, model: str, as_json:
 def report_command(run_id: str | None, version: str | None, model: str, output: str, as_json: bool) -> None:
     """One HTML page on a sweep or a version."""
     with reporting(as_json) as report:
-        announce_reading("report", f"{_named(run_id, version, model)}, to {output}")
+        announce_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
         from retail_clusters.training.report import ReportRequest, check, run
 
         request = ReportRequest(run_id=run_id, version=version, model=model, output=output)

@@ -23,6 +23,7 @@ from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import LINES, QUARANTINED, parity, spend, summable, summed
 from retail_clusters.purchases.stream import FEW_FILES, plan_of, stopped, watch
 from retail_clusters.settings import Columns, Purchases
+from retail_clusters.wording import counted
 
 TOP_SQL: Final = f"SELECT * FROM {query.TABLE} ORDER BY total_cost DESC"
 
@@ -119,7 +120,7 @@ def _finish(
     answer = report_answer(session, request)
     report_parity(
         found,
-        summary=f"{counts.lines:,} lines in {len(files)} files, {counts.lines_quarantined:,} quarantined, "
-        f"none late, drained in {seconds:.1f} s",
+        summary=f"{counted(counts.lines, 'line')} in {counted(len(files), 'file')}, "
+        f"{counts.lines_quarantined:,} quarantined, none late, drained in {seconds:.1f} s",
     )
     return replace(summary, answer=answer)
