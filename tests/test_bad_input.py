@@ -169,3 +169,14 @@ def test_the_command_itself_ends_with_code_2_and_no_stack_trace(workplace):
     assert done.returncode == 2
     assert done.stderr.startswith("error: data must name a folder")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_pattern_that_the_shell_has_expanded_is_told_in_short(told):
+    files = [f"in/day-{number}.csv" for number in range(300)]
+    code, text = told("prepare", "--data", *files)
+    assert_one_line((code, text), "unexpected extra arguments", "between quotes")
+    assert len(text) < 400
+
+
+def test_a_password_in_a_stray_argument_is_not_shown(told):
+    assert "open-sesame" not in told("sweep", "postgresql://ann:open-sesame@host/studies")[1]

@@ -24,7 +24,7 @@ def main() -> None:
         bare.show()
         sys.exit(2)
     except click.ClickException as wrong:
-        click.secho(f"error: {wrong.format_message()}", fg="red", err=True)
+        click.secho(f"error: {_typed_wrong(wrong)}", fg="red", err=True)
         sys.exit(2)
     except StoppedError as stopped:
         click.secho(masked(str(stopped)), fg="yellow", err=True)
@@ -35,6 +35,13 @@ def main() -> None:
     except Exception as failure:
         _tell(failure)
         sys.exit(failure.exit_code if isinstance(failure, RetailClustersError) else 1)
+
+
+def _typed_wrong(wrong: click.ClickException) -> str:
+    """Say what Click finds wrong with what was typed, without a password, and cut where it is long."""
+    message = in_short(click.ClickException(wrong.format_message()))
+    surplus = isinstance(wrong, click.UsageError) and "unexpected extra argument" in message
+    return f"{message}: put a pattern, or a value with spaces, between quotes" if surplus else message
 
 
 def _tell(failure: Exception) -> None:
