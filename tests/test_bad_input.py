@@ -180,3 +180,7 @@ def test_a_pattern_that_the_shell_has_expanded_is_told_in_short(told):
 
 def test_a_password_in_a_stray_argument_is_not_shown(told):
     assert "open-sesame" not in told("sweep", "postgresql://ann:open-sesame@host/studies")[1]
+
+
+def test_an_unknown_command_says_where_to_find_the_others(told):
+    assert_one_line(told("scores"), "No such command 'scores'", "--help lists them")

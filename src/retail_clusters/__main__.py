@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from typing import Final
 
 import click
 
@@ -12,6 +13,12 @@ from retail_clusters.infra.console import in_short
 from retail_clusters.infra.secrets import masked
 
 __all__ = ["cli", "data", "main", "serving", "training"]
+
+#: What Click says without a way out, and that.
+_WAYS_OUT: Final = {
+    "unexpected extra argument": "put a pattern, or a value with spaces, between quotes",
+    "No such command": "--help lists them",
+}
 
 
 def main() -> None:
@@ -40,8 +47,7 @@ def main() -> None:
 def _typed_wrong(wrong: click.ClickException) -> str:
     """Say what Click finds wrong with what was typed, without a password, and cut where it is long."""
     message = in_short(click.ClickException(wrong.format_message()))
-    surplus = isinstance(wrong, click.UsageError) and "unexpected extra argument" in message
-    return f"{message}: put a pattern, or a value with spaces, between quotes" if surplus else message
+    return next((f"{message}: {way_out}" for sign, way_out in _WAYS_OUT.items() if sign in message), message)
 
 
 def _tell(failure: Exception) -> None:
