@@ -9,6 +9,8 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from mlflow.models import Model
+from mlflow.pyfunc import FLAVOR_NAME as PYTHON
 from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
@@ -110,6 +112,16 @@ def versions(count: int) -> None:
         client.create_model_version(
             registry.name, source=f"file://{Path.cwd()}/none", tags={"model_digest": f"digest {number}"}
         )
+
+
+def register_foreign(folder: Path) -> str:
+    """Register a model of Python's, as another team might, without a run."""
+    folder.mkdir()
+    Model(flavors={PYTHON: {"loader_module": "mlflow.sklearn"}}).save(folder / "MLmodel")
+    client = MlflowClient()
+    if not client.search_registered_models(f"name = '{registry.name}'"):
+        client.create_registered_model(registry.name)
+    return str(client.create_model_version(registry.name, source=folder.as_uri()).version)
 
 
 def raw_lines(spark: SparkSession) -> DataFrame:

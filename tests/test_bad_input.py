@@ -118,6 +118,11 @@ def test_neither_a_run_nor_a_version_or_both(told, command, typed):
     assert_one_line(told(command, *typed), f"{command} takes a run or a version")
 
 
+@pytest.mark.parametrize("command", ["main", "score", "history"])
+def test_a_folder_without_the_experiment(told, command):
+    assert_one_line(told(command), "experiments/default.yaml cannot be read", "go to the project's folder")
+
+
 def test_an_empty_section_and_a_parameter_of_it(told, workplace):
     file = settings_file(workplace, "sweep:\n")
     refused = told("sweep", "--data", "nowhere", "--experiment", file, "--trials", "3")
@@ -164,3 +169,18 @@ def test_the_command_itself_ends_with_code_2_and_no_stack_trace(workplace):
     assert done.returncode == 2
     assert done.stderr.startswith("error: data must name a folder")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_pattern_that_the_shell_has_expanded_is_told_in_short(told):
+    files = [f"in/day-{number}.csv" for number in range(300)]
+    code, text = told("prepare", "--data", *files)
+    assert_one_line((code, text), "unexpected extra arguments", "between quotes")
+    assert len(text) < 400
+
+
+def test_a_password_in_a_stray_argument_is_not_shown(told):
+    assert "open-sesame" not in told("sweep", "postgresql://ann:open-sesame@host/studies")[1]
+
+
+def test_an_unknown_command_says_where_to_find_the_others(told):
+    assert_one_line(told("scores"), "No such command 'scores'", "--help lists them")

@@ -43,7 +43,7 @@ def test_bad_setting_is_refused_in_one_line(tmp_path, text, told):
 
 
 def test_missing_file_is_refused_with_the_way_out(tmp_path):
-    with pytest.raises(InputError, match=r"experiments/default\.yaml"):
+    with pytest.raises(InputError, match=r"go to the project.s folder, .* or name another with --experiment"):
         load_experiment(tmp_path / "none.yaml")
 
 

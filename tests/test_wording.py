@@ -1,6 +1,6 @@
 import pytest
 
-from retail_clusters.wording import percent
+from retail_clusters.wording import counted, percent
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,12 @@ from retail_clusters.wording import percent
 )
 def test_share_that_is_not_all_is_not_written_as_all(value, written):
     assert percent(value) == written
+
+
+def test_one_is_not_written_as_many():
+    assert [counted(number, "batch", "batches") for number in (0, 1, 2)] == [
+        "0 batches",
+        "1 batch",
+        "2 batches",
+    ]
+    assert counted(12345, "file") == "12,345 files"

@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from typing import Final
 
 import click
 
@@ -12,6 +13,12 @@ from retail_clusters.infra.console import in_short
 from retail_clusters.infra.secrets import masked
 
 __all__ = ["cli", "data", "main", "serving", "training"]
+
+#: What Click says without a way out, and that.
+_WAYS_OUT: Final = {
+    "unexpected extra argument": "put a pattern, or a value with spaces, between quotes",
+    "No such command": "--help lists them",
+}
 
 
 def main() -> None:
@@ -24,7 +31,7 @@ def main() -> None:
         bare.show()
         sys.exit(2)
     except click.ClickException as wrong:
-        click.secho(f"error: {wrong.format_message()}", fg="red", err=True)
+        click.secho(f"error: {_typed_wrong(wrong)}", fg="red", err=True)
         sys.exit(2)
     except StoppedError as stopped:
         click.secho(masked(str(stopped)), fg="yellow", err=True)
@@ -35,6 +42,12 @@ def main() -> None:
     except Exception as failure:
         _tell(failure)
         sys.exit(failure.exit_code if isinstance(failure, RetailClustersError) else 1)
+
+
+def _typed_wrong(wrong: click.ClickException) -> str:
+    """Say what Click finds wrong with what was typed, without a password, and cut where it is long."""
+    message = in_short(click.ClickException(wrong.format_message()))
+    return next((f"{message}: {way_out}" for sign, way_out in _WAYS_OUT.items() if sign in message), message)
 
 
 def _tell(failure: Exception) -> None:

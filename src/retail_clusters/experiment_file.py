@@ -68,7 +68,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except OSError as unreadable:
         raise InputError(
             f"an experiment is a YAML file, but {path} cannot be read ({unreadable.strerror}): "
-            "name one, such as experiments/default.yaml"
+            "go to the project's folder, where relative paths start, or name another with --experiment"
         ) from unreadable
     except (yaml.YAMLError, UnicodeDecodeError) as malformed:
         where = " ".join(str(malformed).split())

@@ -13,3 +13,12 @@ def percent(share: float) -> str:
     while digits < 6 and f"{share:.{digits}%}" in {f"{bound:.{digits}%}" for bound in (0.0, 1.0)}:
         digits += 1
     return f"{share:.{digits}%}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts.
+
+    >>> counted(1, "batch", "batches"), counted(2000, "file"), counted(0, "line")
+    ('1 batch', '2,000 files', '0 lines')
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -15,7 +15,7 @@ from retail_clusters import __main__
 from retail_clusters.__main__ import cli
 from retail_clusters.cli.common import Choice, announce, data_option, experiment_options
 from retail_clusters.cli.results import reporting, to_json
-from retail_clusters.errors import PromotionRefusedError
+from retail_clusters.errors import InputError, PromotionRefusedError
 
 ORDER = (
     "main prepare train sweep promote rollback history score purchases verify report compact generate fetch"
@@ -138,3 +138,25 @@ def test_refusal_is_told_as_json_too(capsys):
     with pytest.raises(PromotionRefusedError), reporting(True):
         raise PromotionRefusedError("version 3 is refused")
     assert json.loads(capsys.readouterr().out) == {"error": "version 3 is refused", "exit_code": 3}
+
+
+def test_every_command_prints_its_result_as_json():
+    options = {name: [text for each in of.params for text in each.opts] for name, of in cli.commands.items()}
+    assert [name for name, known in options.items() if "--json" not in known] == []
+
+
+def test_json_of_a_made_data_set_says_where_it_is(tmp_path: Path, capsys):
+    output = str(tmp_path / "made")
+    command = ["generate", "--output", output, "--days", "3", "--lines-per-day", "5", "--json"]
+    cli.main(command, standalone_mode=False)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["output"], told["days"], told["seed"]) == (output, 3, 7)
+    files = [file.read_text(encoding="utf-8") for file in (tmp_path / "made").glob("*.csv")]
+    assert told["lines"] == sum(len(text.splitlines()) - 1 for text in files)
+
+
+@pytest.mark.parametrize("command", ["verify", "report"])
+def test_command_that_is_about_nothing_announces_nothing(capsys, command: str):
+    with pytest.raises(InputError):
+        cli.main([command], standalone_mode=False)
+    assert capsys.readouterr().out == ""

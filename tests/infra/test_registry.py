@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pandas as pd
@@ -96,6 +97,43 @@ def test_versions_are_found_by_their_tags(workplace: Path):
     assert registry.latest_version() == "11"
     assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "1"}) == "10"
     assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "2"}) is None
+
+
+def test_among_many_versions_each_question_is_one_short_answer(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Defect 44: all versions came, to find one."""
+    shop.versions(120)
+    registry.tag(version="7", tags={"kind": "old"})
+    asked: list[object] = []
+    search = MlflowClient.search_model_versions
+
+    def noted(client: MlflowClient, *of: Any, **options: Any) -> Any:
+        asked.append(options["max_results"])
+        return search(client, *of, **options)
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", noted)
+
+    assert registry.latest_version() == "120"
+    assert registry.find_version(tags={"kind": "old"}) == "7"
+    assert registry.find_version(tags={"kind": "none"}) is None
+    assert registry.has(version="60")
+    assert asked == [1, 1, 1]
+
+
+def test_version_that_is_no_spark_model_is_refused_in_one_line(workplace: Path):
+    """Defect 64: the scorer said "…it gave: 'spark'"."""
+    version = shop.register_foreign(workplace / "foreign")
+
+    for ask in (registry.open_version, registry.input_columns):
+        with pytest.raises(RegistryError) as told:
+            ask(version=version)
+        assert str(told.value) == (
+            f"a model to score with must have MLflow's flavour spark, but version {version} has "
+            "python_function: register one with train, or take the alias off this one"
+        )
+    with pytest.raises(NotRegisteredError, match="was registered without one: choose one that train"):
+        registry.training_run(version=version)
 
 
 def test_unknown_version_says_what_to_do(workplace: Path):

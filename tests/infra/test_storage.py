@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -256,3 +256,52 @@ def test_local_files_need_no_spark(tmp_path: Path):
         "sys.exit('pyspark' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script, tmp_path / "x"], check=False).returncode == 0
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the disks are asked for, in order: a sync of a file or folder by its name, and each rename."""
+    found: list[str] = []
+    sync, replace, rename = os.fsync, Path.replace, Path.rename
+
+    def synced(descriptor: int) -> None:
+        found.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        sync(descriptor)
+
+    def moved(move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def do(draft: Path, place: Path) -> Path:
+            found.append(f"rename {draft.name} {place.name}")
+            return move(draft, place)
+
+        return do
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", moved(replace))
+    monkeypatch.setattr(Path, "rename", moved(rename))
+    return found
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(tmp_path: Path, steps: list[str]):
+    """Defect 29: after a power loss a record could outlive what it is about."""
+    (tmp_path / "to").mkdir()
+    storage.write_text(str(tmp_path / "to" / "record.json"), "1")
+
+    (content, rename, name) = steps
+    draft = content.removeprefix("sync ")
+    assert (rename, name) == (f"rename {draft} record.json", "sync to")
+
+
+def test_a_folder_and_all_in_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, steps: list[str]):
+    (tmp_path / "to").mkdir()
+    with staging.staged_folder(str(tmp_path / "to" / "batch_id=1")) as staged:
+        Path(staged, "part.parquet").write_text("lines")
+
+    draft = locations.name(staged)
+    assert steps == ["sync part.parquet", f"sync {draft}", f"rename {draft} batch_id=1", "sync to"]
+
+
+def test_a_file_that_is_created_once_is_on_the_disk_before_anyone_sees_it(tmp_path: Path, steps: list[str]):
+    assert storage.create_exclusive(str(tmp_path / "lock"), "mine")
+    assert [step.partition(" ")[0] for step in steps] == ["sync", "sync"]
+    assert steps[0].startswith("sync .writing-")
+    assert steps[1] == f"sync {tmp_path.name}"

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import PromotionRefusedError
 from retail_clusters.infra.holders import Holder
-from retail_clusters.promotion import champion, moves
+from retail_clusters.promotion import champion, ledger, moves
 from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.ledger import Ledger, lock_file
 from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions
@@ -223,3 +223,31 @@ def test_second_user_of_the_machine_can_take_the_lock(workplace: Path):
     with book.exclusive():
         file = Path(lock_file(mlflow.get_registry_uri(), registry.name))
         assert file.stat().st_mode & 0o666 == 0o666
+
+
+def test_ledger_longer_than_a_page_is_read_whole(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ledger, "_PAGE", 2)
+    for number in range(1, 6):
+        book.close(announce(None, str(number), number=number), state=DONE, note="")
+
+    assert [move.number for move in book.moves()] == [1, 2, 3, 4, 5]
+
+
+def test_move_reads_the_whole_ledger_once_and_lists_no_versions(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Defect 44: five scans of the ledger a move, and a search over all versions."""
+    shop.versions(3)
+    move_champion(registry, intent(None, "1"))
+    asked: list[str] = []
+    search = Ledger._search
+
+    def noted(book: Ledger, condition: str) -> list[Move]:
+        asked.append(condition)
+        return search(book, condition)
+
+    monkeypatch.setattr(Ledger, "_search", noted)
+    monkeypatch.setattr(MlflowClient, "search_model_versions", lambda *_, **__: pytest.fail("listed"))
+    move_champion(registry, intent("1", "2"))
+
+    assert asked == ["", "attributes.status = 'RUNNING'"]

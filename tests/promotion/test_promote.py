@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import NotRegisteredError, PromotionRefusedError
+from retail_clusters.errors import NotRegisteredError, PromotionRefusedError, RegistryError
 from retail_clusters.promotion import promote
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.moves import DONE
@@ -140,6 +140,20 @@ def test_version_of_data_that_is_not_at_hand_is_refused_before_anything_is_measu
 
     with pytest.raises(PromotionRefusedError, match="no prepared table has it: run prepare again"):
         go(spark, UNKNOWN_DATA)
+
+
+def test_version_that_is_no_spark_model_is_refused_and_nothing_moves(spark: SparkSession, store: Path):
+    crown(FAIR_VERSION)
+    foreign = shop.register_foreign(store.parent / "foreign")
+
+    with pytest.raises(RegistryError, match=f"flavour spark, but version {foreign} has python_function: reg"):
+        go(spark, foreign)
+    crown(foreign)
+    with pytest.raises(RegistryError, match=f"version {foreign} has .* or take the alias off this one"):
+        go(spark, BETTER_VERSION)
+
+    assert shop.aliases()["champion"] == foreign
+    assert book.moves() == []
 
 
 def test_dry_run_prints_the_table_and_changes_nothing(

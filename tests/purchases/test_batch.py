@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from retail_clusters.cli.results import to_json
 from retail_clusters.errors import InputError
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Purchases
@@ -34,7 +36,7 @@ def test_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_coun
     write("b.csv", ("1.0", 1, "1", 1), ("1.0", 1, "one", 1))
     put("cut.csv.gz", truncated(("9.0", 1, "2", 2)))
 
-    run(spark, replace(BATCH, sql="SELECT count(*) AS found FROM customer_purchases;"))
+    summary = run(spark, replace(BATCH, sql="SELECT count(*) AS found FROM customer_purchases;"))
 
     assert totals("out") == {
         ("1.0", "2011-03-01"): Decimal("6.01"),
@@ -53,6 +55,10 @@ def test_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_coun
     assert shown[2].split() == ["1.0", "2011-03-01", "6.01", "2", "0"]
     assert [line.strip() for line in shown[5:7]] == ["found", "3"]
     assert shown[-1].startswith("purchases: 3 customer-days of ")
+    told = json.loads(to_json(summary))
+    assert (told["output"], told["metrics"]["files"], told["answer"]) == ("out", 3, [{"found": 3}])
+    first = {"CustomerID": 1.0, "day": "2011-03-01", "total_cost": 6.01, "lines": 2, "cancellations": 0}
+    assert told["top"][0] == first
 
 
 def test_batch_replaces_an_earlier_result_and_leaves_nothing_else(spark: SparkSession, workplace: Path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -20,9 +21,12 @@ from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.infra.locations import to_uri
 from retail_clusters.serving import score
+from retail_clusters.serving.batch import ServedModel, serve
+from retail_clusters.serving.follower import Follower
 from retail_clusters.serving.reader import read_quarantine, read_scored
+from retail_clusters.settings import Columns
 from retail_clusters.training.model import UNSEEN_DAY, score_lines
-from tests import scorers
+from tests import scorers, shop
 from tests.conftest import SAMPLE
 from tests.mutations import mutated
 from tests.scorers import HEADER, LINE, registry
@@ -361,3 +365,33 @@ def test_a_server_that_is_away_for_a_while_costs_no_line_and_no_point(
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert sum("points wait for the tracking store" in line for line in warnings) == 1
     assert sum("the registry must answer" in line for line in warnings) <= 1
+
+
+def test_champion_that_is_no_spark_model_is_told_in_one_line_at_the_start_and_while_running(
+    spark: SparkSession, place: Path
+) -> None:
+    """Defect 64: it read "…it gave: 'spark'", again and again."""
+    scorers.put(place / "in", "a.csv", scorers.lines())
+    foreign = shop.register_foreign(place / "foreign")
+    problem = (
+        f"a model to score with must have MLflow's flavour spark, but version {foreign} has "
+        "python_function: register one with train, or take the alias off this one"
+    )
+    told: list[str] = []
+    champion: Follower[ServedModel] = Follower(
+        "champion",
+        look_up=lambda alias: registry.version_named(alias=alias),
+        load=lambda version: serve(spark, registry, version=version, columns=Columns()),
+        warn=told.append,
+        note=told.append,
+    )
+    champion.require()
+
+    registry.set_alias(alias="champion", version=foreign)
+    for _ in range(2):
+        champion.loading.succeeded()
+        champion.look()
+
+    assert told == [f"{problem}; version 1 goes on"]
+    with pytest.raises(RegistryError, match=re.escape(problem)):
+        scorers.drain(spark, place / "in")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.soak
 LOOSE = ["--set", "guardrails.max_cluster_share=1; promotion.max_cluster_share=1; promotion.margin=2"]
 COMMANDS = {
     "prepare": ["prepare", "--set", "split.train_until=2011-06-01"],
-    "sweep": ["sweep", "--study", "shared", "--trials", "16", "--k-max", "20"],
+    "sweep": ["sweep", "--study", "shared", "--trials", "16", "--k-max", "20", *LOOSE],
     "promote": ["promote", *LOOSE],
     "rollback": ["rollback"],
     "score": ["score", "--source", SAMPLE, "--output", "output/scored", "--checkpoint", "output/checkpoint"],

@@ -190,3 +190,42 @@ def test_no_usable_trial_names_the_nearest_miss():
     trials = [evaluate(0, (2, 0)), evaluate(1, (3, 0))]
     with pytest.raises(NoUsableClusteringError, match=r"none of 2 trials is; the nearest miss is K=3"):
         study.best(trials, settings=SMALL)
+
+
+@pytest.mark.parametrize("space", [SMALL, GRID], ids=["tpe", "grid"])
+def test_history_of_a_study_is_read_once_however_many_batches_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: Sweep
+):
+    """Defect 41: each batch read and parsed the whole history again, which is quadratic in the trials."""
+    storage, long = str(tmp_path / "journal"), space.model_copy(update={"trials": 24, "batch_size": 2})
+    monkeypatch.setattr(candidates, "_GRID_BATCH", 2)
+    run(storage, settings=long.model_copy(update={"trials": 8}))
+    opened = open_study(storage)
+    parsed, listed = counted(monkeypatch, candidates, "recorded"), counted(monkeypatch, opened, "get_trials")
+
+    found = study.run(opened, settings=long, start=start, on_batch=lambda _: None, stop=lambda: False)
+
+    assert len(found.trials) == 24
+    assert (len(parsed), len(listed)) == (8, 1)
+
+
+def test_search_takes_a_trial_into_its_history_once(monkeypatch: pytest.MonkeyPatch):
+    taken, search = counted(monkeypatch, candidates, "record"), candidates.search_of(SMALL)
+    history: list[Trial] = []
+    while batch := search.next_batch(history, trials=24):
+        history += [evaluate(number, pair) for number, pair in batch]
+
+    assert len(history) == len(taken) == 24
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[object]:
+    """Note each call of a function."""
+    calls: list[object] = []
+    original = getattr(owner, name)
+
+    def note(*args: object, **options: object) -> object:
+        calls.append(args)
+        return original(*args, **options)
+
+    monkeypatch.setattr(owner, name, note)
+    return calls

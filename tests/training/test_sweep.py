@@ -183,6 +183,9 @@ def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(
     found = context.fit(k=3, seed=0)
     assert parent.data.tags["model_digest"] == centres_digest(found.centres)
     assert parent.data.metrics["validation_silhouette"] == found.metrics["validation_silhouette"]
+    with pytest.raises(InputError, match=r"in_memory_rows was fewer than the rows, is enough for all rows"):
+        swept(spark, shop, "spark", sweep=one, lloyd={"max_iterations": 1})
+    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 51}, lloyd={"max_iterations": 1})
 
 
 def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(spark, workplace):

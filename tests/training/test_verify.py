@@ -161,9 +161,3 @@ def test_run_that_is_unknown_or_trained_nothing_is_refused(spark: SparkSession, 
         pass
     with pytest.raises(InputError, match="has no params k, seed and data"):
         verify(spark, run_id=empty)
-
-
-@pytest.mark.parametrize("given", [{}, {"run_id": "a", "version": "1"}])
-def test_run_or_version_must_be_given_and_not_both(spark: SparkSession, given: dict[str, str]):
-    with pytest.raises(InputError, match="give one of --run-id and --version"):
-        verify(spark, **given)

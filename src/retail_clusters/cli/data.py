@@ -13,6 +13,7 @@ from retail_clusters.cli.common import (
     experiment_options,
     optional,
 )
+from retail_clusters.cli.results import json_option, reporting
 
 
 @command("purchases", example="--mode stream --top 5")
@@ -34,6 +35,7 @@ from retail_clusters.cli.common import (
 @optional("--customers", LOCATION, "output of score: describe the customers in it instead")
 @experiment_options
 @optional("--allowed-lateness", click.IntRange(min=0), "days that a line may come late")
+@json_option
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
@@ -47,38 +49,40 @@ def purchases_command(
     customers: str | None,
     experiment: Choice,
     allowed_lateness: int | None,
+    as_json: bool,
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
-    settings = experiment.load({"purchases.allowed_lateness_days": allowed_lateness})
-    if customers:
-        _describe_customers(customers, output=output, top=top, experiment=experiment)
-        return
-    announce("purchases", f"spend per customer and day of {data}, {mode}")
-    from retail_clusters.purchases.job import PurchasesRequest, check, run
+    with reporting(as_json) as report:
+        settings = experiment.load({"purchases.allowed_lateness_days": allowed_lateness})
+        if customers:
+            report(_describe_customers(customers, output=output, top=top, experiment=experiment))
+            return
+        announce("purchases", f"spend per customer and day of {data}, {mode}")
+        from retail_clusters.purchases.job import PurchasesRequest, check, run
 
-    request = PurchasesRequest(
-        data=data,
-        mode=mode,
-        top=top,
-        output=output,
-        sink=sink,
-        checkpoint=checkpoint,
-        once=once,
-        sql=sql,
-        prove=prove,
-        settings=settings.purchases,
-        columns=settings.columns,
-    )
-    with experiment.open_session(
-        "purchases",
-        imports="retail_clusters.purchases.job",
-        check=lambda: check(request),
-        locations=[request.data, request.place],
-    ) as spark:
-        run(spark, request)
+        request = PurchasesRequest(
+            data=data,
+            mode=mode,
+            top=top,
+            output=output,
+            sink=sink,
+            checkpoint=checkpoint,
+            once=once,
+            sql=sql,
+            prove=prove,
+            settings=settings.purchases,
+            columns=settings.columns,
+        )
+        with experiment.open_session(
+            "purchases",
+            imports="retail_clusters.purchases.job",
+            check=lambda: check(request),
+            locations=[request.data, request.place],
+        ) as spark:
+            report(run(spark, request))
 
 
-def _describe_customers(source: str, *, output: str | None, top: int, experiment: Choice) -> None:
+def _describe_customers(source: str, *, output: str | None, top: int, experiment: Choice) -> object:
     announce("purchases", f"the customers behind the lines that score wrote to {source}")
     imports = "retail_clusters.purchases.customers_job"
     with experiment.open_session("customers", imports=imports, locations=[source]) as spark:
@@ -87,7 +91,7 @@ def _describe_customers(source: str, *, output: str | None, top: int, experiment
         from retail_clusters.serving.reader import read_scored
 
         storage.check(source)
-        run_customers(read_scored(spark, source), source=source, output=output or OUTPUT, top=top)
+        return run_customers(read_scored(spark, source), source=source, output=output or OUTPUT, top=top)
 
 
 @command("generate", example="--output synthetic --days 30 --lines-per-day 1000")
@@ -95,12 +99,14 @@ def _describe_customers(source: str, *, output: str | None, top: int, experiment
 @click.option("--days", type=int, default=60, show_default=True)
 @click.option("--lines-per-day", type=int, default=500, show_default=True, help="mean number of lines")
 @click.option("--seed", type=int, default=7, show_default=True)
-def generate_command(output: str, days: int, lines_per_day: int, seed: int) -> None:
+@json_option
+def generate_command(output: str, days: int, lines_per_day: int, seed: int, as_json: bool) -> None:
     """Make synthetic retail data."""
-    click.echo(f"generate: {days} days, some {lines_per_day} lines a day, seed {seed}, into {output}")
-    from retail_clusters.data.generate import generate
+    with reporting(as_json) as report:
+        click.echo(f"generate: {days} days, some {lines_per_day} lines a day, seed {seed}, into {output}")
+        from retail_clusters.data.generate import generate
 
-    generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed)
+        report(generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed))
 
 
 @command("fetch", example="--output data/retail-data/by-day")
@@ -113,10 +119,11 @@ def generate_command(output: str, days: int, lines_per_day: int, seed: int) -> N
 )
 @optional("--url", click.STRING, "another archive")
 @optional("--sha256", click.STRING, "its checksum")
-def fetch_command(output: str, url: str | None, sha256: str | None) -> None:
+@json_option
+def fetch_command(output: str, url: str | None, sha256: str | None, as_json: bool) -> None:
     """Download the public data set, checked by its SHA-256."""
-    from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
+    with reporting(as_json) as report:
+        from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
 
-    click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
-
-    fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256)
+        click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
+        report(fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256))

@@ -57,6 +57,7 @@ storage_option = click.option(
 @trials_option
 @study_option
 @storage_option
+@json_option
 def main_command(
     data: str,
     experiment: Choice,
@@ -64,43 +65,47 @@ def main_command(
     trials: int | None,
     study: str | None,
     storage: str | None,
+    as_json: bool,
 ) -> None:
     """Prepare, sweep, register, promote, score."""
-    settings = experiment.load({"model": model, "sweep.trials": trials})
-    announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
-    from retail_clusters.pipeline import check_folder
-    from retail_clusters.pipeline import main as run_all
+    with reporting(as_json) as report:
+        settings = experiment.load({"model": model, "sweep.trials": trials})
+        announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
+        from retail_clusters.pipeline import check_folder
+        from retail_clusters.pipeline import main as run_all
 
-    def check() -> None:
-        _check_data(data, settings)
-        check_folder(data)
+        def check() -> None:
+            _check_data(data, settings)
+            check_folder(data)
 
-    with experiment.open_session(
-        "main", imports="retail_clusters.pipeline", check=check, locations=[data]
-    ) as spark:
-        run_all(spark, data=data, experiment=settings, study=study, storage_url=storage)
+        with experiment.open_session(
+            "main", imports="retail_clusters.pipeline", check=check, locations=[data]
+        ) as spark:
+            report(run_all(spark, data=data, experiment=settings, study=study, storage_url=storage))
 
 
 @command("prepare", example="--data path/to/by-day --set split.train_until=2011-06-01")
 @data_option
 @experiment_options
-def prepare_command(data: str, experiment: Choice) -> None:
+@json_option
+def prepare_command(data: str, experiment: Choice, as_json: bool) -> None:
     """CSV files to checked, split, weighted rows."""
-    settings = experiment.load()
-    split = settings.split
-    announce(
-        "prepare",
-        f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
-    )
-    with experiment.open_session(
-        "prepare",
-        imports="retail_clusters.data.prepare",
-        check=lambda: _check_data(data, settings),
-        locations=[data],
-    ) as spark:
-        from retail_clusters.data.prepare import prepare
+    with reporting(as_json) as report:
+        settings = experiment.load()
+        split = settings.split
+        announce(
+            "prepare",
+            f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
+        )
+        with experiment.open_session(
+            "prepare",
+            imports="retail_clusters.data.prepare",
+            check=lambda: _check_data(data, settings),
+            locations=[data],
+        ) as spark:
+            from retail_clusters.data.prepare import prepare
 
-        prepare(spark, data=data, experiment=settings)
+            report(prepare(spark, data=data, experiment=settings))
 
 
 @command("train", example="--k 20 --seed 1")
@@ -185,7 +190,10 @@ model_of_version_option = click.option(
 )
 
 
-def _named(run_id: str | None, version: str | None, model: str) -> str:
+def _named(command: str, run_id: str | None, version: str | None, model: str) -> str:
+    """Return what a command is about: a run or a version, and not both."""
+    if (run_id is None) == (version is None):
+        raise InputError(f"{command} takes a run or a version: give one of --run-id and --version")
     return f"run {run_id}" if run_id else f"version {version} of {model}"
 
 
@@ -197,15 +205,11 @@ def _named(run_id: str | None, version: str | None, model: str) -> str:
 def verify_command(run_id: str | None, version: str | None, model: str, as_json: bool) -> None:
     """Retrain a run and compare, bit for bit."""
     with reporting(as_json) as report:
-        announce_reading("verify", f"{_named(run_id, version, model)}, trained again and compared")
-        from retail_clusters.training.verify import check, verify
+        announce_reading("verify", f"{_named('verify', run_id, version, model)}, trained again and compared")
+        imports = "retail_clusters.training.verify"
+        with open_session("verify", imports=imports, connect=connect_to_read) as spark:
+            from retail_clusters.training.verify import verify
 
-        with open_session(
-            "verify",
-            imports="retail_clusters.training.verify",
-            connect=connect_to_read,
-            check=lambda: check(run_id=run_id, version=version),
-        ) as spark:
             report(verify(spark, run_id=run_id, version=version, model_name=model))
 
 
@@ -220,7 +224,7 @@ def verify_command(run_id: str | None, version: str | None, model: str, as_json:
 def report_command(run_id: str | None, version: str | None, model: str, output: str, as_json: bool) -> None:
     """One HTML page on a sweep or a version."""
     with reporting(as_json) as report:
-        announce_reading("report", f"{_named(run_id, version, model)}, to {output}")
+        announce_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
         from retail_clusters.training.report import ReportRequest, check, run
 
         request = ReportRequest(run_id=run_id, version=version, model=model, output=output)

@@ -7,6 +7,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Final
 from urllib.error import HTTPError
@@ -36,7 +37,15 @@ _LONGEST_CONTENT: Final = 256 << 20
 _DAMAGE: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 
 
-def fetch(*, output: str, url: str = ARCHIVE_URL, sha256: str = BY_DAY_SHA256) -> None:
+@dataclass(frozen=True)
+class Fetched:
+    """The folder that holds the data set, and how many files that is."""
+
+    output: str
+    files: int
+
+
+def fetch(*, output: str, url: str = ARCHIVE_URL, sha256: str = BY_DAY_SHA256) -> Fetched:
     """Download the by-day files into a new folder, whole or not at all.
 
     Raises:
@@ -46,7 +55,7 @@ def fetch(*, output: str, url: str = ARCHIVE_URL, sha256: str = BY_DAY_SHA256) -
     there = _files_of(output)
     if there and not _difference(there, sha256):
         click.echo(f"{shown(output)} is already complete, nothing to fetch")
-        return
+        return Fetched(output, len(there))
     with new_folder(output) as folder:
         files = _download(url, output=output)
         if problem := _difference(files, sha256):
@@ -54,6 +63,7 @@ def fetch(*, output: str, url: str = ARCHIVE_URL, sha256: str = BY_DAY_SHA256) -
         for file, content in files.items():
             storage.write_bytes(join(folder, file), content)
     click.echo(f"Fetched {len(files)} daily files into {shown(output)}, SHA-256 as expected")
+    return Fetched(output, len(files))
 
 
 def _files_of(output: str) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """Generate synthetic retail data: one CSV file a day, in the form of the public data set."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -18,7 +19,17 @@ _LARGE: Final = 2_000_000
 _PARTS: Final = "parts"
 
 
-def generate(*, output: str, days: int = 60, lines_per_day: int = 500, seed: int = 7) -> None:
+@dataclass(frozen=True)
+class Generated:
+    """The folder that was made, and what is in it."""
+
+    output: str
+    days: int
+    lines: int
+    seed: int
+
+
+def generate(*, output: str, days: int = 60, lines_per_day: int = 500, seed: int = 7) -> Generated:
     """Write seeded invoice lines, one file a day, into a new folder; equal arguments give equal bytes."""
     chosen = synthetic.days(days)
     synthetic.check(chosen[0], lines=lines_per_day, seed=seed)
@@ -28,6 +39,7 @@ def generate(*, output: str, days: int = 60, lines_per_day: int = 500, seed: int
     click.echo(
         f"Generated {total:,} invoice lines of {len(chosen)} days in {locations.shown(output)}, seed {seed}"
     )
+    return Generated(output, len(chosen), total, seed)
 
 
 def _write_here(days: Sequence[date], output: str, lines: int, seed: int) -> int:

@@ -20,6 +20,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, tracking
 from retail_clusters.infra.storage import FileStatus
 from retail_clusters.settings import Experiment, Split
+from retail_clusters.wording import counted
 
 OpenRun = Callable[[str], AbstractContextManager[str]]
 
@@ -96,7 +97,9 @@ def _make(
     table = prepared.store(made, reduced=reduced, quarantine=invoices.quarantined(parsed))
     reduced.unpersist()
     seconds = time.perf_counter() - started
-    click.echo(f"prepare: {table.total_lines:,} lines of {len(files)} files in {seconds:.1f} s")
+    click.echo(
+        f"prepare: {counted(table.total_lines, 'line')} of {counted(len(files), 'file')} in {seconds:.1f} s"
+    )
     if removed := prepared.prune():
         click.echo(f"prepare: removed {removed} prepared tables; the {prepared.TABLES_KEPT} used last stay")
     return table

@@ -18,7 +18,7 @@ from mlflow.types.schema import AnyType
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import InputError
+from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.infra import locations, storage
 
 #: Names the folder through which MLflow saves and loads a Spark model.
@@ -79,14 +79,34 @@ def log_model(
     )
 
 
+def read_description(uri: str, *, version: str) -> Model:
+    """Read what MLflow notes beside a model: its signature, its metadata.
+
+    Raises:
+        RegistryError: it is no Spark model.
+    """
+    described = Model.load(uri)
+    if mlflow.spark.FLAVOR_NAME not in described.flavors:
+        raise RegistryError(
+            f"a model to score with must have MLflow's flavour spark, but version {version} has "
+            f"{', '.join(sorted(described.flavors)) or 'none'}: register one with train, "
+            "or take the alias off this one"
+        )
+    return described
+
+
 def load_model(uri: str, *, version: str) -> OpenedVersion:
-    """Load a model and its metadata, and leave no file behind."""
+    """Load a model and its metadata, and leave no file behind.
+
+    Raises:
+        RegistryError: it is no Spark model.
+    """
+    described = read_description(uri, version=version)
     folder = tempfile.mkdtemp(prefix="retail-clusters-model-")
     shared = os.environ.get(_FOLDER)
     scratch = locations.join(shared or folder, f"retail-clusters-{uuid4().hex}")
     try:
         local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
-        described = Model.load(local)
         return OpenedVersion(
             version=version,
             model=mlflow.spark.load_model(local, dfs_tmpdir=scratch),
@@ -120,8 +140,8 @@ def check_model_folder(spark: SparkSession) -> None:
 
 
 def columns_of(signature: ModelSignature | None) -> Columns | None:
-    """Return the input columns of a signature; None without one."""
-    if signature is None:
+    """Return the input columns of a signature; None without one, or where it names none."""
+    if signature is None or signature.inputs is None:
         return None
     return {
         str(column.name): _kind(column.type) + ("" if getattr(column, "required", True) else OPTIONAL)

@@ -1,13 +1,12 @@
 """The model registry: register a model, name its versions by alias, look them up, load them."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import get_model_info
 from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
 
@@ -20,6 +19,7 @@ from retail_clusters.infra.logged_model import (
     columns_of,
     load_model,
     log_model,
+    read_description,
 )
 
 CHAMPION: Final = "champion"
@@ -106,9 +106,13 @@ class ModelRegistry:
         return self._newest()
 
     def input_columns(self, *, version: str) -> Columns | None:
-        """Return the columns that a version takes; None when it has no signature."""
-        with _answered():
-            return columns_of(get_model_info(f"models:/{self.name}/{version}").signature)
+        """Return the columns that a version takes; None when it has no signature.
+
+        Raises:
+            RegistryError: it is no Spark model.
+        """
+        with self._version_answers(version):
+            return columns_of(read_description(self._uri(version), version=version).signature)
 
     def version_named(self, *, alias: str) -> str | None:
         """Return the version that an alias names; None when it names none."""
@@ -146,9 +150,33 @@ class ModelRegistry:
                 ) from unknown
 
     def open_version(self, *, version: str) -> OpenedVersion:
-        """Load a version's model and metadata, and leave no file behind."""
-        with must_answer(f"version {version} of {self.name}", mlflow.get_registry_uri, RegistryError):
-            return load_model(f"models:/{self.name}/{version}", version=version)
+        """Load a version's model and metadata, and leave no file behind.
+
+        Raises:
+            RegistryError: it is no Spark model.
+        """
+        with self._version_answers(version):
+            return load_model(self._uri(version), version=version)
+
+    def training_run(self, *, version: str) -> str:
+        """Return the run that trained a version.
+
+        Raises:
+            NotRegisteredError: there is no such version, or it was registered without a run.
+        """
+        run_id = self.read_version(version=version).run_id
+        if not run_id:
+            raise NotRegisteredError(
+                f"a version must name the run that trained it, but version {version} of {self.name} was "
+                "registered without one: choose one that train, sweep or main has registered"
+            )
+        return str(run_id)
+
+    def _uri(self, version: str) -> str:
+        return f"models:/{self.name}/{version}"
+
+    def _version_answers(self, version: str) -> AbstractContextManager[None]:
+        return must_answer(f"version {version} of {self.name}", mlflow.get_registry_uri, RegistryError)
 
     def _newest(self, *conditions: str) -> str | None:
         """Return the newest version of those that meet some conditions; None when none does."""

@@ -27,6 +27,9 @@ from retail_clusters.promotion.moves import Move, in_order, numbers_of
 #: How long to wait for another command on this machine, in seconds.
 PATIENCE: Final = 60.0
 
+#: Moves in an answer of the store.
+_PAGE: Final = 1000
+
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -108,7 +111,7 @@ class Ledger:
             token: str | None = None
             while experiment:
                 page = client.search_runs(
-                    [experiment.experiment_id], condition, max_results=1000, page_token=token
+                    [experiment.experiment_id], condition, max_results=_PAGE, page_token=token
                 )
                 found += page
                 token = page.token

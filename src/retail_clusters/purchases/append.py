@@ -26,11 +26,12 @@ from retail_clusters.purchases.account import Account, BatchRecord, Counts, Stat
 from retail_clusters.purchases.batch_sums import BatchSums
 from retail_clusters.purchases.customer_days import EPOCH
 from retail_clusters.purchases.proof import prove, report_account
+from retail_clusters.purchases.report import Summary
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.stream import shown
 
 
-def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
+def run_append(spark: SparkSession, request: PurchasesRequest) -> Summary:
     """Take the files that are there, close days, account for every line; unless `once`, go on for ever."""
     started = time.perf_counter()
     with stop_on_signals(lambda: click.echo("purchases: stopping after this batch")) as stopping:
@@ -40,11 +41,12 @@ def run_append(spark: SparkSession, request: PurchasesRequest) -> None:
         if not (request.once or stopping.is_set()):
             stream.follow()
     state, kept = stream.so_far()
-    report_account(stream.spark, request, before, state, kept=kept, started=started)
+    summary = report_account(stream.spark, request, before, state, kept=kept, started=started)
     if stopping.is_set():
         click.echo("purchases: stopped; the same command goes on from here")
     elif request.once:
         prove(stream.spark, request, state, files=spark_checkpoint.committed_files(stream.checkpoint))
+    return summary
 
 
 class DaysStream:

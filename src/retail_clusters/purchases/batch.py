@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import click
 from pyspark.sql import DataFrame, SparkSession
@@ -10,14 +10,15 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.purchases import sink
 from retail_clusters.purchases.account import Counts
-from retail_clusters.purchases.query import register, shown
-from retail_clusters.purchases.report import report
+from retail_clusters.purchases.query import register
+from retail_clusters.purchases.report import Summary, report, report_answer
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import LINES, QUARANTINED, summed
 from retail_clusters.settings import Columns
+from retail_clusters.wording import counted
 
 
-def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
+def run_batch(spark: SparkSession, request: PurchasesRequest) -> Summary:
     """Sum up the files of a request, write the table and what is quarantined, report it."""
     started = time.perf_counter()
     files = csv_files.find_files(request.data)
@@ -27,14 +28,15 @@ def run_batch(spark: SparkSession, request: PurchasesRequest) -> None:
     result = sink.write_table(result, request.place)
     counts = account(request, result, parsed, observed.get, files=len(files), unreadable=unreadable)
     seconds = time.perf_counter() - started
-    report(result, request, metrics=asdict(counts) | {"seconds": seconds})
-    if request.sql is not None:
-        register(result)
-        click.echo(shown(spark, request.sql, top=request.top))
+    summary = report(result, request, metrics=asdict(counts) | {"seconds": seconds})
+    register(result)
+    answer = report_answer(spark, request)
     click.echo(
-        f"purchases: {counts.customer_days:,} customer-days of {counts.lines:,} lines in {len(files)} files, "
-        f"{counts.lines_quarantined:,} quarantined, in {seconds:.1f} s; written to {request.place}"
+        f"purchases: {counts.customer_days:,} customer-days of {counted(counts.lines, 'line')} "
+        f"in {counted(len(files), 'file')}, {counts.lines_quarantined:,} quarantined, "
+        f"in {seconds:.1f} s; written to {request.place}"
     )
+    return replace(summary, answer=answer)
 
 
 def account(

@@ -21,6 +21,7 @@ from retail_clusters.purchases.customers import (
     count_clusters,
     describe_customers,
 )
+from retail_clusters.purchases.report import Summary
 
 #: Where the table is written unless told.
 OUTPUT: Final = "output/purchases/customers"
@@ -29,7 +30,7 @@ _NAME: Final = "customers"
 _SHOWN: Final = (schema.CUSTOMER_ID, RECENCY, FREQUENCY, SPEND, CANCELLED, LINES)
 
 
-def run_customers(scored: DataFrame, *, source: str, output: str, top: int) -> None:
+def run_customers(scored: DataFrame, *, source: str, output: str, top: int) -> Summary:
     """Describe the customers of scored lines; write OUTPUT/customers and OUTPUT/customers.csv.
 
     `source` is where the lines are from.
@@ -56,3 +57,4 @@ def run_customers(scored: DataFrame, *, source: str, output: str, top: int) -> N
         tracking.log_metrics({"customers": count})
         click.echo(first[list(_SHOWN)].to_string(index=False))
         click.echo(f"purchases: {count:,} customers; written to {join(output, _NAME)}.csv")
+        return Summary(output, {"customers": count}, top=first.to_dict("records"))

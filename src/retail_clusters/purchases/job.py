@@ -12,12 +12,13 @@ from retail_clusters.purchases.append import run_append
 from retail_clusters.purchases.batch import run_batch
 from retail_clusters.purchases.live import run_live
 from retail_clusters.purchases.query import check_sql
+from retail_clusters.purchases.report import Summary
 from retail_clusters.purchases.request import PurchasesRequest, check
 
 __all__ = ["PurchasesRequest", "check", "run"]
 
 
-def run(spark: SparkSession, request: PurchasesRequest) -> None:
+def run(spark: SparkSession, request: PurchasesRequest) -> Summary:
     """Do what a checked request asks for, in an MLflow run of its own.
 
     Raises:
@@ -33,10 +34,10 @@ def run(spark: SparkSession, request: PurchasesRequest) -> None:
         settings = {f"purchases.{name}": str(value) for name, value in request.settings.model_dump().items()}
         tracking.log_settings(params | settings)
         tracking.set_tags({"output": place, "once": str(request.once)})
-        _way(request)(spark, request)
+        return _way(request)(spark, request)
 
 
-def _way(request: PurchasesRequest) -> Callable[[SparkSession, PurchasesRequest], None]:
+def _way(request: PurchasesRequest) -> Callable[[SparkSession, PurchasesRequest], Summary]:
     if request.appends:
         return run_append
     sink.check_table_place(request.place)

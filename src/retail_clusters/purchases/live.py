@@ -3,10 +3,9 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
-import click
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
@@ -19,16 +18,17 @@ from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.streams import DRAIN, stopped, wait
 from retail_clusters.purchases import charts, query, sink
 from retail_clusters.purchases.batch import account, damaged_files, read_parsed
-from retail_clusters.purchases.report import report, report_parity, table_rows
+from retail_clusters.purchases.report import Summary, report, report_answer, report_parity, table_rows
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import parity, spend, summed
 from retail_clusters.purchases.stream import FEW_FILES, plan_of, shown
 from retail_clusters.settings import Columns, Purchases
+from retail_clusters.wording import counted
 
 TOP_SQL: Final = f"SELECT * FROM {query.TABLE} ORDER BY total_cost DESC"
 
 
-def run_live(spark: SparkSession, request: PurchasesRequest) -> None:
+def run_live(spark: SparkSession, request: PurchasesRequest) -> Summary:
     """Drain the files through the memory table, show it as it grows, compare it with the batch."""
     session = small_session(spark)
     body = _body(session, request.sql, top=request.top)
@@ -45,7 +45,7 @@ def run_live(spark: SparkSession, request: PurchasesRequest) -> None:
         tracking.log_text(plan_of(stream), "physical_plan.txt")
         files = checkpoint.committed_files(place)
     seconds = time.perf_counter() - started
-    _finish(session, request, files, damaged, seconds=seconds)
+    return _finish(session, request, files, damaged, seconds=seconds)
 
 
 def stream_lines(
@@ -76,7 +76,7 @@ def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
 def _body(session: SparkSession, sql: str | None, *, top: int) -> Callable[[], str]:
     if sql is None:
         return lambda: charts.table(table_rows(session.sql(TOP_SQL), top))
-    return lambda: query.shown(session, sql, top=top)
+    return lambda: query.shown(query.answer(session, sql, top=top))
 
 
 def _headline(stream: StreamingQuery) -> str:
@@ -95,7 +95,7 @@ def _finish(
     damaged: Mapping[str, str],
     *,
     seconds: float,
-) -> None:
+) -> Summary:
     """Compare the table with a batch over the files that the stream took; write and report it."""
     readable = [file for file in map(locations.to_uri, files) if file not in damaged]
     csv_files.check_headers(readable, request.columns)
@@ -104,11 +104,11 @@ def _finish(
     found = parity(session.table(query.TABLE), batch)
     result = sink.write_table(session.table(query.TABLE), request.place)
     counts = account(request, result, parsed, observed.get, files=len(files), unreadable=damaged)
-    report(result, request, metrics=asdict(counts) | {"seconds": seconds})
-    if request.sql is not None:
-        click.echo(query.shown(session, request.sql, top=request.top))
+    summary = report(result, request, metrics=asdict(counts) | {"seconds": seconds})
+    answer = report_answer(session, request)
     report_parity(
         found,
-        summary=f"{counts.lines:,} lines in {len(files)} files, {counts.lines_quarantined:,} quarantined, "
-        f"none late, drained in {seconds:.1f} s",
+        summary=f"{counted(counts.lines, 'line')} in {counted(len(files), 'file')}, "
+        f"{counts.lines_quarantined:,} quarantined, none late, drained in {seconds:.1f} s",
     )
+    return replace(summary, answer=answer)

@@ -14,7 +14,7 @@ from retail_clusters.infra import storage
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, State
 from retail_clusters.purchases.batch import read_parsed
-from retail_clusters.purchases.report import report, report_parity
+from retail_clusters.purchases.report import Summary, report, report_parity
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import merge, parity, spend, summed
 
@@ -27,7 +27,7 @@ def report_account(
     *,
     kept: pa.Table,
     started: float,
-) -> None:
+) -> Summary:
     """Report what was written since `before`, and where every line went.
 
     `kept` are the customer-days that are not closed yet; `started` is when the run did, by
@@ -37,7 +37,7 @@ def report_account(
     held_lines, seconds = customer_days.count_lines(kept), time.perf_counter() - started
     held = {"lines_kept_back": held_lines, "customer_days_kept_back": kept.num_rows}
     metrics = asdict(state.counts) | held | {"batches": state.through + 1, "seconds": seconds}
-    report(sink.read_folder(spark, *closed) if closed else None, request, metrics=metrics)
+    summary = report(sink.read_folder(spark, *closed) if closed else None, request, metrics=metrics)
     counts = state.counts
     click.echo(
         f"purchases: {counts.lines:,} lines in {counts.files:,} files: {counts.customer_days:,} "
@@ -45,6 +45,7 @@ def report_account(
         f"{kept.num_rows:,} ({held_lines:,} lines) kept back until their day closes, "
         f"{counts.lines_late:,} lines late, {counts.lines_quarantined:,} quarantined, in {seconds:.1f} s"
     )
+    return summary
 
 
 def prove(spark: SparkSession, request: PurchasesRequest, state: State, *, files: list[str]) -> None:

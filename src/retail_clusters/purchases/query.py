@@ -3,6 +3,7 @@
 import logging
 from typing import Final
 
+import pandas as pd
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
@@ -48,7 +49,11 @@ def ask(spark: SparkSession, sql: str) -> DataFrame:
     return spark.sql(sql.strip().rstrip(";"))
 
 
-def shown(spark: SparkSession, sql: str, *, top: int) -> str:
-    """Return the first rows of the answer as a table of text."""
-    found = ask(spark, sql).limit(top).toPandas()
+def answer(spark: SparkSession, sql: str, *, top: int) -> pd.DataFrame:
+    """Return the first rows of the answer."""
+    return ask(spark, sql).limit(top).toPandas()
+
+
+def shown(found: pd.DataFrame) -> str:
+    """Return rows of an answer as a table of text."""
     return found.to_string(index=False) if len(found) else "(no rows)"

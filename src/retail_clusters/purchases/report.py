@@ -1,33 +1,51 @@
 """What every way of summing up purchases reports: the top on the terminal, the rest in the MLflow run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
 from retail_clusters.errors import DifferenceFoundError
 from retail_clusters.infra import tracking
-from retail_clusters.purchases import charts, spend
+from retail_clusters.purchases import charts, query, spend
 from retail_clusters.purchases.description import of_purchases
 from retail_clusters.purchases.request import PurchasesRequest
 
 _CHARTED: Final = 15
 
 
-def report(result: DataFrame | None, request: PurchasesRequest, *, metrics: Mapping[str, float]) -> None:
+@dataclass(frozen=True)
+class Summary:
+    """What one call of `purchases` wrote and found.
+
+    Attributes:
+        metrics: its figures, under their names in MLflow.
+        top: the largest rows of the table, by column.
+        answer: the first rows of the answer to `sql`; None where nothing was asked.
+    """
+
+    output: str
+    metrics: Mapping[str, float]
+    top: Sequence[Mapping[Any, object]]
+    answer: Sequence[Mapping[Any, object]] | None = None
+
+
+def report(result: DataFrame | None, request: PurchasesRequest, *, metrics: Mapping[str, float]) -> Summary:
     """Print the top of a result, if there is one, and log it: table, charts, metrics."""
     tracking.log_metrics(metrics)
     if result is None:
-        return
+        return Summary(request.place, metrics, top=[])
     rows = table_rows(result, request.top)
     tracking.set_tags({"kind": "purchases"})
     tracking.describe(of_purchases(request, metrics=metrics, rows=rows))
     click.echo(charts.table(rows))
     names = (schema.CUSTOMER_ID, spend.DAY, *spend.COLUMNS[2:])
-    tracking.log_table(pd.DataFrame(rows, columns=list(names)), "top")
+    top = pd.DataFrame(rows, columns=list(names))
+    tracking.log_table(top, "top")
     days = spend.per_day(result)
     tracking.log_metrics({"days": len(days), "total_cost": float(sum(day[1] for day in days))})
     if days:
@@ -35,6 +53,16 @@ def report(result: DataFrame | None, request: PurchasesRequest, *, metrics: Mapp
         tracking.log_figure(charts.customers_chart(customers), "top_customers.png")
         spent = [(row[0], row[1]) for row in days]
         tracking.log_figure(charts.days_chart(spent), "spend_per_day.png")
+    return Summary(request.place, metrics, top=top.to_dict("records"))
+
+
+def report_answer(spark: SparkSession, request: PurchasesRequest) -> Sequence[Mapping[Any, object]] | None:
+    """Print the answer to the request's own query, and return its rows; None where it has none."""
+    if request.sql is None:
+        return None
+    found = query.answer(spark, request.sql, top=request.top)
+    click.echo(query.shown(found))
+    return found.to_dict("records")
 
 
 def report_parity(found: spend.Parity, *, summary: str) -> None:

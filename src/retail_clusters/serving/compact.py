@@ -16,6 +16,7 @@ from retail_clusters.infra.staging import staged_folder
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_batches
 from retail_clusters.serving.records import Compacted, Record, read_compacted, read_record, write_compacted
+from retail_clusters.wording import counted
 
 #: Bytes of a file that is large enough to be left alone.
 SENSIBLE_SIZE: Final = 128 << 20
@@ -62,8 +63,8 @@ def run(spark: SparkSession, output: str) -> CompactSummary:
             write_compacted(place, compacted)
             _remove_leftovers(place, compacted)
     click.echo(
-        f"compact: {summary.batches:,} batches, {summary.lines:,} lines, in {summary.files:,} files of "
-        f"{join(output, 'compacted')}"
+        f"compact: {counted(summary.batches, 'batch', 'batches')}, {counted(summary.lines, 'line')}, "
+        f"in {counted(summary.files, 'file')} of {join(output, 'compacted')}"
     )
     return summary
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from retail_clusters.serving.batch import Accounts, Agreement, ServedModel
 from retail_clusters.serving.drift import Counts, Drift
 from retail_clusters.serving.records import Record
+from retail_clusters.wording import counted
 
 
 @dataclass
@@ -60,8 +61,8 @@ def line_of(record: Record) -> str:
     metrics: Mapping[str, float] = record.metrics
     parts = [
         f"batch {record.batch_id}",
-        f"{len(record.files)} files",
-        f"{record.rows_in:,} lines",
+        counted(len(record.files), "file"),
+        counted(record.rows_in, "line"),
         f"{metrics['rows_per_second']:,.0f} lines/s",
         f"model version {record.model_version}",
     ]

@@ -18,6 +18,7 @@ from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
 from retail_clusters.serving.stream import run_stream
+from retail_clusters.wording import counted
 
 __all__ = ["ScoreRequest", "ScoreSummary", "check", "run"]
 
@@ -142,7 +143,8 @@ def _summary(run_id: str, totals: Totals) -> ScoreSummary:
     )
     versions = ", ".join(summary.model_versions) or "none"
     click.echo(
-        f"score: {summary.rows_in:,} lines of {summary.files:,} files in {summary.batches} batches: "
+        f"score: {counted(summary.rows_in, 'line')} of {counted(summary.files, 'file')} "
+        f"in {counted(summary.batches, 'batch', 'batches')}: "
         f"{summary.rows_scored:,} scored, {summary.rows_quarantined:,} quarantined; model version {versions}"
     )
     return summary

@@ -5,7 +5,6 @@ from typing import Final
 
 import click
 
-from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
 from retail_clusters.infra.tracking import by_id
 from retail_clusters.training.report_facts import ReportFacts, facts_of_run, facts_of_version
@@ -16,7 +15,7 @@ NAME: Final = "report.html"
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """What a report is about, a run or a version of `model`, and the file that it is written to."""
+    """What a report is about, either a run or a version of `model`, and the file that it is written to."""
 
     run_id: str | None
     version: str | None
@@ -33,13 +32,11 @@ class Reported:
 
 
 def check(request: ReportRequest) -> None:
-    """Refuse what names no one thing.
+    """Refuse an output that no file can be at.
 
     Raises:
-        InputError: neither a run nor a version is given, or both are.
+        InputError: says why.
     """
-    if (request.run_id is None) == (request.version is None):
-        raise InputError("report takes a run or a version: give one of --run-id and --version")
     storage.check(request.output)
 
 

@@ -80,7 +80,7 @@ def facts_of_version(version: str, *, model: str) -> ReportFacts:
     """
     registry = ModelRegistry(model)
     found = registry.read_version(version=version)
-    trained = tracking.read_run(str(found.run_id))
+    trained = tracking.read_run(registry.training_run(version=version))
     searched = trained.data.tags.get(SWEEP_RUN)
     return ReportFacts(
         model=model,

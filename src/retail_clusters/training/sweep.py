@@ -81,11 +81,10 @@ def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
     settings = {name: value for name, value in experiment.flat().items() if name.startswith(_SHAPING)}
     identity = {name: value for name, value in settings.items() if name not in _FREE}
     click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
-    return study.open_study(
-        name=which.name,
-        storage=which.storage,
-        identity=identity | {"data_digest": context.prepared.table.data_digest},
-    )
+    # Rows in memory and rows in partitions give sums of other last bits; the number itself is free.
+    identity["training.in_memory_rows"] = "enough for all rows" if context.whole else "fewer than the rows"
+    identity["data_digest"] = context.prepared.table.data_digest
+    return study.open_study(name=which.name, storage=which.storage, identity=identity)
 
 
 @contextmanager

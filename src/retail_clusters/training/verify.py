@@ -29,16 +29,6 @@ class Verified:
     facts: Facts
 
 
-def check(*, run_id: str | None, version: str | None) -> None:
-    """Refuse what names no one run.
-
-    Raises:
-        InputError: neither a run nor a version is given, or both are.
-    """
-    if (run_id is None) == (version is None):
-        raise InputError("verify takes a run or a version: give one of --run-id and --version")
-
-
 def verify(
     spark: SparkSession, *, run_id: str | None = None, version: str | None = None, model_name: str = ""
 ) -> Verified:
@@ -76,8 +66,7 @@ def verify(
 
 
 def _run_of(run_id: str | None, version: str | None, model_name: str) -> str:
-    check(run_id=run_id, version=version)
-    return run_id or str(ModelRegistry(model_name).read_version(version=str(version)).run_id)
+    return run_id or ModelRegistry(model_name).training_run(version=str(version))
 
 
 def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
