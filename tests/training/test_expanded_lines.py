@@ -200,7 +200,9 @@ def test_drift_is_that_of_the_lines_of_the_latest_days(spark, lines, sample, fou
     weeks = 3 * training["weekday"].nunique()
     lengths = {"clusters": weeks, "price": 3, "quantity": 3, "weekday": weeks}
     reached = {name: slow_windows(training, bins[name], days=length) for name, length in lengths.items()}
-    counted = training_days.count_days(baseline, context=sample, pipeline=pipeline)
+    counted = training_days.count_days(
+        training_days.training_lines(sample), pipeline=pipeline, against=baseline
+    )
     assert [counts.days for counts in counted] == [(day,) for day in days]
     assert [counts.lines for counts in counted] == training.groupby("day").size().tolist()
     last = drift.measure(counted[::-1], against=baseline)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pyarrow as pa
 from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
@@ -19,22 +20,22 @@ from retail_clusters.training.drift import Counts
 
 def calibrated(baseline: Baseline, *, context: TrainingContext, pipeline: PipelineModel) -> Baseline:
     """Add how far a stream of the training days, scored by `pipeline`, would be from all of them."""
-    days = count_days(baseline, context=context, pipeline=pipeline)
+    days = count_days(training_lines(context), pipeline=pipeline, against=baseline)
     return replace(baseline, usual=drift.usual(days, against=baseline))
 
 
-def count_days(baseline: Baseline, *, context: TrainingContext, pipeline: PipelineModel) -> list[Counts]:
-    """Read the training lines once more, and count those of each day, in order.
-
-    The prepared rows do not know the days, of which there is no bound; a day's counts are few numbers.
-    """
-    columns, until = context.experiment.columns, context.experiment.split.train_until
+def training_lines(context: TrainingContext) -> DataFrame:
+    """Read the good training lines once more: the prepared rows do not know the days, which have no bound."""
     files = csv_files.find_files(context.prepared.table.data)
-    lines = invoices.good(
-        invoices.parse(csv_files.read_lines(context.spark, files, columns=columns), columns=columns)
-    )
-    scored = pipeline.transform(lines.where(F.col(schema.INVOICE_DATE) < F.lit(until)))
-    parts = scored.select(*drift.WATCHED).mapInArrow(_CountDays(baseline), "counts string").toArrow()
+    columns, until = context.experiment.columns, context.experiment.split.train_until
+    parsed = invoices.parse(csv_files.read_lines(context.spark, files, columns=columns), columns=columns)
+    return invoices.good(parsed).where(F.col(schema.INVOICE_DATE) < F.lit(until))
+
+
+def count_days(lines: DataFrame, *, pipeline: PipelineModel, against: Baseline) -> list[Counts]:
+    """Let a model score good lines, and count those of each day, in order."""
+    scored = pipeline.transform(lines).select(*drift.WATCHED)
+    parts = scored.mapInArrow(_CountDays(against), "counts string").toArrow()
     found: dict[tuple[int, ...], Counts] = {}
     for text in parts["counts"].to_pylist():
         counts = Counts.from_json(json.loads(text))
