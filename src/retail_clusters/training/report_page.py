@@ -19,6 +19,8 @@ _FIGURES: Final = {
     "holdout_silhouette": "silhouette, all lines from the train cut on",
     "validation_macro_silhouette": "silhouette, mean over clusters, validation lines",
     "test_macro_silhouette": "silhouette, mean over clusters, test lines",
+    "davies_bouldin": "Davies-Bouldin, validation lines: lower is better",
+    "calinski_harabasz": "Calinski-Harabasz, validation lines: higher is better",
     "largest_cluster_share": "largest cluster's share of the validation lines",
     "clusters": "clusters that hold a validation line",
     "effective_clusters": "effective clusters",
@@ -114,7 +116,7 @@ def _choice(facts: ReportFacts) -> str:
         "<p>Each objective would choose among the usable trials:</p>",
         table(["objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster"], rows),
         _seeds(search, chosen),
-        "<p><b>The best K is the largest that was tried: a larger one may be better.</b></p>" if edge else "",
+        "<p><b>The best K is the largest that was tried: raise sweep.k_max.</b></p>" if edge else "",
         _gap(facts.training) if facts.training else "",
     )
 
