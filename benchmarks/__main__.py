@@ -17,8 +17,10 @@ SECTIONS: Final = {
     "sweep": "The whole space of K and seed",
     "trial": "One pair: fit and evaluate",
     "quality": "Quality is not paid for speed",
+    "stability": "Do the clusters come back?",
     "prepare": "Preparing",
     "scoring": "Scoring a stream",
+    "drift": "Drift: false alarms, and prices that rise",
     "purchases": "Spend per customer and day as a stream",
 }
 

@@ -8,7 +8,7 @@ def test_drift_is_drawn_for_each_thing_with_the_bound_that_warns():
     figure = drift_chart(points, warning=0.25)
     assert figure is not None
     lines = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
-    assert lines == {"warning above 0.25": [0.25, 0.25], "price": [0.3, 0.2], "weekday": [0.1]}
+    assert lines == {"no warning below 0.25": [0.25, 0.25], "price": [0.3, 0.2], "weekday": [0.1]}
     assert figure.axes[0].get_xlim() == (2.5, 4.5)
 
 

@@ -7,7 +7,15 @@ import pytest
 
 from retail_clusters.errors import InputError
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import InputFile, Record, RecordBook, read_record
+from retail_clusters.serving.records import RECENT, InputFile, Record, RecordBook, read_record
+
+COUNTS = {
+    "clusters": [2, 1, 0],
+    "price": [1, 2],
+    "quantity": [3],
+    "weekday": [0, 0, 0, 3, 0, 0, 0],
+    "days": [7],
+}
 
 
 def file(name: str) -> InputFile:
@@ -41,7 +49,7 @@ def book(place: Path, *records: Record) -> RecordBook:
 
 
 def test_a_record_outlives_the_process(tmp_path: Path) -> None:
-    kept = record(0, stream_batch=0, files=["a.csv"], replaces=((3, "file:/in/a.csv"),), counts={"days": [1]})
+    kept = record(0, stream_batch=0, files=["a.csv"], replaces=((3, "file:/in/a.csv"),), counts=COUNTS)
     again = book(tmp_path, kept)
     assert read_record(Output(str(tmp_path)), 0) == kept
     assert again.recent == {0: kept}
@@ -122,3 +130,25 @@ def test_memory_holds_the_recent_records_only(tmp_path: Path) -> None:
         made._learn(record(number, stream_batch=number))
     assert len(made.recent) == 1_000
     assert min(made.recent) == 5
+
+
+def test_batches_of_one_day_are_one_part_of_what_drift_is_measured_from(tmp_path: Path) -> None:
+    """Defect 12: with small batches the window never held its lines."""
+    small = [record(number, stream_batch=number, counts=COUNTS) for number in range(RECENT + 5)]
+    made = RecordBook.load(Output(str(tmp_path)))
+    for each in small:
+        made._learn(each)
+    (day,) = made.scored_days.newest_first("1")
+    assert day.lines == 3 * (RECENT + 5)
+
+
+def test_only_what_the_same_version_scored_is_what_drift_is_measured_from(tmp_path: Path) -> None:
+    other_day = COUNTS | {"days": [8]}
+    done = book(
+        tmp_path,
+        record(0, stream_batch=0, counts=COUNTS),
+        record(1, stream_batch=1, counts=COUNTS, model_version="2"),
+        record(2, stream_batch=2, counts=other_day),
+    )
+    assert [counts.days for counts in done.scored_days.newest_first("1")] == [(8,), (7,)]
+    assert [counts.lines for counts in done.scored_days.newest_first("2")] == [3]

@@ -1,13 +1,11 @@
 import itertools
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_clusters.training.baseline import Baseline, bins, measure_baseline, psi
-from retail_clusters.training.rows import WeightedRows
+from retail_clusters.training.baseline import Baseline, bins, measure_baseline
 from tests import examples
 
 LINES = st.lists(
@@ -39,12 +37,24 @@ def test_shares_are_those_of_the_expanded_lines(rows):
     assert sum(found.quantity) == pytest.approx(1)
 
 
-def test_edges_are_the_deciles_of_the_lines():
-    rows = examples.weighted(*((float(n), 1, "Monday", 1 if n <= 5 else 3, 0) for n in range(1, 11)))
-    found = measure_baseline(rows, np.zeros(10, dtype=int), clusters=1)
-    assert found.price_edges == (2, 4, 6, 7, 8, 9, 10)
-    assert found.quantity_edges == (1,)
-    assert found.quantity == (1, 0)
+def test_edges_are_twentieths_of_the_lines():
+    rows = examples.weighted(*((float(n), 1, "Monday", 1, 0) for n in range(1, 201)))
+    found = measure_baseline(rows, np.zeros(200, dtype=int), clusters=1)
+    assert found.price_edges == tuple(range(10, 200, 10))
+
+
+def test_a_value_that_a_twentieth_of_the_lines_share_has_a_bin_of_its_own():
+    rows = examples.weighted(*((float(n), n, "Monday", 30 if n == 50 else 1, 0) for n in range(1, 101)))
+    found = measure_baseline(rows, np.zeros(100, dtype=int), clusters=1)
+    for edges, shares in ((found.price_edges, found.price), (found.quantity_edges, found.quantity)):
+        at = edges.index(50)
+        assert edges[at - 1] == 49
+        assert shares[at] == pytest.approx(30 / 129)
+
+
+def test_lines_of_one_value_are_one_bin():
+    found = measure_baseline(examples.weighted((2.5, 1, "Monday", 9, 0)), np.zeros(1, dtype=int), clusters=1)
+    assert sum(share > 0 for share in found.price) == 1
 
 
 def test_value_on_an_edge_falls_into_the_bin_below_it():
@@ -63,19 +73,3 @@ def test_baseline_comes_back_from_its_text_to_the_bit():
     rows = examples.weighted((1 / 3, 1, "Monday", 3, 0), (0.1 + 0.2, 7, "Sunday", 4, 0))
     found = measure_baseline(rows, np.array([0, 1]), clusters=2)
     assert Baseline.from_json(found.to_json()) == found
-
-
-def test_usual_is_how_far_the_groups_of_days_are_from_all_of_them():
-    rows = examples.weighted((1.0, 1, "Monday", 4, 0), (9.0, 1, "Friday", 4, 0))
-    labels = np.array([0, 1])
-    even = measure_baseline(with_groups(rows, [2, 2], [2, 2]), labels, clusters=2)
-    assert even.usual == pytest.approx((0, 0, 0, 0))
-    apart = measure_baseline(with_groups(rows, [4, 0], [0, 4]), labels, clusters=2)
-    assert apart.usual == pytest.approx((psi((1, 1), (1, 0)),) * 2 + (0, psi((1, 1), (1, 0))))
-    assert Baseline.from_json(apart.to_json()) == apart
-
-
-def with_groups(rows: WeightedRows, *groups: list[int]) -> WeightedRows:
-    """Return rows with the lines that each has in each of two groups of days."""
-    days = pa.array(groups, pa.list_(pa.int64()))
-    return WeightedRows(rows.table.append_column("day_weights", days))

@@ -83,7 +83,14 @@ def test_run_repeats_to_the_last_bit(spark: SparkSession, runs: dict[str, str], 
     verify(spark, run_id=runs[kind])
     told = capsys.readouterr().out
     assert f"run {runs[kind]} repeats to the last bit" in told
-    for name in ("data_digest", "model_digest", "labels_digest", "centres", "holdout_silhouette"):
+    for name in (
+        "data_digest",
+        "model_digest",
+        "labels_digest",
+        "centres",
+        "cluster_silhouettes",
+        "holdout_silhouette",
+    ):
         assert name in told
 
 

@@ -16,12 +16,11 @@ from retail_clusters.infra.locations import literal
 from retail_clusters.infra.logged_model import OpenedVersion
 from retail_clusters.infra.plans import Template
 from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.serving import drift
-from retail_clusters.serving.drift import Counts
 from retail_clusters.serving.staged import StagedBatch
 from retail_clusters.settings import Columns
-from retail_clusters.training import agreement
+from retail_clusters.training import agreement, drift
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.training.drift import Counts
 from retail_clusters.training.interface import open_model
 from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
 

@@ -27,7 +27,7 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
     )
     axes.axhspan(0, min(_NO_CHANGE, warning), color=plots.GREEN, alpha=0.1)
     axes.axhline(
-        warning, color=plots.VERMILION, linestyle="--", linewidth=1.4, label=f"warning above {warning:g}"
+        warning, color=plots.VERMILION, linestyle="--", linewidth=1.4, label=f"no warning below {warning:g}"
     )
     for name, colour, marker in zip(names, plots.SERIES, plots.MARKERS, strict=False):
         line = {batch: metrics[name] for batch, metrics in points.items() if name in metrics}

@@ -1,18 +1,11 @@
-"""Drift over the batches of a stream: the window that it is measured in, and when to warn of it."""
+"""Drift over the batches of a stream: when to warn of it."""
 
 from collections.abc import Callable
-from itertools import chain
-from typing import Final
 
-from retail_clusters.serving import drift
 from retail_clusters.serving.batch import ServedModel
-from retail_clusters.serving.drift import Counts, Drift
 from retail_clusters.serving.records import RecordBook
-
-#: Drift is measured over the latest batches that hold so many lines, and every day of a week.
-DRIFT_LINES: Final = 20_000
-#: Fewer lines say nothing about drift.
-_NEEDED: Final = 1_000
+from retail_clusters.training import drift
+from retail_clusters.training.drift import Counts, Drift
 
 
 class DriftWatch:
@@ -24,25 +17,15 @@ class DriftWatch:
         self._drifting = False
 
     def measure(self, counts: Counts | None, *, model: ServedModel) -> Drift | None:
-        """Measure the latest batches that this version scored, and one that is not in the book yet."""
+        """Measure the latest lines that this version scored, those of a batch not in the book yet first."""
         if counts is None or model.baseline is None:
             return None
-        recent = reversed(self._book.recent.values())
-        earlier = (
-            Counts.from_json(record.counts)
-            for record in recent
-            if record.counts and record.model_version == model.version
-        )
-        window = drift.latest(chain((counts,), earlier), lines=DRIFT_LINES, against=model.baseline)
-        if window is None or not window.lines:
-            return None
-        moved = drift.measure(window, against=model.baseline)
-        name = moved.furthest(model.baseline, warning=self._warning) if moved.lines >= _NEEDED else None
-        if name and not self._drifting:
+        earlier = self._book.scored_days.newest_first(model.version)
+        moved = drift.measure([counts, *earlier], against=model.baseline)
+        why = moved.warning(model.baseline, above=self._warning) if moved else None
+        if why and not self._drifting:
             self._warn(
-                f"the lines drift from those that trained the model: PSI of {name} is "
-                f"{moved.indices[name]:.2f}, above {self._warning:g} and above what parts of the training "
-                "days reach; look at them, and train anew"
+                f"the lines drift from those that trained the model: {why}; look at them, and train anew"
             )
-        self._drifting = name is not None
+        self._drifting = why is not None
         return moved

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from retail_clusters.serving.batch import Accounts, Agreement, ServedModel
-from retail_clusters.serving.drift import Counts, Drift
 from retail_clusters.serving.records import Record
+from retail_clusters.training.drift import Counts, Drift
 from retail_clusters.wording import counted
 
 

@@ -1,6 +1,7 @@
 """What each batch did: one record, the last thing that it writes, and the book of them all."""
 
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -9,8 +10,9 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import shown
 from retail_clusters.serving.output import Output
+from retail_clusters.training.drift import Counts
 
-#: Batches that are kept in memory: those that drift is measured from and that the chart shows.
+#: Batches that are kept in memory: those that the chart shows.
 RECENT: Final = 1_000
 
 
@@ -72,6 +74,27 @@ class Compacted:
     replaced: tuple[tuple[int, str], ...] = ()
 
 
+class ScoredDays:
+    """The counts of what was scored lately: batches of the same days, by the same version, are added up.
+
+    So the days that drift is measured over are there however small the batches are.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._parts: deque[tuple[str, Counts]] = deque(maxlen=RECENT)
+
+    def add(self, version: str, counts: Counts) -> None:
+        """Add what a version scored."""
+        if self._parts and self._parts[-1][0] == version and self._parts[-1][1].days == counts.days:
+            counts += self._parts.pop()[1]
+        self._parts.append((version, counts))
+
+    def newest_first(self, version: str) -> list[Counts]:
+        """Return what a version scored."""
+        return [counts for scored_by, counts in reversed(self._parts) if scored_by == version]
+
+
 @dataclass
 class RecordBook:
     """The records of an output: the recent ones, and what is known of every file."""
@@ -81,6 +104,7 @@ class RecordBook:
     stream_last: int = -1
     query_id: str | None = None
     recent: dict[int, Record] = field(default_factory=dict)
+    scored_days: ScoredDays = field(default_factory=ScoredDays)
     known: dict[str, tuple[InputFile, int]] = field(default_factory=dict)
     unstreamed: list[int] = field(default_factory=list)
 
@@ -173,6 +197,8 @@ class RecordBook:
         self.query_id = record.query_id
         self.recent[record.batch_id] = record
         self.recent.pop(record.batch_id - RECENT, None)
+        if record.counts:
+            self.scored_days.add(record.model_version, Counts.from_json(record.counts))
         self.known.update({file.location: (file, record.batch_id) for file in record.files})
         if record.stream_batch is None:
             self.unstreamed.append(record.batch_id)

@@ -19,7 +19,8 @@ Vector = NDArray[np.float64]
 #: Under which name a registered version's metadata holds its baseline.
 DRIFT_BASELINE: Final = "drift_baseline"
 
-_DECILES: Final = np.arange(1, 10) / 10
+#: Numbers are sorted into so many parts of as many lines, as far as lines do not share values.
+_PARTS: Final = 20
 #: A share counts as no less, so that a bin which is empty on one side gives a finite index.
 _FLOOR: Final = 1e-4
 
@@ -28,11 +29,12 @@ _FLOOR: Final = 1e-4
 class Baseline:
     """Shares of the training lines: by cluster, by bin of price and of quantity, by weekday from Monday.
 
-    Bins are the deciles of the training lines; where many lines share a value there are fewer of them.
+    Bins are twentieths of the training lines, and a value that a twentieth of them share has a bin of its
+    own: prices stand on a list, and a list that rises leaves every such bin, however little it rises.
 
     Attributes:
-        usual: how far parts of the training days themselves are from all of them: the largest PSI of a day
-            group's clusters, prices, quantities and weekdays. Empty where days are not known.
+        usual: how far the training days themselves are from all of them: the largest PSI of clusters, prices,
+            quantities and weekdays that a stream of them would have measured. Empty where that is not known.
     """
 
     clusters: Shares
@@ -62,9 +64,7 @@ class Baseline:
 
 def measure_baseline(rows: WeightedRows, labels: Labels, *, clusters: int) -> Baseline:
     """Measure n weighted rows with n labels below `clusters`."""
-    price_edges, quantity_edges = (
-        _deciles(values, rows.weights) for values in (rows.prices, rows.quantities)
-    )
+    price_edges, quantity_edges = (_edges(values, rows.weights) for values in (rows.prices, rows.quantities))
     binned = [
         (labels.astype(np.int64), clusters),
         (bins(rows.prices, price_edges), len(price_edges) + 1),
@@ -81,28 +81,29 @@ def measure_baseline(rows: WeightedRows, labels: Labels, *, clusters: int) -> Ba
         quantity_edges=quantity_edges,
         quantity=quantity,
         weekday=weekday,
-        usual=tuple(_usual(at, size, rows) for at, size in binned) if rows.has_days else (),
     )
 
 
 def psi(expected: Sequence[float], found: Sequence[float]) -> float:
     """Return the population stability index: the sum of (f - e) ln(f / e) over the bins' shares."""
+    return float(np.sum(psi_terms(expected, found)))
+
+
+def psi_terms(expected: Sequence[float], found: Sequence[float]) -> Vector:
+    """Return what each bin adds to the population stability index."""
     e = np.maximum(np.asarray(expected) / (math.fsum(expected) or 1), _FLOOR)
     f = np.maximum(np.asarray(found) / (math.fsum(found) or 1), _FLOOR)
-    return float(np.sum((f - e) * np.log(f / e)))
+    return np.asarray((f - e) * np.log(f / e))
 
 
-def _usual(at: NDArray[np.int64], size: int, rows: WeightedRows) -> float:
-    """Return the largest PSI that the lines of one group of days have against all lines."""
-    groups = [weights for weights in rows.weights_by_group.T if weights.any()]
-    whole = np.bincount(at, rows.weights, size)
-    return max((psi(whole.tolist(), np.bincount(at, group, size).tolist()) for group in groups), default=0.0)
-
-
-def _deciles(values: Vector, weights: Vector) -> Shares:
-    """Return the distinct inner deciles of weighted values, each a value that occurs."""
-    edges = np.quantile(values, _DECILES, weights=weights, method="inverted_cdf")
-    return tuple(float(edge) for edge in np.unique(edges))
+def _edges(values: Vector, weights: Vector) -> Shares:
+    """Return the inner edges of the bins of weighted values, each a value that occurs."""
+    cuts = np.quantile(values, np.arange(1, _PARTS) / _PARTS, weights=weights, method="inverted_cdf")
+    distinct, at = np.unique(values, return_inverse=True)
+    lines = np.bincount(at, weights)
+    common = np.flatnonzero(lines * _PARTS >= lines.sum())
+    below_common = distinct[common[common > 0] - 1]
+    return tuple(float(edge) for edge in np.unique([*cuts, *below_common]))
 
 
 def bins(values: Vector, edges: Shares) -> NDArray[np.int64]:

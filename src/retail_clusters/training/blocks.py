@@ -124,8 +124,18 @@ def in_memory(values: Floats, weights: Floats, *, block_rows: int = BLOCK_ROWS) 
     The order of rows is kept, and decides the last bits of sums: give them in a canonical order, sorted by
     the rows' key or by `sort_rows`.
     """
-    whole = block(values, weights)
-    return InMemory(tuple(_part(whole, start, block_rows) for start in range(0, len(whole), block_rows)))
+    return split(block(values, weights), block_rows=block_rows)
+
+
+def split(whole: Block, *, block_rows: int = BLOCK_ROWS) -> InMemory[Block]:
+    """Lay out the rows of one block in smaller ones, in their order."""
+    starts = range(0, len(whole), block_rows)
+    return InMemory(tuple(_part(whole, slice(start, start + block_rows), whole.weights) for start in starts))
+
+
+def reweighted(whole: Block, weights: Floats) -> Block:
+    """Return the rows that stand for a line when they have other weights."""
+    return _part(whole, weights > 0, weights)
 
 
 def block(values: Floats, weights: Floats) -> Block:
@@ -160,15 +170,14 @@ def add_in_order(parts: Iterable[Floats]) -> Floats:
     return total
 
 
-def _part(whole: Block, start: int, rows: int) -> Block:
-    here = slice(start, start + rows)
+def _part(whole: Block, here: slice | NDArray[np.bool_], weights: Floats) -> Block:
     return Block(
         numbers=tuple(numbers[here] for numbers in whole.numbers),
         number_columns=whole.number_columns,
         codes=whole.codes[here],
         categories=whole.categories,
         category_columns=whole.category_columns,
-        weights=whole.weights[here],
+        weights=weights[here],
     )
 
 

@@ -22,6 +22,9 @@ CHARTS: Final = tuple(
     f"charts/{name}.png" for name in ("sizes", "price_quantity", "centres", "silhouettes", "stability")
 )
 
+#: The table of what is measured of each cluster.
+CLUSTERS: Final = "stability"
+
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
@@ -37,13 +40,21 @@ def log_clustering(context: TrainingContext, clustering: Clustering) -> None:
     """Log the tables and figures of a clustering."""
     tracking.log_table(clustering.profile, "profile")
     tracking.log_comparable_table(clustering.profile, "profile")
-    tracking.log_table(clustering.stability.table(), "stability")
+    tracking.log_table(clusters_table(clustering), CLUSTERS)
     picture = _picture(context, clustering)
     tracking.log_figure(cluster_charts.sizes_chart(clustering.profile), "charts/sizes.png")
     tracking.log_figure(cluster_charts.price_quantity_chart(picture), "charts/price_quantity.png")
     tracking.log_figure(cluster_charts.centres_chart(picture), "charts/centres.png")
     tracking.log_figure(quality_charts.stability_chart(clustering.stability), "charts/stability.png")
     _log_silhouettes(context, clustering, picture)
+
+
+def clusters_table(clustering: Clustering) -> pd.DataFrame:
+    """Return what is measured of each cluster: whether it comes back, and its validation silhouette."""
+    validation = clustering.found.validation
+    return clustering.stability.table().assign(
+        validation_lines=validation.sizes, validation_silhouette=validation.cluster_silhouettes
+    )
 
 
 def log_page(context: TrainingContext, clustering: Clustering) -> None:

@@ -52,13 +52,23 @@ def figures(published: Published) -> str:
         (
             f"{q.silhouette:.4f}",
             f"{q.macro_silhouette:.4f}",
+            f"{q.davies_bouldin:.3f}",
+            f"{q.calinski_harabasz:,.0f}",
             percent(q.largest_cluster_share),
             f"{q.clusters}",
             f"{q.lines:,}",
         )
         for q in parts.values()
     ]
-    names = ("silhouette", "mean over clusters", "largest cluster", "clusters that hold a line", "lines")
+    names = (
+        "silhouette",
+        "mean over clusters",
+        "Davies-Bouldin (lower is better)",
+        "Calinski-Harabasz (higher is better)",
+        "largest cluster",
+        "clusters that hold a line",
+        "lines",
+    )
     rows = list(zip(names, *columns, strict=True))
     return markdown.table(["", *parts], rows)
 
@@ -110,8 +120,8 @@ def _edge(best: Trial, sweep: Sweep) -> str:
     if best.k != sweep.k_max or sweep.k_min == sweep.k_max:
         return ""
     return (
-        f"**The best K is the largest that was tried.** A larger `sweep.k_max` than {sweep.k_max} may give a "
-        "better one."
+        f"**The best K is the largest that was tried**: raise `sweep.k_max`, which is "
+        f"{sweep.k_max}; a larger K may be better."
     )
 
 

@@ -11,7 +11,7 @@ from retail_clusters import schema
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.secrets import masked
-from retail_clusters.training import cluster_report, features, guardrails, model, profile
+from retail_clusters.training import cluster_report, features, guardrails, model, profile, training_days
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
 from retail_clusters.training.card import Card
 from retail_clusters.training.cluster_report import Clustering
@@ -52,7 +52,11 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
     tracking.set_tags(tags)
     cluster_report.log_inputs(context)
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
-    baseline = measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k)
+    baseline = training_days.calibrated(
+        measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k),
+        context=context,
+        pipeline=pipeline,
+    )
     registry = ModelRegistry(context.experiment.model)
     version = registry.register(
         pipeline,

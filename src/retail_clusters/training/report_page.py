@@ -110,7 +110,7 @@ def _choice(facts: ReportFacts) -> str:
         "<p>Each objective would choose among the usable trials:</p>",
         table(["objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster"], rows),
         _seeds(search, chosen),
-        "<p><b>The best K is the largest that was tried: a larger one may be better.</b></p>" if edge else "",
+        "<p><b>The best K is the largest that was tried: raise sweep.k_max.</b></p>" if edge else "",
         _gap(facts.training) if facts.training else "",
     )
 

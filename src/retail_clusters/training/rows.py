@@ -61,11 +61,6 @@ class WeightedRows:
         """Return the lines that each row stands for in each group of days, n x g."""
         return vectors_of(self.table[schema.DAY_WEIGHTS])
 
-    @property
-    def has_days(self) -> bool:
-        """Tell whether the lines of each group of days are known."""
-        return schema.DAY_WEIGHTS in self.table.column_names
-
     def numbers(self, name: str) -> Floats:
         """Return a column as n doubles."""
         return np.asarray(self.table[name], dtype=np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_clusters.training import kmeans
-from retail_clusters.training.blocks import Floats, Labels, add_in_order, block, in_memory
+from retail_clusters.training.blocks import Block, Floats, Labels, add_in_order, block, reweighted, split
 
 #: Marks the draws of shuffled columns, so that they are not those of the days.
 _SHUFFLE = 1
@@ -85,7 +85,7 @@ def stability(
     labels = kmeans.assign(whole, centres).labels
     jaccards = [
         _best_jaccards(labels, refit, whole.weights, k=k)
-        for refit in _refits(values, weights_by_group, k=k, seed=seed, settings=settings)
+        for refit in _refits(whole, weights_by_group, k=k, seed=seed, settings=settings)
     ]
     sizes = kmeans.cluster_sums(labels, whole.weights, k)
     return Stability(
@@ -130,24 +130,22 @@ def shuffle_columns(
 
 
 def _refits(
-    values: Floats, weights_by_group: Floats, *, k: int, seed: int, settings: Resampling
+    whole: Block, weights_by_group: Floats, *, k: int, seed: int, settings: Resampling
 ) -> list[Labels]:
     """Return the labels of all rows by each refit."""
-    everything = block(values, np.ones(len(values)))
     labels = []
     for draw in range(settings.draws):
         drawn = _draw_groups(weights_by_group.shape[1], seed=seed, draw=draw)
-        weights = _sum_columns(weights_by_group * drawn)
-        there = weights > 0
+        there = reweighted(whole, _sum_columns(weights_by_group * drawn))
         fitted = kmeans.fit(
-            in_memory(values[there], weights[there]),
-            block(values[there], weights[there]),
+            split(there),
+            there,
             k=k,
             seed=int(np.random.SeedSequence([seed, draw]).generate_state(1)[0]),
             max_iterations=settings.max_iterations,
             tolerance=settings.tolerance,
         )
-        labels.append(kmeans.assign(everything, fitted.centres).labels)
+        labels.append(kmeans.assign(whole, fitted.centres).labels)
     return labels
 
 

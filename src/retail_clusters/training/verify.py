@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import click
+import numpy as np
 from pyspark.sql import SparkSession
 
 from retail_clusters.data.prepare import ensure_prepared
@@ -13,11 +14,15 @@ from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.settings import Experiment
 from retail_clusters.training import model, publish
+from retail_clusters.training.cluster_report import CLUSTERS
 from retail_clusters.training.context import training_context
 from retail_clusters.training.measure import measure
 
 Facts = Mapping[str, str | float]
 
+#: The silhouettes of all clusters, hashed.
+_OF_CLUSTERS: Final = "cluster_silhouettes"
+_SILHOUETTE: Final = "validation_silhouette"
 _TAGS: Final = ("data_digest", "model_digest", "labels_digest")
 
 
@@ -54,6 +59,8 @@ def verify(
     now: dict[str, str | float] = {name: tags[name] for name in _TAGS}
     now |= {name: figure for name, figure in measured.metrics.items() if name in was}
     now["centres"] = model.centres_digest(measured.evaluation.centres)
+    if _OF_CLUSTERS in was:
+        now[_OF_CLUSTERS] = model.centres_digest(np.array(measured.evaluation.validation.cluster_silhouettes))
     differing = [
         f"{name} was {was.get(name, 'missing')}, is {now[name]}" for name in now if was.get(name) != now[name]
     ]
@@ -86,4 +93,8 @@ def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, st
 def _recorded(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> Facts:
     centres = tracking.read_table(run_id, "centres").drop(columns="cluster").to_numpy()
     facts: dict[str, str | float] = {name: tags[name] for name in _TAGS if name in tags}
-    return facts | dict(metrics) | {"centres": model.centres_digest(centres)}
+    facts |= dict(metrics) | {"centres": model.centres_digest(centres)}
+    clusters = tracking.read_table(run_id, CLUSTERS)
+    if _SILHOUETTE in clusters:
+        facts[_OF_CLUSTERS] = model.centres_digest(clusters[_SILHOUETTE].to_numpy())
+    return facts
