@@ -35,8 +35,9 @@ REAL = PROJECT.parent / "shared" / "retail-data" / "by-day"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the rooms whose tests are long, so that both workers end at about the same time."""
-    items.sort(key=lambda item: not {"promotion", "serving", "purchases"} & {*item.path.parts})
+    """Start with the files whose tests are long, so that both workers end at about the same time."""
+    long = {"promotion", "serving", "purchases", "test_readme.py"}
+    items.sort(key=lambda item: not long & {*item.path.parts})
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import os
-from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from io import StringIO
@@ -113,7 +112,10 @@ def read_artifact(name: str) -> str:
     return found
 
 
-def assert_shows(found: dict[tuple[str, str], Decimal], figures: Sequence[tuple[str, str, str]]) -> None:
-    """Hold totals to figures, to the cent."""
+def assert_shows_the_notebook(found: dict[tuple[str, str], Decimal]) -> None:
+    """Hold the totals of the real data to the notebook's, to the cent."""
+    assert len(found) == 19_573
     cents = {key: str(total.quantize(Decimal("0.01"))) for key, total in found.items()}
-    assert [(who, day, cents[who, day]) for who, day, _ in figures] == list(figures)
+    for figures in (NOTEBOOK_BATCH, NOTEBOOK_STREAM, LARGEST):
+        assert [(who, day, cents[who, day]) for who, day, _ in figures] == list(figures)
+    assert sorted(found, key=lambda key: -found[key])[:5] == [(who, day) for who, day, _ in LARGEST]

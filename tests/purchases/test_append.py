@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_clusters.data import csv_files
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import checkpoint
 from retail_clusters.purchases import proof
@@ -193,18 +192,3 @@ def kill_after(workplace: Path, *, batches: int) -> None:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-@pytest.mark.real
-def test_the_account_of_the_real_data_is_whole(spark: SparkSession, workplace: Path, real_data: Path):
-    Path("data").mkdir()
-    for file in csv_files.find_files(str(real_data)):
-        shutil.copyfile(file, Path("data") / Path(file).name)
-
-    run(spark, replace(APPEND, settings=Purchases(max_files_per_trigger=103)))
-
-    found = metrics()
-    assert {"lines": 541_909.0, "lines_late": 0.0, "parity_differing": 0.0}.items() <= found.items()
-    assert (
-        found["customer_days"] + found["customer_days_kept_back"] == found["parity_customer_days"] == 19_573
-    )

@@ -16,6 +16,7 @@ from retail_clusters.data import csv_files
 from retail_clusters.purchases.account import Account
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Purchases
+from tests.purchases.shop import assert_shows_the_notebook, metrics, totals
 
 pytestmark = pytest.mark.soak
 
@@ -131,3 +132,27 @@ def test_an_endless_stream_takes_files_as_they_come_and_ends_well_on_ctrl_c(
     assert process.returncode == 0, said
     assert "stopped; the same command goes on from here" in said
     assert finish(spark)["files"] == 3
+
+
+@pytest.mark.real
+def test_the_account_of_the_real_data_is_whole(spark: SparkSession, workplace: Path, real_data: Path):
+    copy_year(csv_files.find_files(str(real_data)))
+    run(spark, replace(REQUEST, settings=Purchases(max_files_per_trigger=103)))
+
+    found = metrics()
+    assert {"lines": 541_909.0, "lines_late": 0.0, "parity_differing": 0.0}.items() <= found.items()
+    assert (
+        found["customer_days"] + found["customer_days_kept_back"] == found["parity_customer_days"] == 19_573
+    )
+
+
+@pytest.mark.real
+def test_the_live_table_shows_every_total_of_the_notebook_to_the_cent(
+    spark: SparkSession, workplace: Path, real_data: Path
+):
+    many = Purchases(max_files_per_trigger=103)
+    run(spark, PurchasesRequest(data=str(real_data), mode="stream", output="live", top=3, settings=many))
+
+    assert_shows_the_notebook(totals("live"))
+    agreed = {"parity_differing": 0.0, "parity_customer_days": 19_573.0, "lines": 541_909.0}
+    assert agreed.items() <= metrics().items()

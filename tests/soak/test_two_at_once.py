@@ -55,7 +55,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize(("one", "other"), combinations_with_replacement(COMMANDS, 2))
+@pytest.mark.parametrize(("one", "other"), [*combinations_with_replacement(COMMANDS, 2)])
 def test_two_commands_at_once_end_well_or_say_in_one_line_why_not(project, tmp_path, one, other):
     place = tmp_path / "copy"
     shutil.copytree(project, place, symlinks=True)
