@@ -51,6 +51,10 @@ class _JavaInput(io.RawIOBase):
         buffer[: len(piece)] = piece
         return len(piece)
 
+    def readall(self) -> bytes:
+        """Read to the end in large pieces: each costs a round trip, and Python's own are of 8 KB."""
+        return b"".join(iter(lambda: bytes(_as_io(self._stream.readNBytes, _PIECE)), b""))
+
     def close(self) -> None:
         if not self.closed:
             self._stream.close()
