@@ -5,12 +5,14 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.baseline import checkout, python
-from benchmarks.common import session, training_context, verdict
+from benchmarks.common import DATA, session, training_context, verdict
 
 _THEIRS = """
 import statistics
+from benchmarks import common
 from benchmarks.common import session, workbench
 from retail_clusters.core import clustering, quality
+common.DATA = DATA
 with session() as spark:
     bench = workbench(spark)
     for k in (10, 20, 40):
@@ -26,7 +28,9 @@ def main() -> None:
     first = checkout()
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "costs.py")
-        script.write_text(f"import sys\nsys.path.insert(0, {str(first)!r})\n{_THEIRS}", encoding="utf-8")
+        script.write_text(
+            f"import sys\nsys.path.insert(0, {str(first)!r})\nDATA = {DATA!r}\n{_THEIRS}", encoding="utf-8"
+        )
         printed = python(script, folder=Path(folder), project=first)
     theirs = {
         int(line.split()[1]): float(line.split()[2])
