@@ -112,12 +112,14 @@ def _read(path: Path) -> str:
 @contextmanager
 def _on_store(held: Lock, purpose: str, wait: float, lease: float) -> Iterator[None]:
     ends = time.monotonic() + wait
+    known = None
     while not _create(held):
         other = Holder.parse(_text(held.location))
+        known = other or known  # it cannot be read at the moment of renewing
         if _is_stale(held, other, lease):
             _take_away(held, other)
         elif time.monotonic() >= ends:
-            raise _refusal(held.location, purpose, other)
+            raise _refusal(held.location, purpose, known)
         else:
             time.sleep(_POLL)
     done = threading.Event()
@@ -170,14 +172,17 @@ def _take_away(held: Lock, other: Holder | None) -> None:
 
 
 def _renew(held: Lock, lease: float, done: threading.Event) -> None:
-    """Write the lock file anew until it is given back; a store may fail for less than a lease."""
+    """Write the lock file anew until it is given back; a store may fail for less than a lease.
+
+    In its place: where a store replaces a file in two steps, another would find none between them.
+    """
     last = time.monotonic()
     while not done.wait(lease / 3):
         try:
             if not _is_ours(held):
                 held.lost.set()
                 return
-            storage.write_text(held.location, held.holder.text)
+            storage.rewrite_text(held.location, held.holder.text)
             last = time.monotonic()
         except RetailClustersError:
             if time.monotonic() - last > lease:

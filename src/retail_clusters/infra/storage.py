@@ -134,7 +134,8 @@ def find_text(location: str) -> str | None:
 def open_write(location: str) -> Iterator[BinaryIO]:
     """Open a stream of bytes that becomes the file, in place of an earlier one, if the block ends well.
 
-    Until then a reader sees the earlier file, and so does one who comes after a kill or a power loss.
+    Until then a reader sees the earlier file, and so does one who comes after a kill or a power loss: on any
+    store but a disk that is mounted under another scheme, where Hadoop removes the earlier file first.
     """
     if is_object_store(location):
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
@@ -175,6 +176,12 @@ def write_bytes(location: str, content: bytes) -> None:
 def write_text(location: str, text: str) -> None:
     """Put a text file in place whole, or leave the earlier one."""
     write_bytes(location, text.encode("utf-8"))
+
+
+def rewrite_text(location: str, text: str) -> None:
+    """Write a text file over one that is there: there always is one, but a reader may find half of it."""
+    with store_of(location) as files, files.open_new(location) as stream:
+        stream.write(text.encode("utf-8"))
 
 
 def create_exclusive(location: str, text: str) -> bool:
