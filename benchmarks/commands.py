@@ -2,7 +2,7 @@
 
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,30 +16,41 @@ def main() -> None:
     """Measure `train` on prepared rows, and `main` on the sample and on the real data."""
     first = checkout()
     print("| command | 565f958 s | this version s | ratio | aim | |\n|---|---:|---:|---:|---:|---|")
-    prepared = [("train", "--data", str(SAMPLE), "--k", "20", "--seed", "1")]
-    _compare("`train` on prepared rows of the sample", first, prepared * 2, aim=0.5, prepare=True)
+    prepared = ("train", "--data", str(SAMPLE), "--k", "20", "--seed", "1")
+    _compare(first, prepared, {"`train` on prepared rows of the sample": (prepared, 0.5)}, prepare=True)
     for name, data in (("sample", SAMPLE), ("real data", REAL)):
         if data.is_dir():
             forty = ("main", "--data", str(data), "--trials", "40")
-            _compare(f"`main`, 40 trials, {name}", first, [forty] * 2, aim=0.5)
             whole = ("main", "--data", str(data))
-            _compare(f"`main`: 40 trials then, the whole space now, {name}", first, [forty, whole], aim=1.0)
+            ours = {
+                f"`main`, 40 trials, {name}": (forty, 0.5),
+                f"`main`: 40 trials then, the whole space now, {name}": (whole, 1.0),
+            }
+            _compare(first, forty, ours)
 
 
 def _compare(
-    what: str, first: Path, commands: Sequence[Sequence[str]], *, aim: float, prepare: bool = False
+    first: Path,
+    base: Sequence[str],
+    ours: Mapping[str, tuple[Sequence[str], float]],
+    *,
+    prepare: bool = False,
 ) -> None:
-    seconds: tuple[list[float], list[float]] = ([], [])
-    sides = ((seconds[0], commands[0], first), (seconds[1], commands[-1], PROJECT))
+    """Let the first version's command and ours take turns; `ours`: what it is, command and aim."""
+    before: list[float] = []
+    after: dict[str, list[float]] = {what: [] for what in ours}
     for _ in range(_TURNS):
-        for taken, command, project in sides:
-            taken.append(_once(command, project, prepare=prepare))
-    before, after = map(statistics.median, seconds)
-    ratio = after / before
-    print(
-        f"| {what} | {before:.1f} | {after:.1f} | {ratio:.2f} | {aim:.2f} | {verdict(ratio, aim)} |",
-        flush=True,
-    )
+        before.append(_once(base, first, prepare=prepare))
+        for what, (command, _aim) in ours.items():
+            after[what].append(_once(command, PROJECT, prepare=prepare))
+    then = statistics.median(before)
+    for what, (_command, aim) in ours.items():
+        now = statistics.median(after[what])
+        ratio = now / then
+        print(
+            f"| {what} | {then:.1f} | {now:.1f} | {ratio:.2f} | {aim:.2f} | {verdict(ratio, aim)} |",
+            flush=True,
+        )
 
 
 def _once(command: Sequence[str], project: Path, *, prepare: bool) -> float:
