@@ -59,22 +59,21 @@ def seed_centres(sample: Block, *, k: int, seed: int) -> Floats:
     tries = 2 + int(np.log(k))
     values, weights = sample.values, sample.weights
     scratch, mass = np.empty((2, len(sample)))
-    chosen = [_draw(weights, draws.random(1))[0]]
-    nearest, best, tried = np.empty((3, len(sample)))
-    _distances_to_row(sample, values[chosen[0]], out=nearest, scratch=scratch)
-    for _ in range(k - 1):
+    nearest, best, tried = np.full((3, len(sample)), np.inf)
+    centres = np.repeat(values[-1:], k, axis=0)
+    for chosen in range(k):
+        width = np.multiply(nearest, weights, out=mass) if chosen else weights
+        drawn = values[_draw(width, draws.random(tries if chosen else 1))]
         least = np.inf
-        winner = -1
-        for row in _draw(np.multiply(nearest, weights, out=mass), draws.random(tries)):
-            _distances_to_row(sample, values[row], out=tried, scratch=scratch)
+        for row, by_category in zip(drawn, sample.category_distances(drawn), strict=True):
+            sample.squared_distances(row, by_category, out=tried, scratch=scratch)
             np.minimum(nearest, tried, out=tried)
             cost = float(np.add.reduce(np.multiply(tried, weights, out=scratch)))
             if cost < least:
-                least, winner = cost, row
+                least, centres[chosen] = cost, row
                 best, tried = tried, best
-        chosen.append(winner)
-        nearest, best = best, nearest
-    return values[chosen]
+        best, nearest = nearest, best
+    return centres
 
 
 def iterate(rows: Rows[Block], centres: Floats, *, max_iterations: int, tolerance: float) -> Fit:
@@ -177,11 +176,6 @@ def _cost(rows: Rows[Assigned], *, k: int) -> float:
 
 def _squares(found: Assigned, *, k: int) -> Floats:
     return cluster_sums(found.labels, found.block.weights * found.distances, k)
-
-
-def _distances_to_row(sample: Block, row: Floats, *, out: Floats, scratch: Floats) -> None:
-    by_category = sample.category_distances(row[None, :])[0]
-    sample.squared_distances(row, by_category, out=out, scratch=scratch)
 
 
 def _draw(mass: Floats, uniform: Floats) -> list[int]:
