@@ -6,28 +6,38 @@ One process and one session; stream and batch job take turns, after one warm-up 
 import argparse
 import shutil
 import statistics
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
 from benchmarks import common
+from benchmarks.baseline import checkout, python
 from retail_clusters import schema
 from retail_clusters.infra.registry import CHAMPION, ModelRegistry
-from retail_clusters.serving import score
+from retail_clusters.serving import score, scorer
+from retail_clusters.serving import stream as serving_stream
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import Record, read_record
+from retail_clusters.serving.records import Record, RecordBook, read_record
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.settings import Experiment, Scoring
 from retail_clusters.training.interface import open_model
 from retail_clusters.training.train import train
 
 OUTPUT: Final = "output"
+_PARTS: Final[Mapping[str, tuple[Any, str]]] = {
+    "names of the files, from the stream": (serving_stream, "arrived"),
+    "read, parse, score, write Parquet, count": (scorer, "write_batch"),
+    "drift: the written numbers, into bins": (scorer, "count_batch"),
+    "the record, as one object": (RecordBook, "append"),
+}
 
 
 def batch_job(spark: SparkSession, data: str, version: str) -> int:
@@ -65,11 +75,13 @@ def main() -> None:
         taken = common.take_turns(contestants, times=arguments.repetitions)
         common.print_table("draining", taken, base="batch job")
         _print_one_file_a_trigger(spark, data, second)
+    _print_beside_the_first(data)
 
 
 def _print_one_file_a_trigger(spark: SparkSession, data: str, second: str) -> None:
     """Score one file a trigger, and let the champion move in the middle."""
-    records = _seconds(spark, data, second)
+    with _parts_timed() as parts:
+        records = _seconds(spark, data, second)
     usual = [seconds for _, seconds in records]
     swaps = [
         seconds
@@ -79,6 +91,69 @@ def _print_one_file_a_trigger(spark: SparkSession, data: str, second: str) -> No
     print("\n| one file a trigger | seconds |\n|---|---:|")
     print(f"| a batch: median of {len(usual)} | {statistics.median(usual):.3f} |")
     print(f"| the batch that swaps | {', '.join(f'{seconds:.3f}' for seconds in swaps) or 'none'} |")
+    medians = {name: statistics.median(taken) for name, taken in parts.items() if taken}
+    medians["the rest: Spark's stream finds files, writes offsets and commits"] = statistics.median(
+        usual
+    ) - sum(medians.values())
+    print("\n| a batch, by part | median s |\n|---|---:|")
+    for name, median in medians.items():
+        print(f"| {name} | {median:.3f} |")
+
+
+def _print_beside_the_first(data: str) -> None:
+    """Let both versions score one file a trigger, each in a process of its own, by Spark's commits."""
+    medians = {
+        name: statistics.median(_gaps(data, project))
+        for name, project in (("565f958", checkout()), ("this version", common.PROJECT))
+    }
+    print("\n| one file a trigger, a process of its own | a batch, median s |\n|---|---:|")
+    for name, median in medians.items():
+        print(f"| {name} | {median:.3f} |")
+
+
+def _gaps(data: str, project: Path) -> list[float]:
+    """Return the seconds between the commits of a stream of one file a trigger."""
+    champion = (
+        "import mlflow; mlflow.MlflowClient().set_registered_model_alias('retail-clusters', 'champion', '1')"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "experiments").symlink_to(project / "experiments")
+        python("-m", "retail_clusters", "train", "--data", data, folder=place, project=project)
+        python("-c", champion, folder=place, project=project)
+        places = ("--source", data, "--output", "scored", "--checkpoint", "checkpoint")
+        score = ("-m", "retail_clusters", "score", *places, "--max-files-per-trigger", "1")
+        python(*score, folder=place, project=project)
+        commits = sorted(place.glob("checkpoint/stream/commits/[0-9]*"), key=lambda file: int(file.name))
+        return [after - before for before, after in pairwise(file.stat().st_mtime for file in commits)]
+
+
+@contextmanager
+def _parts_timed() -> Iterator[dict[str, list[float]]]:
+    """Note the seconds of each part of a batch while the block runs."""
+    taken: dict[str, list[float]] = {name: [] for name in _PARTS}
+    with ExitStack() as patched:
+        for name, (owner, function) in _PARTS.items():
+            patched.enter_context(_noted(owner, function, taken[name]))
+        yield taken
+
+
+@contextmanager
+def _noted(owner: Any, function: str, taken: list[float]) -> Iterator[None]:
+    original = getattr(owner, function)
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return original(*arguments, **named)
+        finally:
+            taken.append(time.perf_counter() - started)
+
+    setattr(owner, function, timed)
+    try:
+        yield
+    finally:
+        setattr(owner, function, original)
 
 
 def _seconds(spark: SparkSession, data: str, second: str) -> list[tuple[Record, float]]:
