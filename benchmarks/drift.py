@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -23,7 +25,7 @@ from retail_clusters.infra.registry import CHAMPION, ModelRegistry
 from retail_clusters.serving import score
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.settings import Experiment, Features, Scoring
-from retail_clusters.training import drift, training_days
+from retail_clusters.training import drift
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
 from retail_clusters.training.drift import Counts
 from retail_clusters.training.interface import open_model
@@ -89,7 +91,10 @@ def stream_of(spark: SparkSession, experiment: Experiment, *, data: str) -> Stre
     risen = lines.withColumn(schema.UNIT_PRICE, F.round(F.col(schema.UNIT_PRICE) * RISE, 2))
 
     def count(chosen: DataFrame) -> list[Counts]:
-        return training_days.count_days(chosen, pipeline=opened.model, against=baseline)
+        scored = opened.model.transform(chosen).select(*drift.WATCHED).toArrow()
+        of = drift.days_of(scored)
+        days = (scored.filter(pa.array(of == day)) for day in np.unique(of))
+        return [drift.count(day, against=baseline) for day in days]
 
     days, cut = count(lines), F.lit(experiment.split.train_until)
     trained = lines.where(F.col(schema.INVOICE_DATE) < cut).select(F.to_date(schema.INVOICE_DATE)).distinct()

@@ -71,15 +71,9 @@ def context(
 ) -> TrainingContext:
     """Make a training context of literal rows, each distinct within its part."""
     parts = dict(zip(schema.SPLITS, (train, validation, test), strict=True))
-    columns = StructType(
-        [StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAY_WEIGHTS_FIELD]
-    )
+    columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAYS_FIELD])
     reduced = spark.createDataFrame(
-        [
-            (name, *whole(row), _day_weights(row, at))
-            for name, rows in parts.items()
-            for at, row in enumerate(rows)
-        ],
+        [(name, *whole(row), [(at, row[3])]) for name, rows in parts.items() for at, row in enumerate(rows)],
         columns,
     )
     table = PreparedTable(
@@ -92,11 +86,6 @@ def context(
         quarantined=0,
     )
     return training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
-
-
-def _day_weights(row: Row, group: int) -> list[int]:
-    """Let all lines of a row be of one group of days."""
-    return [row[3] if each == group % schema.DAY_GROUPS else 0 for each in range(schema.DAY_GROUPS)]
 
 
 def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:

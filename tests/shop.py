@@ -55,8 +55,8 @@ def prepare(spark: SparkSession) -> PreparedTable:
     if_saturday = [(schema.TEST, *examples.whole((2.0, 2, "Saturday", 1, 0)))]
     fields = [f"{field.name} {field.dataType.simpleString()}" for field in schema.WEIGHTED_ROW]
     columns = ", ".join(["split string", *fields])
-    groups = f"array(weight, {', '.join(['0L'] * (schema.DAY_GROUPS - 1))}) AS {schema.DAY_WEIGHTS}"
-    reduced = spark.createDataFrame(rows + if_saturday, columns).selectExpr("*", groups)
+    days = f"array(named_struct('{schema.DAY}', 0, '{schema.LINES}', weight)) AS {schema.DAYS}"
+    reduced = spark.createDataFrame(rows + if_saturday, columns).selectExpr("*", days)
     weight = 1 + schema.WEIGHTED_ROW.names.index(schema.WEIGHT)
     lines = {
         split: sum(row[weight] for row in rows + if_saturday if row[0] == split) for split in schema.SPLITS

@@ -30,7 +30,9 @@ SOURCE_FILE: Final = "source_file"
 DAY_OF_WEEK: Final = "day_of_week"
 WEIGHT: Final = "weight"
 CANCELLATIONS: Final = "cancellations"
-DAY_WEIGHTS: Final = "day_weights"
+DAYS: Final = "days"
+DAY: Final = "day"
+LINES: Final = "lines"
 FEATURES: Final = "features"
 PREDICTION: Final = "prediction"
 MODEL_VERSION: Final = "model_version"
@@ -75,8 +77,8 @@ WEIGHTED_ROW: Final = StructType([*_KEY, *_struct(weight=LongType(), cancellatio
 #: Days are dealt into so many groups, for refits on days drawn with replacement.
 DAY_GROUPS: Final = 20
 
-#: The weight of a row by the group of its lines' days: `DAY_GROUPS` counts, whose sum is `weight`.
-DAY_WEIGHTS_FIELD: Final = StructField(DAY_WEIGHTS, ArrayType(LongType()))
+#: The days (UTC, counted from 1970) of a row's lines, and how many are of each; their sum is `weight`.
+DAYS_FIELD: Final = StructField(DAYS, ArrayType(_struct(day=IntegerType(), lines=LongType())))
 
 #: A line that could not be used: its text as it came, why, and the file it came in.
 QUARANTINED_LINE: Final = _struct(line=StringType(), reason=StringType(), source_file=StringType())

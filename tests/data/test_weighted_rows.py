@@ -5,7 +5,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.data import invoices, weighted_rows
@@ -90,24 +89,24 @@ def test_rows_of_several_splits_are_merged(spark):
         reduced(spark, [LINES[4], LINES[4].replace("2011-10-01", "2011-09-17")]),
         [schema.VALIDATION, schema.TEST],
     ).collect()
-    assert (row.weight, sum(row.day_weights), max(row.day_weights)) == (2, 2, 1)
+    assert row.weight == 2
+    assert [(day.day, day.lines) for day in row.days] == [
+        (day_number(2011, 9, 17), 1),
+        (day_number(2011, 10, 1), 1),
+    ]
 
 
-def test_the_weights_of_the_day_groups_add_up_and_tell_which_days_a_row_came_on(spark):
+def day_number(*day):
+    return (date(*day) - date(1970, 1, 1)).days
+
+
+def test_the_days_of_a_row_add_up_and_are_days_in_utc(spark):
     for row in reduced(spark, LINES).collect():
-        assert len(row.day_weights) == schema.DAY_GROUPS
-        assert sum(row.day_weights) == row.weight
-    one, other = (
-        reduced(spark, [LINES[4].replace("2011-10-01 00:00:00", when)]).first().day_weights
-        for when in ("2011-10-01 23:59:59", "2011-10-01 00:00:01")
-    )
-    assert one == other
-
-
-def test_the_group_of_a_day_is_its_number_since_1970_modulo_the_groups(spark):
-    days = spark.sql("SELECT explode(sequence(date'2010-12-01', date'2011-12-09')) AS day")
-    for day, group in days.select("day", weighted_rows.day_group(F.col("day"))).collect():
-        assert group == (day - date(1970, 1, 1)).days % schema.DAY_GROUPS
+        assert sum(day.lines for day in row.days) == row.weight
+        assert [day.day for day in row.days] == sorted({day.day for day in row.days}, key=lambda at: at or 0)
+    for when in ("2011-10-01 23:59:59", "2011-10-01 00:00:01"):
+        (day,) = reduced(spark, [LINES[4].replace("2011-10-01 00:00:00", when)]).first().days
+        assert (day.day, day.lines) == (day_number(2011, 10, 1), 1)
 
 
 def test_canonical_layout_follows_from_the_rows_alone(spark):

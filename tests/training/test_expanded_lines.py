@@ -12,7 +12,6 @@ from retail_clusters.training import drift, kmeans, training_days
 from retail_clusters.training.baseline import measure_baseline
 from retail_clusters.training.blocks import block, in_memory
 from retail_clusters.training.measure import measure
-from retail_clusters.training.model import scoring_pipeline
 from retail_clusters.training.stability import Resampling, shuffle_columns, stability
 from tests import examples
 from tests.conftest import SAMPLE
@@ -189,20 +188,17 @@ def slow_windows(lines: pd.DataFrame, bins: pd.Series, *, days: int) -> list[flo
     return found
 
 
-def test_drift_is_that_of_the_lines_of_the_latest_days(spark, lines, sample, found, labelled):
+def test_drift_is_that_of_the_lines_of_the_latest_days(lines, sample, found, labelled):
     """Windows, their indices, and what training days reach, over the days of the sample one by one."""
     training = of(lines, "train")
     labels = labelled["train"][1]
     baseline = measure_baseline(sample.weighted["train"], found.train_labels, clusters=K)
-    pipeline = scoring_pipeline(sample.pipeline, found.evaluation.centres, spark=spark)
     bins = binned(training, labels, baseline)
     days = sorted(training["day"].unique())
     weeks = 3 * training["weekday"].nunique()
     lengths = {"clusters": weeks, "price": 3, "quantity": 3, "weekday": weeks}
     reached = {name: slow_windows(training, bins[name], days=length) for name, length in lengths.items()}
-    counted = training_days.count_days(
-        training_days.training_lines(sample), pipeline=pipeline, against=baseline
-    )
+    counted = training_days.count_days(sample.weighted["train"], found.train_labels, against=baseline)
     assert [counts.days for counts in counted] == [(day,) for day in days]
     assert [counts.lines for counts in counted] == training.groupby("day").size().tolist()
     last = drift.measure(counted[::-1], against=baseline)

@@ -1,32 +1,42 @@
 """The sample's daily files in turn, as a stream of them would be measured."""
 
-from dataclasses import replace
-
+import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.settings import Scoring
+from retail_clusters.data import csv_files, invoices
+from retail_clusters.settings import Scoring, Split
 from retail_clusters.training import drift, training_days
 from retail_clusters.training.baseline import measure_baseline
 from retail_clusters.training.measure import measure
 from retail_clusters.training.model import scoring_pipeline
+from tests.conftest import SAMPLE
 
 WARNING = Scoring().drift_warning
 
 
 @pytest.fixture(scope="module")
 def days(spark, sample):
-    """Bounds of a model, the counts of its training days, and of the same with prices that rise by 30 %."""
+    """Bounds of a model; its training days by lines, by lines with prices 30 % higher, by rows."""
     found = measure(sample, sample.fit(k=20, seed=1))
     baseline = measure_baseline(sample.weighted["train"], found.train_labels, clusters=20)
     pipeline = scoring_pipeline(sample.pipeline, found.evaluation.centres, spark=spark)
-    lines = training_days.training_lines(sample)
-    risen = lines.withColumn(schema.UNIT_PRICE, F.round(F.col(schema.UNIT_PRICE) * 1.3, 2))
-    plain, dear = (
-        training_days.count_days(each, pipeline=pipeline, against=baseline) for each in (lines, risen)
-    )
-    return replace(baseline, usual=drift.usual(plain, against=baseline)), plain, dear
+    lines = invoices.good(invoices.parse(csv_files.read_lines(spark, csv_files.find_files(str(SAMPLE)))))
+    training = lines.where(F.col(schema.INVOICE_DATE) < Split().train_until.isoformat())
+    risen = training.withColumn(schema.UNIT_PRICE, F.round(F.col(schema.UNIT_PRICE) * 1.3, 2))
+    plain, dear = (count_lines_by_day(pipeline.transform(each), baseline) for each in (training, risen))
+    bounded = training_days.calibrated(baseline, rows=sample.weighted["train"], labels=found.train_labels)
+    counted = training_days.count_days(sample.weighted["train"], found.train_labels, against=baseline)
+    return bounded, plain, dear, counted
+
+
+def count_lines_by_day(scored, baseline):
+    """Count scored lines day by day, as the scorer counts a batch of a day."""
+    table = scored.select(*drift.WATCHED).toArrow()
+    of = drift.days_of(table)
+    return [drift.count(table.filter(pa.array(of == day)), against=baseline) for day in np.unique(of)]
 
 
 def warning(newest_first, baseline):
@@ -34,8 +44,14 @@ def warning(newest_first, baseline):
     return moved.warning(baseline, above=WARNING) if moved else None
 
 
+def test_days_counted_from_the_rows_are_days_counted_from_the_lines(days):
+    baseline, plain, _, counted = days
+    assert counted == plain
+    assert baseline.usual == drift.usual(plain, against=baseline)
+
+
 def test_every_training_line_is_counted_once_and_is_in_the_share_of_its_bin(sample, days):
-    baseline, plain, _ = days
+    baseline, plain, *_ = days
     total = sum(plain[1:], plain[0])
     assert total.lines == sample.weighted["train"].weights.sum()
     for name in ("price", "quantity", "weekday"):
@@ -47,12 +63,12 @@ def test_every_training_line_is_counted_once_and_is_in_the_share_of_its_bin(samp
 
 
 def test_training_days_in_turn_never_warn(days):
-    baseline, plain, _ = days
+    baseline, plain, *_ = days
     assert [warning(plain[end::-1], baseline) for end in range(len(plain))] == [None] * len(plain)
 
 
 def test_prices_that_rise_by_30_percent_are_told_within_three_days_of_a_thousand_lines(days):
-    baseline, plain, dear = days
+    baseline, plain, dear, _ = days
     for start in range(len(plain)):
         enough = next(
             (end for end in range(start + 2, len(plain)) if lines_of(dear[start : end + 1]) >= 1000), None

@@ -118,9 +118,7 @@ def read_rows(spark: SparkSession, table: PreparedTable) -> DataFrame:
     """Read the reduced rows of a prepared table, and mark it as used."""
     with suppress(RetailClustersError):  # a cache that others own may be one to read only
         storage.touch(join(cache(), table.key, _USED))
-    columns = StructType(
-        [StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAY_WEIGHTS_FIELD]
-    )
+    columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAYS_FIELD])
     rows = spark.read.schema(columns).parquet(locations.literal(join(cache(), table.folder, _ROWS)))
     return rows.where(F.col(schema.SPLIT) != schema.QUARANTINE)
 

@@ -14,8 +14,8 @@ from retail_clusters import schema
 from retail_clusters.settings import Columns, Split
 
 #: Part of the key of every prepared table; raise it when this module makes other rows of the same lines.
-#: 2: rows have `day_weights`, and prices of 100 billion or more are quarantined.
-PREPARATION_VERSION: Final = 2
+#: 2: prices of 100 billion or more are quarantined. 3: rows have `days`.
+PREPARATION_VERSION: Final = 3
 
 #: What a model knows of a line that no column holds, as SQL over its `{date}`: in its first stage as here.
 DERIVED: Final[Mapping[str, str]] = {
@@ -36,8 +36,6 @@ _USUAL: Final = Columns()
 _HASHES: Final = ("_low_1", "_high_1", "_low_2", "_high_2")
 _GOOD: Final = "_good"
 _CANCELS: Final = "_cancels"
-_GROUP: Final = "_group"
-_GROUPS: Final = range(schema.DAY_GROUPS)
 _LOW_BITS: Final = 0xFFFFFFFF
 
 
@@ -62,23 +60,29 @@ class Contents:
 def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
     """Reduce parsed lines to one row for each split and distinct key.
 
-    Returns `split`, the columns of a weighted row, `day_weights`, and four partial sums for `summarize`.
-    Quarantined lines are a split of their own, with nulls. One pass over the lines, at most one shuffle of
-    the rows.
+    Returns `split`, the columns of a weighted row, `days`, and four partial sums for `summarize`.
+    Quarantined lines are a split of their own, with nulls. One pass over the lines, a shuffle of the rows of
+    each day, and one of the rows.
     """
     once = parsed.select(F.inline(F.array(F.struct(*_facts()))))
     filled = fill(once.withColumn(schema.SPLIT, _split(split)))
     keys = [F.when(F.col(_GOOD), F.col(name)).alias(name) for name in schema.ROW_KEY]
-    group = day_group(F.col(schema.INVOICE_DATE)).alias(_GROUP)
-    return (
-        filled.select(schema.SPLIT, *keys, _CANCELS, group, *_hash_parts())
-        .groupBy(schema.SPLIT, *schema.ROW_KEY)
+    day = F.unix_date(F.to_date(schema.INVOICE_DATE)).alias(schema.DAY)
+    sums = (schema.CANCELLATIONS, *_HASHES)
+    of_days = (
+        filled.select(schema.SPLIT, *keys, _CANCELS, day, *_hash_parts())
+        .groupBy(schema.SPLIT, *schema.ROW_KEY, schema.DAY)
         .agg(
-            F.count(F.lit(1)).alias(schema.WEIGHT),
+            F.count(F.lit(1)).alias(schema.LINES),
             F.count_if(_CANCELS).alias(schema.CANCELLATIONS),
-            F.array(*(F.count_if(F.col(_GROUP) == at) for at in _GROUPS)).alias(schema.DAY_WEIGHTS),
             *(F.sum(name).alias(name) for name in _HASHES),
         )
+    )
+    days = F.sort_array(F.collect_list(F.struct(schema.DAY, schema.LINES)))
+    return of_days.groupBy(schema.SPLIT, *schema.ROW_KEY).agg(
+        F.sum(schema.LINES).alias(schema.WEIGHT),
+        *(F.sum(name).alias(name) for name in sums),
+        days.alias(schema.DAYS),
     )
 
 
@@ -110,17 +114,9 @@ def weighted_rows(reduced: DataFrame, splits: Sequence[str]) -> DataFrame:
         .agg(
             F.sum(schema.WEIGHT).alias(schema.WEIGHT),
             F.sum(schema.CANCELLATIONS).alias(schema.CANCELLATIONS),
-            F.array(*(F.sum(F.col(schema.DAY_WEIGHTS)[at]) for at in _GROUPS)).alias(schema.DAY_WEIGHTS),
+            F.sort_array(F.flatten(F.collect_list(schema.DAYS))).alias(schema.DAYS),
         )
     )
-
-
-def day_group(when: Column) -> Column:
-    """Deal the UTC days into `DAY_GROUPS` groups: days since 1970, modulo their number.
-
-    Groups have as many days as one another, and every weekday: their number and 7 have no common divisor.
-    """
-    return F.pmod(F.unix_date(F.to_date(when)), F.lit(schema.DAY_GROUPS))
 
 
 def fill(lines: DataFrame) -> DataFrame:

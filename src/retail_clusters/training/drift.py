@@ -15,6 +15,8 @@ from retail_clusters.wording import percent
 #: The columns of scored lines that `count` looks at.
 WATCHED: Final = (schema.PREDICTION, schema.UNIT_PRICE, schema.QUANTITY, schema.INVOICE_DATE)
 
+Integers = NDArray[np.int64]
+
 _BINNED: Final = ("clusters", "price", "quantity", "weekday")
 _THURSDAY: Final = 3
 #: Prices and quantities are measured over the latest days with lines, so that a change shows within as many.
@@ -107,21 +109,32 @@ class Drift:
 
 def count(scored: pa.Table, *, against: Baseline) -> Counts:
     """Sort scored lines into the bins of a baseline."""
-    known = len(against.clusters)
-    clusters = np.asarray(scored[schema.PREDICTION], dtype=np.int64)
     days = days_of(scored)
-    price = bins(_vector(scored[schema.UNIT_PRICE]), against.price_edges)
-    quantity = bins(_vector(scored[schema.QUANTITY]), against.quantity_edges)
-    return Counts(
-        clusters=_counted(np.minimum(clusters, known), known + 1),
-        price=_counted(price, len(against.price)),
-        quantity=_counted(quantity, len(against.quantity)),
-        weekday=_counted((days + _THURSDAY) % 7, len(schema.WEEKDAYS)),
-        days=tuple(int(day) for day in np.unique(days)),
+    found = bins_of(
+        clusters=np.asarray(scored[schema.PREDICTION], dtype=np.int64),
+        prices=_vector(scored[schema.UNIT_PRICE]),
+        quantities=_vector(scored[schema.QUANTITY]),
+        weekdays=(days + _THURSDAY) % 7,
+        of=against,
     )
+    counted = {name: tuple(np.bincount(at, minlength=size).tolist()) for name, (at, size) in found.items()}
+    return Counts(**counted, days=tuple(np.unique(days).tolist()))
 
 
-def days_of(scored: pa.Table) -> NDArray[np.int64]:
+def bins_of(
+    *, clusters: Integers, prices: Vector, quantities: Vector, weekdays: Integers, of: Baseline
+) -> dict[str, tuple[Integers, int]]:
+    """Return the bin of each of n lines or rows for each thing that is watched, and how many bins it has."""
+    known = len(of.clusters)
+    return {
+        "clusters": (np.minimum(clusters, known), known + 1),
+        "price": (bins(prices, of.price_edges), len(of.price)),
+        "quantity": (bins(quantities, of.quantity_edges), len(of.quantity)),
+        "weekday": (weekdays, len(schema.WEEKDAYS)),
+    }
+
+
+def days_of(scored: pa.Table) -> Integers:
     """Return the day of each scored line, counted from 1970."""
     moments = scored[schema.INVOICE_DATE].cast(pa.timestamp("us")).cast(pa.int64())
     return np.asarray(moments, dtype=np.int64) // 86_400_000_000
@@ -192,10 +205,6 @@ def _bin_name(baseline: Baseline, name: str, at: int) -> str:
 
 def _add(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(a + b for a, b in zip(one, other, strict=True))
-
-
-def _counted(bins: NDArray[np.int64], size: int) -> tuple[int, ...]:
-    return tuple(int(lines) for lines in np.bincount(bins, minlength=size))
 
 
 def _vector(column: Any) -> Vector:

@@ -54,8 +54,8 @@ def publish(context: TrainingContext, found: Evaluation) -> Published:
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
     baseline = training_days.calibrated(
         measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k),
-        context=context,
-        pipeline=pipeline,
+        rows=context.weighted[schema.TRAIN],
+        labels=measured.train_labels,
     )
     registry = ModelRegistry(context.experiment.model)
     version = registry.register(

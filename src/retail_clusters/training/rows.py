@@ -57,9 +57,27 @@ class WeightedRows:
         return np.array([schema.WEEKDAYS.index(name) for name in names], dtype=np.int64)
 
     @property
+    def days(self) -> "Days":
+        """Return the lines of each row on each day that it came on."""
+        lists = self.table[schema.DAYS].combine_chunks()
+        parts = lists.flatten()
+        return Days(
+            rows=np.repeat(np.arange(len(self)), np.asarray(lists.value_lengths())),
+            days=np.asarray(parts.field(schema.DAY), dtype=np.int64),
+            lines=np.asarray(parts.field(schema.LINES), dtype=np.float64),
+        )
+
+    @property
     def weights_by_group(self) -> Floats:
-        """Return the lines that each row stands for in each group of days, n x g."""
-        return vectors_of(self.table[schema.DAY_WEIGHTS])
+        """Return the lines that each row stands for in each group of days, n x g.
+
+        Days are dealt by their number since 1970, modulo that of the groups. Groups have as many days as one
+        another, and every weekday: 20 and 7 have no common divisor.
+        """
+        found, groups = self.days, schema.DAY_GROUPS
+        cells = found.rows * groups + found.days % groups
+        lines = np.bincount(cells, found.lines, len(self) * groups).astype(np.float64, copy=False)
+        return lines.reshape(-1, groups)
 
     def numbers(self, name: str) -> Floats:
         """Return a column as n doubles."""
@@ -69,6 +87,15 @@ class WeightedRows:
         """Return at most so many rows, evenly spread in their order."""
         step = -(-len(self) // most) or 1
         return WeightedRows(self.table.take(np.arange(0, len(self), step))) if step > 1 else self
+
+
+@dataclass(frozen=True, eq=False)
+class Days:
+    """How many lines a row has on a day, for each pair of them that occurs: row, day since 1970, lines."""
+
+    rows: NDArray[np.int64]
+    days: NDArray[np.int64]
+    lines: Floats
 
 
 def weighted_rows(table: pa.Table) -> WeightedRows:
