@@ -179,7 +179,9 @@ def reader(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     (place / "path" / "to" / "by-day").mkdir(parents=True)
     for file in SOME:
         shutil.copy(file, place / "path" / "to" / "by-day")
-    return Reader(place, monkeypatch, capsys, extra={"set": "sweep.seeds=2"})
+    return Reader(
+        place, monkeypatch, capsys, extra={"set": "sweep.seeds=2; sweep.k_max=30; stability.draws=4"}
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.data import invoices, weighted_rows
@@ -73,6 +74,13 @@ def test_digest_changes_with_any_content(spark, changed):
 def test_digest_sees_a_pair_of_lines_that_both_came_twice(spark):
     twice = weighted_rows.summarize(reduced(spark, [*LINES, LINES[0], LINES[1]])).digest
     assert twice != weighted_rows.summarize(reduced(spark, [*LINES, LINES[0], LINES[0]])).digest
+
+
+def test_the_digest_of_more_lines_than_64_bits_add_up_is_a_digest(spark):
+    """Ten billion lines: their hashes, added up in halves, would not fit a long."""
+    made = reduced(spark, LINES)
+    many = made.withColumn("_low_1", F.lit(2**62)).withColumn("_high_2", F.lit(2**62))
+    assert len(weighted_rows.summarize(many).digest) == 32
 
 
 def test_another_form_of_the_date_is_another_content(spark):

@@ -36,6 +36,7 @@ _USUAL: Final = Columns()
 _HASHES: Final = ("_low_1", "_high_1", "_low_2", "_high_2")
 _GOOD: Final = "_good"
 _CANCELS: Final = "_cancels"
+_WIDE: Final = "decimal(38,0)"
 _LOW_BITS: Final = 0xFFFFFFFF
 
 
@@ -92,11 +93,14 @@ def summarize(reduced: DataFrame, *, columns: Columns = _USUAL) -> Contents:
     The digest changes with any byte of any line, quarantined ones included, with how often a line comes, and
     with a form of the date that is not the usual one, as it changes what a line says. It does not change
     with the order of lines, their files, packing and line ends, nor with headers and blank lines, which are
-    no invoice lines. Two 64-bit hashes of each line are added up in halves, which cannot overflow below two
-    billion lines.
+    no invoice lines. Two 64-bit hashes of each line are added up in halves: by row in 64 bits, which hold
+    those of two billion lines, over rows as decimals.
     """
-    sums = (F.sum(name) for name in (schema.WEIGHT, *_HASHES))
-    splits = reduced.groupBy(schema.SPLIT).agg(F.count(F.lit(1)), *sums).collect()
+    sums = (F.sum(F.col(name).cast(_WIDE)) for name in (schema.WEIGHT, *_HASHES))
+    splits = [
+        (row[0], *map(int, row[1:]))
+        for row in reduced.groupBy(schema.SPLIT).agg(F.count(F.lit(1)), *sums).collect()
+    ]
     totals = tuple(sum(values) for values in zip(*(row[2:] for row in splits), strict=True))
     content = totals if columns.date_format == _USUAL.date_format else (totals, columns.date_format)
     return Contents(
