@@ -164,7 +164,7 @@ def test_run_of_an_older_kernel_is_refused_with_the_way_out(spark: SparkSession,
 def test_run_that_is_unknown_or_trained_nothing_is_refused(spark: SparkSession, runs: dict[str, str]):
     with pytest.raises(InputError, match="found no run 'nonsense'"):
         verify(spark, run_id="nonsense")
-    with tracking.run("empty") as empty:
+    with tracking.run("main", name="empty") as empty:
         pass
     with pytest.raises(InputError, match="has no params k, seed and data"):
         verify(spark, run_id=empty)

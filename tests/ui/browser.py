@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +113,7 @@ def runs_view(experiment_id: str, view: str) -> str:
     return f"/experiments/{experiment_id}/runs?viewStateShareKey={view}"
 
 
-def compare(experiment_id: str, *run_ids: str) -> str:
+def compare(experiment_ids: Sequence[str], run_ids: Sequence[str]) -> str:
     """Return the route of the page that compares runs."""
-    runs, experiments = (urllib.parse.quote(json.dumps(each)) for each in (run_ids, [experiment_id]))
+    runs, experiments = (urllib.parse.quote(json.dumps(list(each))) for each in (run_ids, experiment_ids))
     return f"/compare-runs?runs={runs}&experiments={experiments}"

@@ -57,9 +57,7 @@ class OpenedVersion:
     metadata: Mapping[str, Any]
 
 
-def log_model(
-    model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None, **options: str
-) -> Any:
+def log_model(model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None) -> Any:
     """Log a model as `mlflow.spark.log_model` does, but without loading it once more to try the example.
 
     That takes as long as saving it, and ends in a warning at most; promotion and the scorer try what they
@@ -75,7 +73,6 @@ def log_model(
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in interface.packages],
         metadata=dict(metadata or {}),
         validate_serving_input=False,
-        **options,
     )
 
 

@@ -39,20 +39,17 @@ class ModelRegistry:
 
     name: str
 
-    def register(
-        self,
-        model: PipelineModel,
-        *,
-        interface: ModelInterface,
-        tags: Mapping[str, str],
-        metadata: Mapping[str, Any] | None = None,
+    def log(
+        self, model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None = None
     ) -> str:
-        """Log a model as `model` on the open run, register it, and return its version."""
+        """Log a model as `model` on the open run; return its URI, for `register`."""
         with _answered():
-            logged = log_model(model, interface=interface, metadata=metadata, registered_model_name=self.name)
-        version = str(logged.registered_model_version)
-        self.tag(version=version, tags=tags)
-        return version
+            return str(log_model(model, interface=interface, metadata=metadata).model_uri)
+
+    def register(self, model_uri: str, *, tags: Mapping[str, str]) -> str:
+        """Register a logged model; return its version."""
+        with _answered():
+            return str(mlflow.register_model(model_uri, self.name, tags=dict(tags)).version)
 
     def register_again(
         self,

@@ -62,17 +62,19 @@ def log_page(context: TrainingContext, clustering: Clustering) -> None:
     tracking.log_text(cluster_page.clusters_page(_picture(context, clustering)), "charts/clusters.html")
 
 
-def log_inputs(context: TrainingContext) -> None:
-    """Log train, validation and test as data sets, each under a digest of its own."""
+def log_inputs(context: TrainingContext) -> dict[str, tracking.DataSet]:
+    """Log train, validation and test as data sets, each under a digest of its own; return them."""
     table, split = context.prepared.table, context.experiment.split
-    for name in schema.SPLITS:
-        tracking.log_input(
+    return {
+        name: tracking.log_input(
             data=table.data,
             digest=split_digest(table.data_digest, name, split=split),
             context=name,
             columns=RAW_LINES,
             profile={"lines": table.lines[name], "rows": table.rows[name], "days": _days(name, split)},
         )
+        for name in schema.SPLITS
+    }
 
 
 def split_digest(data_digest: str, name: str, *, split: Split) -> str:

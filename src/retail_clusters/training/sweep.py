@@ -57,6 +57,8 @@ def sweep(
 ) -> Published:
     """Run as `sweep`: search, then refit, measure, log and register the best.
 
+    A study that had nothing left to try adds no version where its model is registered already.
+
     Raises:
         StoppedError: the user ended it; nothing is registered.
     """
@@ -64,9 +66,10 @@ def sweep(
     context = training_context(prepared, experiment=experiment)
     which = StudyName.of(study, storage)
     opened = open_study(context, which)
+    again = _has_nothing_left(context, opened)
     with search_run(context, opened) as run_id:
         best = search(context, opened, which, parent=run_id, entry_point="sweep")
-        published = publish_best(context, best)
+        published = publish_best(context, best, reuse=again)
         tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
     sweep_report.add_outcome(run_id, published)
     click.echo("sweep: done")
@@ -96,10 +99,10 @@ def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
     """
     earlier, name = opened.user_attrs.get(_RUN, ""), _name(context.experiment.sweep)
     if earlier and tracking.can_resume(earlier) and tracking.accepts_settings(earlier, _settings(context)):
-        with tracking.run(name, resumes=earlier) as run_id:
+        with tracking.run("sweep", name=name, resumes=earlier) as run_id:
             yield run_id
         return
-    with tracking.run(name) as run_id:
+    with tracking.run("sweep", name=name) as run_id:
         opened.set_user_attr(_RUN, run_id)
         if earlier:
             tracking.set_tags({"continues": earlier})
@@ -167,12 +170,16 @@ def run_of(opened: optuna.Study) -> str:
 
 def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:
     """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
-    settings, run_id = context.experiment.sweep, opened.user_attrs.get(_RUN, "")
-    trials = study.finished(opened)
-    if len(trials) < study.wanted_trials(settings) or not tracking.is_finished(run_id):
+    run_id = opened.user_attrs.get(_RUN, "")
+    if not _has_nothing_left(context, opened) or not tracking.is_finished(run_id):
         return None
+    trials = study.finished(opened)
     click.echo(f"sweep: reused the {len(trials)} trials of run {run_id}")
-    return study.best(trials, settings=settings)
+    return study.best(trials, settings=context.experiment.sweep)
+
+
+def _has_nothing_left(context: TrainingContext, opened: optuna.Study) -> bool:
+    return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
 
 
 def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
@@ -190,8 +197,7 @@ def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) 
             f"{best.seed} has other centres than its trial: run verify, and report what it prints"
         )
     tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
-    published = publish.published_before(context, found) if reuse else None
-    published = published or publish.publish(context, found)
+    published = publish.publish(context, found, reuse=reuse)
     ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
 
@@ -205,7 +211,7 @@ def _run(
     start: study.Start,
 ) -> Outcome:
     settings = context.experiment.sweep
-    children = tracking.ChildRuns(parent, key=sweep_report.NUMBER)
+    children = tracking.ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
     tags = {"data_digest": context.prepared.table.data_digest}
     done = study.finished(opened)
     sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)
