@@ -81,9 +81,10 @@ def price_quantity_chart(picture: Picture) -> Figure:
         size=(9, 7.5),
     )
     others = ~np.isin(picture.labels, list(names))
-    _dots(axes, picture, others, colour=plots.PALE, label="other clusters" if others.any() else "")
-    for (cluster, name), colour in zip(names.items(), plots.SERIES, strict=False):
-        _dots(axes, picture, picture.labels == cluster, colour=colour, label=name)
+    _dots(axes, picture, others, look=(plots.PALE, "o"), label="other clusters" if others.any() else "")
+    looks = zip(plots.SERIES, plots.MARKERS, strict=True)
+    for (cluster, name), look in zip(names.items(), looks, strict=False):
+        _dots(axes, picture, picture.labels == cluster, look=look, label=name)
     _centres(axes, picture)
     axes.set_xscale("symlog", linthresh=1, linscale=0.4)
     axes.set_yscale("symlog", linthresh=1, linscale=0.4)
@@ -96,13 +97,17 @@ def price_quantity_chart(picture: Picture) -> Figure:
     return figure
 
 
-def _dots(axes: Axes, picture: Picture, chosen: NDArray[np.bool_], *, colour: str, label: str) -> None:
+def _dots(
+    axes: Axes, picture: Picture, chosen: NDArray[np.bool_], *, look: tuple[str, str], label: str
+) -> None:
+    """Draw some rows in a colour and with a mark."""
     weights = picture.rows.weights[chosen]
     axes.scatter(
         picture.rows.quantities[chosen],
         picture.rows.prices[chosen],
         s=6 + 3 * np.log2(np.maximum(weights, 1)),
-        color=colour,
+        color=look[0],
+        marker=look[1],
         alpha=0.5,
         linewidths=0,
         label=label or None,

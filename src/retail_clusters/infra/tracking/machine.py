@@ -85,7 +85,7 @@ def _monitors() -> list[BaseMetricsMonitor]:
     found: list[BaseMetricsMonitor] = []
     for kind in (CPUMonitor, DiskMonitor, NetworkMonitor):
         with contextlib.suppress(Exception):
-            monitor = kind()
+            monitor: BaseMetricsMonitor = kind()
             monitor.collect_metrics()
             monitor.clear_metrics()
             found.append(monitor)

@@ -89,7 +89,7 @@ def log_metrics(metrics: Mapping[str, float], *, measured_on: Mapping[str, DataS
     now, run_id, client = int(time.time() * 1000), active.info.run_id, MlflowClient()
     with answered():
         outputs = client.get_run(run_id).outputs
-        models = [each.model_id for each in outputs.model_outputs] if outputs else []
+        models: list[str | None] = [each.model_id for each in outputs.model_outputs] if outputs else []
         points = [
             Metric(
                 name,
