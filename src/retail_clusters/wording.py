@@ -1,4 +1,4 @@
-"""How figures are written for people."""
+"""How figures and tables are written for people."""
 
 
 def percent(share: float) -> str:
@@ -22,3 +22,17 @@ def counted(number: int, one: str, many: str = "") -> str:
     ('1 batch', '2,000 files', '0 lines')
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def roomy(markdown: str) -> str:
+    """Return Markdown with room between the columns of its tables: the MLflow UI draws them without any.
+
+    >>> print(roomy("| lines | share |\\n|---:|---:|\\n| 8,033 | 53.3% |"))
+    | lines | &emsp;share |
+    |---:|---:|
+    | 8,033 | &emsp;53.3% |
+    """
+    return "\n".join(
+        line.replace(" | ", " | &emsp;").replace("&emsp;&emsp;", "&emsp;") if line.startswith("| ") else line
+        for line in markdown.split("\n")
+    )

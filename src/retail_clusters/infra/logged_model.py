@@ -12,7 +12,9 @@ from uuid import uuid4
 import mlflow
 import mlflow.spark
 import pandas as pd
+from mlflow.entities import Metric
 from mlflow.models import Model, ModelSignature
+from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import AnyType
 from pyspark.ml import PipelineModel
@@ -74,6 +76,28 @@ def log_model(model: PipelineModel, *, interface: ModelInterface, metadata: Mapp
         metadata=dict(metadata or {}),
         validate_serving_input=False,
     )
+
+
+def copy_figures(source: str | None, target: str, *, run_id: str | None) -> None:
+    """Give a logged model the figures that a run has logged of another, with their data sets."""
+    client = MlflowClient()
+    if not source or not run_id or client.get_run(run_id).info.lifecycle_stage != "active":
+        return
+    figures = [each for each in client.get_logged_model(source).metrics or [] if each.run_id == run_id]
+    copies = [
+        Metric(
+            each.key,
+            each.value,
+            each.timestamp,
+            each.step,
+            model_id=target,
+            dataset_name=each.dataset_name,
+            dataset_digest=each.dataset_digest,
+            run_id=run_id,
+        )
+        for each in figures
+    ]
+    client.log_batch(run_id, metrics=copies)
 
 
 def read_description(uri: str, *, version: str) -> Model:

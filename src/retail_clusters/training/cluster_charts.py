@@ -23,6 +23,9 @@ _COLOURED: Final = len(plots.SERIES)
 #: How far apart two numbers must be in quantity or price, in powers of ten.
 _APART: Final = (0.3, 0.2)
 
+#: What is written below a fact in the heat map.
+_UNITS: Final = {"price": "\nper piece", "quantity": "\npieces"}
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -164,7 +167,7 @@ def centres_chart(picture: Picture) -> Figure:
     days = [name for name in schema.WEEKDAYS if means[name].any()]
     figure, (left, right) = plots.figure(
         "Centres of the largest clusters" if len(picture.profile) > _SHOWN else "Centres of the clusters",
-        note="Means over the training lines, and shares of them by weekday",
+        note="Means over the training lines of each cluster, and how these lines are spread over the week",
         size=(9, 1.9 + 0.31 * len(names)),
         panels=(len(FACTS), len(days)),
     )
@@ -178,12 +181,13 @@ def centres_chart(picture: Picture) -> Figure:
         [[f"{mean:,.{shown}f}" for mean, shown in zip(row, digits, strict=True)] for row in numbers],
         colours=(plots.DIVERGING, Normalize(-1, 1)),
     )
-    left.set_xticks(range(len(FACTS)), list(FACTS))
+    left.set_xticks(range(len(FACTS)), [f"{name}{_UNITS.get(name, '')}" for name in FACTS])
     left.set_yticks(range(len(names)), list(names.values()))
     shares = means[days].to_numpy()
     texts = [[f"{100 * share:.0f} %" for share in row] for row in shares]
     _heat(right, shares, texts, colours=(plots.SEQUENTIAL, Normalize(0, max(0.5, shares.max()))))
     right.set_xticks(range(len(days)), [day[:3] for day in days])
+    right.set_xlabel("share of a cluster's lines by weekday")
     right.set_yticks([])
     return figure
 

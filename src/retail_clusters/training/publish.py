@@ -13,7 +13,7 @@ from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.secrets import masked
 from retail_clusters.training import cluster_report, features, guardrails, model, profile, training_days
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
-from retail_clusters.training.card import Card
+from retail_clusters.training.card import ABOUT_MODEL, Card
 from retail_clusters.training.cluster_report import Clustering
 from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.evaluation import FIGURES, LATER_FIGURES, Evaluation
@@ -64,7 +64,7 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
     metrics = {**measured.metrics, **clustering.stability.metrics}
     tracking.log_metrics(metrics, measured_on=measured_on(metrics, data_sets))
     if logged:
-        version = registry.register(logged, tags=tags)
+        version = registry.register(logged, tags=tags, about=ABOUT_MODEL)
         card = _card(context, measured, clustering, tags, version)
         registry.describe(version=version, markdown=card.to_description())
     tracking.set_tags({"model_version": str(version)})

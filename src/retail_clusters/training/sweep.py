@@ -12,6 +12,7 @@ import optuna
 from pyspark.sql import SparkSession
 from tqdm import tqdm
 
+from retail_clusters import schema
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra import tracking
@@ -19,7 +20,7 @@ from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.settings import Experiment, Sweep
-from retail_clusters.training import publish, study, sweep_report
+from retail_clusters.training import cluster_report, publish, study, sweep_report
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, check_clusters, training_context
 from retail_clusters.training.publish import Published
@@ -55,9 +56,7 @@ class StudyName:
 def sweep(
     spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
 ) -> Published:
-    """Run as `sweep`: search, then refit, measure, log and register the best.
-
-    A study that had nothing left to try adds no version where its model is registered already.
+    """Run as `sweep`: search, then refit, measure, log and register the best, unless it is a version already.
 
     Raises:
         StoppedError: the user ended it; nothing is registered.
@@ -142,6 +141,7 @@ def _search(
             "prepare_run_id": context.prepared.table.run_id,
         }
     )
+    cluster_report.log_inputs(context, (schema.TRAIN, schema.VALIDATION))
     evaluator = context.evaluator()
     try:
         outcome = _run(context, opened, alive, parent=parent, start=evaluator.start)

@@ -5,7 +5,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import mlflow
 import pandas as pd
@@ -19,9 +19,12 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import locations
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.tracking.store import answered
+from retail_clusters.wording import roomy
 
 #: Settings that the run could not take as params, as `mlflow run` had logged that they are not given.
-GIVEN_LATER = "settings."
+GIVEN_LATER: Final = "settings."
+#: The tag that holds a description.
+NOTE: Final = "mlflow.note.content"
 
 
 def log_settings(settings: Mapping[str, str]) -> None:
@@ -115,7 +118,7 @@ def set_tags(tags: Mapping[str, str]) -> None:
 
 def describe(markdown: str) -> None:
     """Set the open run's description, as the MLflow UI shows it."""
-    set_tags({"mlflow.note.content": markdown})
+    set_tags({NOTE: roomy(markdown)})
 
 
 def log_table(table: pd.DataFrame, name: str) -> None:
@@ -152,18 +155,19 @@ def log_input(
     data: str,
     digest: str,
     context: str,
+    part: str | None = None,
     columns: Mapping[str, str] | None = None,
     profile: Mapping[str, float | str] | None = None,
 ) -> DataSet:
     """Log a data set on the open run, under a digest of its content.
 
     `columns` (name to MLflow type) and `profile` (what it holds, such as lines by split) are what the UI
-    shows of it. Its name is that of the folder or file, without white space: at that, MLflow's file store
-    takes the metrics of a data set apart.
+    shows of it. Its name is that of the folder or file, after that of the `part`, without white space: at
+    that, MLflow's file store takes the metrics of a data set apart.
     """
     source = SparkDatasetSource(path=masked(locations.to_uri(data)))
     spec = Schema([ColSpec(kind, column) for column, kind in columns.items()]) if columns else None
-    name = "-".join((locations.name(data) or data).split())
+    name = "-".join([*([part] if part else []), *(locations.name(data) or data).split()])
     dataset = _Profiled(source, name=name, digest=digest, columns=spec, profile=profile or {})
     with answered():
         mlflow.log_input(dataset, context=context)
