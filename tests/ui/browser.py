@@ -86,10 +86,11 @@ def mlflow_server(store: str, *, folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     own, server = f"http://127.0.0.1:{port}", f"http://{_HOST}:{port}"
+    foreign = ("--allowed-hosts", f"127.0.0.1:*,{_HOST}:*", "--cors-allowed-origins", server)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", port, "--allowed-hosts", f"127.0.0.1:*,{_HOST}:*"],
+            [*command, "--host", "127.0.0.1", "--port", port, *foreign],
             stdout=log,
             stderr=log,
             cwd=folder,
