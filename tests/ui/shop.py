@@ -64,7 +64,7 @@ def shop(spark: SparkSession, place: Path) -> Iterator[Shop]:
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", store)
-        patch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+        patch.delenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", raising=False)
         patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
         mlflow.set_tracking_uri(store)
         _main(spark, "default", "sweep.k_min=36", "sweep.k_max=42", *_SMALL)

@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests import processes
-from tests.clusters import wait_until
-from tests.conftest import SAMPLE
+from tests.conftest import PROJECT, SAMPLE
+from tests.scorers import wait_until
 from tests.ui.browser import compare, runs_view
 from tests.ui.shop import Shop
 from tests.ui.shop import shop as opened
@@ -125,11 +125,13 @@ def test_scorer_shows_its_batches_while_it_runs(shop):
     for file in sorted(SAMPLE.iterdir())[:20]:
         shutil.copy(file, source)
     scorer = processes.start(
-        "score", "--source", source, "--output", shop.place / "scored", "--once", "false",
-        "--max-files-per-trigger", "1", "--experiment-name", "default", MLFLOW_TRACKING_URI=shop.store,
-    )  # fmt: skip
+        *("score", "--experiment", PROJECT / "experiments" / "default.yaml", "--once", "false"),
+        *("--source", source, "--output", shop.place / "scored", "--max-files-per-trigger", "1"),
+        MLFLOW_TRACKING_URI=shop.store,
+    )
     try:
-        run_id = wait_until(lambda: _scored(shop, batches=15), "15 batches in MLflow", seconds=180)
+        wait_until(lambda: _scoring(shop, batches=15), scorer, seconds=300)
+        run_id = _scoring(shop, batches=15)
         tabs = {"": "rows_scored", "/model-metrics": "drift_psi", "/system-metrics": "cpu_utilization"}
         for tab, shown in tabs.items():
             route = f"/experiments/{experiment_id(shop, 'default')}/runs/{run_id}{tab}"
@@ -142,7 +144,7 @@ def test_scorer_shows_its_batches_while_it_runs(shop):
     assert scorer.returncode == 0
 
 
-def _scored(shop: Shop, *, batches: int) -> str | None:
+def _scoring(shop: Shop, *, batches: int) -> str | None:
     found = mlflow.search_runs(
         experiment_names=["default"],
         filter_string="tags.kind = 'score' and attributes.status = 'RUNNING'",

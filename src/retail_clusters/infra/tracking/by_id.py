@@ -42,7 +42,7 @@ def log_text(run_id: str, text: str, name: str) -> None:
 
 
 def use_model(run_id: str, source: str) -> None:
-    """Note that a run used the logged model that a version was made of, so that the list of runs shows it."""
+    """Note that a run used the logged model that a version was made of, so that its page shows it."""
     scheme, _, model_id = source.partition(":/")
     if scheme == "models":
         with answered():

@@ -26,9 +26,7 @@ def page_tags(experiment_id: str) -> dict[str, str]:
             columns=(
                 *_metrics(_FIGURES),
                 "tags.`model_version`",
-                "attributes.`Models`",
                 "attributes.`Dataset`",
-                "attributes.`Description`",
             ),
         ),
         f"{_VIEW}trials": _view(
