@@ -37,6 +37,10 @@ def test_first_run_adopts_the_one_that_mlflow_run_has_made(workplace: Path, monk
     assert outer == made
     assert [run.info.run_id for run in tracking.children(outer)] == [inner]
     assert tracking.read_run(made).info.run_name == "main"
+    experiment = MlflowClient().get_experiment_by_name("named")
+    assert experiment is not None
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "Invoice lines" in experiment.tags["mlflow.note.content"]
 
 
 def test_failure_inside_marks_the_run_failed(workplace: Path):
