@@ -26,6 +26,8 @@ SHORT_LIVED = (
     "-XX:+UseSerialGC -XX:MetaspaceSize=256m -Xmn512m -Xlog:disable"
 )
 os.environ.setdefault("SPARK_SUBMIT_OPTS", f"{SHORT_LIVED} {class_archive.options()}".strip())
+# Its own tests turn it on: nobody looks at what the machine does in the others.
+os.environ["MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"] = "false"
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")
 

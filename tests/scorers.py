@@ -74,12 +74,12 @@ def _register_model(spark: SparkSession, *, k: int, unseen_days: str) -> str:
     centres = np.linspace(1, 50, k)[:, None] * np.ones(width)
     baseline = measure_baseline(rows, np.arange(len(rows)) % k, clusters=k)
     with mlflow.start_run(run_name="train"):
-        return registry.register(
+        logged = registry.log(
             scoring_pipeline(stages, centres, spark=spark),
             interface=INTERFACE,
-            tags={},
             metadata={DRIFT_BASELINE: baseline.to_json()},
         )
+        return registry.register(logged, tags={})
 
 
 def _training_rows() -> WeightedRows:

@@ -86,8 +86,7 @@ def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
         mlflow.log_metrics({"validation_silhouette": 0.5, "stable_line_share": 0.6})
         kmeans = made.stages[-2]
         return registry.register(
-            made,
-            interface=INTERFACE,
+            registry.log(made, interface=INTERFACE),
             tags={
                 "data_digest": table.data_digest,
                 "prepared_lines": json.dumps(dict(table.lines)),

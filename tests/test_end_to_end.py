@@ -52,7 +52,9 @@ def test_main_ends_with_a_champion_and_every_line_scored_once(spark, checkout):
     children = {run.info.run_name.split()[0]: run for run in tracking.children(parent.info.run_id)}
     assert sorted(children) == sorted(STEPS)
     assert {run.info.status for run in [parent, *children.values()]} == {"FINISHED"}
-    assert len(tracking.children(children["sweep"].info.run_id)) == 8
+    assert {name: run.data.tags["kind"] for name, run in children.items()} == {step: step for step in STEPS}
+    trials = tracking.children(children["sweep"].info.run_id)
+    assert [run.data.tags["kind"] for run in [parent, *trials]] == ["main", *["trial"] * 8]
 
     champion = mlflow.MlflowClient().get_model_version_by_alias("retail-clusters", "champion")
     assert champion.tags["usable"] == "true"

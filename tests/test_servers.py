@@ -8,8 +8,10 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
+from retail_clusters.infra import tracking
 from tests.databases import postgresql, programs
 from tests.servers import mlflow_server
+from tests.tied_metrics import assert_figures_keep_their_data_sets
 
 PROJECT = Path(__file__).parents[1]
 
@@ -34,6 +36,9 @@ def test_server_keeps_runs_in_postgresql_and_artifacts_behind_its_log_in(workpla
         run = client.create_run(experiment)
         client.log_text(run.info.run_id, "proxied", "note.txt")
         assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+        mlflow.set_tracking_uri(server.uri)
+        tracking.connect(experiment="tied")
+        assert_figures_keep_their_data_sets()
         assert [path.read_text() for path in (workplace / "server" / "artifacts").rglob("note.txt")] == [
             "proxied"
         ]

@@ -1,6 +1,6 @@
 import pytest
 
-from retail_clusters.wording import counted, percent
+from retail_clusters.wording import counted, percent, roomy
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,15 @@ def test_one_is_not_written_as_many():
         "2 batches",
     ]
     assert counted(12345, "file") == "12,345 files"
+
+
+def test_tables_get_room_once_and_all_else_stays():
+    table = "| a | b |\n| --- | ---: |\n| 1 | 2 |"
+    text = f"No table | here\n\n{table}\n"
+
+    roomy_text = roomy(text)
+
+    assert roomy(roomy_text) == roomy_text
+    assert roomy_text.split("\n")[:2] == ["No table | here", ""]
+    assert "| --- | ---: |" in roomy_text
+    assert [line.count("\u2003") for line in roomy_text.split("\n")[2:5]] == [1, 0, 1]

@@ -105,10 +105,10 @@ def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Pub
         with sweep.search_run(context, opened) as sweep_run:
             best = sweep.search(context, opened, which, parent=sweep_run, entry_point="main")
     searched = sweep.run_of(opened)
-    with tracking.run(f"register K={best.k} seed {best.seed}"):
+    with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
         published = sweep.publish_best(context, best, reuse=resumed)
         cluster_report.log_page(context, published.clustering)
-        tracking.set_tags({"kind": "register", SWEEP_RUN: searched})
+        tracking.set_tags({SWEEP_RUN: searched})
         tracking.describe(descriptions.of_version(published))
     sweep_report.add_outcome(searched, published)
     return published

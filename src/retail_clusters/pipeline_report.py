@@ -23,14 +23,13 @@ def log_result(
     version = ModelRegistry(published.model).read_version(version=champion)
     trained = str(version.run_id)
     if tracking.is_active(trained):
-        tracking.log_metrics(tracking.read_run(trained).data.metrics)
+        tracking.log_metrics(tracking.figures_of(tracking.read_run(trained)))
     by_id.use_model(run_id, str(version.source))
     cluster_report.log_inputs(context)
     flat = context.experiment.flat()
     tracking.log_settings({name: value for name, value in flat.items() if name not in {"k", "seed"}})
     tracking.set_tags(
         {
-            "kind": "main",
             "model_version": champion,
             "data_digest": context.prepared.table.data_digest,
             "refused": str(refusal is not None).lower(),

@@ -13,6 +13,7 @@ from retail_clusters.errors import InputError, RetailClustersError
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
 from tests.servers import mlflow_server
+from tests.tied_metrics import assert_figures_keep_their_data_sets
 
 PAGE = "<!DOCTYPE html><html><body><h1>Who are you?</h1></body></html>"
 
@@ -94,8 +95,9 @@ def test_real_server_is_told_apart_from_what_it_does_not_hold(
                 tracking.ChildRun(f"trial {n}", {"k": str(n)}, {"silhouette": 0.1}, {"trial": str(n)})
                 for n in range(20)
             ]
-            tracking.ChildRuns(parent, key="trial").write(records)
+            tracking.ChildRuns(parent, kind="trial", key="trial").write(records)
         assert len(tracking.children(parent)) == 20
+        assert_figures_keep_their_data_sets()
         with pytest.raises(InputError, match="found no run"):
             tracking.read_run("0" * 32)
         assert ModelRegistry("retail").version_named(alias="champion") is None

@@ -25,9 +25,9 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     expected = [row.prediction for row in model.transform(lines).collect()]
 
     with mlflow.start_run() as trained:
-        version = registry.register(
-            model, interface=INTERFACE, tags={"data_digest": "abc"}, metadata={"key": "kept"}
-        )
+        logged_as = registry.log(model, interface=INTERFACE, metadata={"key": "kept"})
+        mlflow.log_metric("validation_silhouette", 0.5)
+        version = registry.register(logged_as, tags={"data_digest": "abc"}, about="What it is.")
     with mlflow.start_run() as promoted:
         again = registry.register_again(
             model, interface=INTERFACE, of=version, tags={"renumbered_from": version}, metadata={}
@@ -42,6 +42,11 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     assert registry.read_version(version=again).run_id != promoted.info.run_id
     remade = registry.open_version(version=again).model.transform(lines).collect()
     assert [row.prediction for row in remade] == expected
+    figures = mlflow.get_logged_model(registry.read_version(version=again).model_id).metrics
+    assert [(each.key, each.value, each.run_id) for each in figures] == [
+        ("validation_silhouette", 0.5, trained.info.run_id)
+    ]
+    assert MlflowClient().get_registered_model(registry.name).description == "What it is."
     run = MlflowClient().get_run(trained.info.run_id)
     assert run.info.status == "FINISHED"
     (logged,) = run.outputs.model_outputs
@@ -53,7 +58,7 @@ def test_what_pandas_reads_from_a_daily_file_is_scored_as_spark_scores_it(
 ):
     model = shop.model(spark, shop.prepare(spark), shop.BETTER, how=Features())
     with mlflow.start_run():
-        version = registry.register(model, interface=INTERFACE, tags={})
+        version = registry.register(registry.log(model, interface=INTERFACE), tags={})
     file, some = sorted(SAMPLE.glob("*.csv"))[0], workplace / "some.csv"
     lines = file.read_text(encoding="utf-8").splitlines()[:9]
     some.write_text("\n".join([*lines, "1,2,,,2010-12-01 08:26:00,,,"]), encoding="utf-8")

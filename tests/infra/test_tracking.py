@@ -14,6 +14,7 @@ from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra import tracking
 from retail_clusters.infra.holders import Holder
 from retail_clusters.infra.tracking.processes import PROCESS
+from tests.tied_metrics import assert_figures_keep_their_data_sets
 
 
 def made_by_mlflow_run(monkeypatch: pytest.MonkeyPatch, **params: str) -> str:
@@ -36,6 +37,10 @@ def test_first_run_adopts_the_one_that_mlflow_run_has_made(workplace: Path, monk
     assert outer == made
     assert [run.info.run_id for run in tracking.children(outer)] == [inner]
     assert tracking.read_run(made).info.run_name == "main"
+    experiment = MlflowClient().get_experiment_by_name("named")
+    assert experiment is not None
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "Invoice lines" in experiment.tags["mlflow.note.content"]
 
 
 def test_failure_inside_marks_the_run_failed(workplace: Path):
@@ -188,6 +193,38 @@ def test_data_set_is_logged_with_digest_columns_and_profile(workplace: Path):
     assert json.loads(dataset.source)["path"] == f"file://{workplace}/data/by-day"
 
 
+@pytest.mark.parametrize("store", ["sqlite:///mlflow.db", "file:runs"])
+def test_figures_of_a_model_keep_the_data_set_that_they_were_measured_on(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, store: str
+):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    mlflow.set_tracking_uri(store)
+    tracking.connect(experiment="tied")
+
+    assert_figures_keep_their_data_sets()
+
+
+def test_run_has_its_kind_from_its_start_whether_it_is_named_resumed_detached_or_adopted(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def kind(run_id: str) -> str:
+        return tracking.read_run(run_id).data.tags["kind"]
+
+    made = made_by_mlflow_run(monkeypatch)
+    tracking.connect(experiment="elsewhere")
+    with tracking.run("main") as main, tracking.run("sweep", name="sweep K 2–60") as sweep:
+        assert (main, kind(main), kind(sweep)) == (made, "main", "sweep")
+        tracking.ChildRuns(sweep, kind="trial", key="trial").write([record(0)])
+    (trial,) = tracking.children(sweep)
+    assert trial.data.tags["kind"] == "trial"
+    older = MlflowClient().create_run("0").info.run_id
+    with tracking.run("sweep", resumes=older):
+        assert kind(older) == "sweep"
+    for run_id in (None, older):
+        assert kind(tracking.detached_run("score", run_id=run_id, params={})) == "score"
+
+
 def record(number: int) -> tracking.ChildRun:
     return tracking.ChildRun(
         name=f"trial {number}",
@@ -201,8 +238,8 @@ def record(number: int) -> tracking.ChildRun:
 
 def test_child_runs_are_written_once_and_finished(workplace: Path):
     with tracking.run("sweep") as parent:
-        first = tracking.ChildRuns(parent, key="trial").write([record(0), record(1)])
-        again = tracking.ChildRuns(parent, key="trial").write([record(1), record(2)])
+        first = tracking.ChildRuns(parent, kind="trial", key="trial").write([record(0), record(1)])
+        again = tracking.ChildRuns(parent, kind="trial", key="trial").write([record(1), record(2)])
 
     found = tracking.children(parent)
     assert [run.info.run_name for run in sorted(found, key=lambda run: run.data.tags["trial"])] == [
@@ -222,8 +259,8 @@ def test_half_written_child_is_completed(workplace: Path, monkeypatch: pytest.Mo
             following = {"create_run": "log_batch", "log_batch": "set_terminated"}[until]
             killed.setattr(MlflowClient, following, dies)
             with pytest.raises(KeyboardInterrupt):
-                tracking.ChildRuns(parent, key="trial").write([record(4)])
-        tracking.ChildRuns(parent, key="trial").write([record(4)])
+                tracking.ChildRuns(parent, kind="trial", key="trial").write([record(4)])
+        tracking.ChildRuns(parent, kind="trial", key="trial").write([record(4)])
 
     (child,) = tracking.children(parent)
     assert (child.info.status, child.data.params, child.data.metrics) == (
@@ -255,7 +292,7 @@ def test_runs_of_a_killed_command_are_ended_by_the_next_and_only_those(
     by_hand = MlflowClient().create_run("0", run_name="by hand").info.run_id
     subprocess.run([sys.executable, "-c", KILLED], check=False, env=os.environ)
 
-    with tracking.run("alive") as mine:
+    with tracking.run("main", name="alive") as mine:
         tracking.connect(experiment="other")
         status = {run: tracking.read_run(run).info.status for run in (foreign, by_hand, mine)}
 

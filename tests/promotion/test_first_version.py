@@ -33,8 +33,9 @@ def test_model_of_the_first_version_is_champion_and_is_followed_by_one_of_today(
     with mlflow.start_run():
         mlflow.log_params({"k": "3", "split.train_until": "2011-07-01", "features.scaling": "none"})
         old = registry.register(
-            examples.first_version(spark, centres, days=("Friday", "Monday")),
-            interface=INTERFACE,
+            registry.log(
+                examples.first_version(spark, centres, days=("Friday", "Monday")), interface=INTERFACE
+            ),
             tags={
                 "data_digest": table.data_digest,
                 "prepared_lines": json.dumps(dict(table.lines)),

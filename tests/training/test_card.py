@@ -76,10 +76,11 @@ def test_description_fits_the_registry_and_keeps_the_end():
     assert len(long.to_description()) <= LONGEST
     assert "## Limits" in long.to_description()
     assert "smaller clusters are in `profile.csv`" in long.to_description()
+    assert "setting" not in long.to_description().partition("Settings: the params")[0]
 
 
 def test_description_is_cut_when_nothing_else_helps():
-    long = card(settings={f"setting.{number}": "x" * 90 for number in range(90)}).to_description()
+    long = card(metrics={f"metric_of_a_long_name_{number}": 0.5 for number in range(200)}).to_description()
 
     assert len(long) <= LONGEST
     assert long.endswith("The whole card: `model_card.md` of the promotion.\n")

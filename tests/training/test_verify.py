@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import tracking
 from retail_clusters.settings import Experiment, Features, Stability, Sweep, Training
-from retail_clusters.training import evaluation, sweep
+from retail_clusters.training import evaluation, report, sweep
 from retail_clusters.training.publish import KERNEL
 from retail_clusters.training.train import train
 from retail_clusters.training.verify import verify
@@ -125,6 +125,13 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
     assert f"run {registered} repeats to the last bit" in capsys.readouterr().out
 
 
+def test_report_makes_the_folder_that_it_is_to_be_in(runs: dict[str, str], tmp_path: Path):
+    page = tmp_path / "pages" / "new" / "report.html"
+    request = report.ReportRequest(run_id=runs["train"], version=None, model=SMALL.model, output=str(page))
+    assert report.run(request).run_id == runs["train"]
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
 def test_altered_run_is_told_with_what_it_was_and_what_it_is(spark: SparkSession, runs: dict[str, str]):
     client, run_id = mlflow.MlflowClient(), runs["train"]
     kept = client.get_run(run_id).data
@@ -164,7 +171,7 @@ def test_run_of_an_older_kernel_is_refused_with_the_way_out(spark: SparkSession,
 def test_run_that_is_unknown_or_trained_nothing_is_refused(spark: SparkSession, runs: dict[str, str]):
     with pytest.raises(InputError, match="found no run 'nonsense'"):
         verify(spark, run_id="nonsense")
-    with tracking.run("empty") as empty:
+    with tracking.run("main", name="empty") as empty:
         pass
     with pytest.raises(InputError, match="has no params k, seed and data"):
         verify(spark, run_id=empty)

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: Another name of this machine. At its own, the UI opens an assistant over a third of the window.
+_HOST = "mlflow.test"
 _INSTALL = Path(__file__).with_name("install-chromium")
 
 
@@ -65,6 +67,7 @@ class Browser:
             [
                 self.program,
                 *options,
+                f"--host-resolver-rules=MAP {_HOST} 127.0.0.1",
                 "--virtual-time-budget=30000",
                 f"--user-data-dir={self.profile}",
                 *arguments,
@@ -82,14 +85,18 @@ def mlflow_server(store: str, *, folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    server = f"http://127.0.0.1:{port}"
+    own, server = f"http://127.0.0.1:{port}", f"http://{_HOST}:{port}"
+    foreign = ("--allowed-hosts", f"127.0.0.1:*,{_HOST}:*", "--cors-allowed-origins", server)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", port], stdout=log, stderr=log, cwd=folder
+            [*command, "--host", "127.0.0.1", "--port", port, *foreign],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
         )
         try:
-            _wait_until_it_answers(f"{server}/health", process)
+            _wait_until_it_answers(f"{own}/health", process)
             yield server
         finally:
             process.terminate()
@@ -113,7 +120,7 @@ def runs_view(experiment_id: str, view: str) -> str:
     return f"/experiments/{experiment_id}/runs?viewStateShareKey={view}"
 
 
-def compare(experiment_id: str, *run_ids: str) -> str:
+def compare(experiment_ids: Sequence[str], run_ids: Sequence[str]) -> str:
     """Return the route of the page that compares runs."""
-    runs, experiments = (urllib.parse.quote(json.dumps(each)) for each in (run_ids, [experiment_id]))
+    runs, experiments = (urllib.parse.quote(json.dumps(list(each))) for each in (run_ids, experiment_ids))
     return f"/compare-runs?runs={runs}&experiments={experiments}"

@@ -79,7 +79,19 @@ class _Location(click.ParamType[str, str]):
         return value if "://" in value or not value else os.path.normpath(value)
 
 
+class _PageLocation(_Location):
+    """The file of a page; a folder, one that is there or that ends in a slash, takes it as `report.html`."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        place = super().convert(value, param, ctx)
+        is_folder = value.endswith("/") or os.path.isdir(place)  # noqa: PTH112 - a URI is no Path
+        return f"{place.rstrip('/')}/{PAGE}" if is_folder else place
+
+
+#: The name of a report's page.
+PAGE: Final = "report.html"
 LOCATION: Final = _Location()
+PAGE_LOCATION: Final = _PageLocation()
 
 data_option = click.option(
     "--data",

@@ -5,7 +5,8 @@ import os
 import click
 
 from retail_clusters.cli.common import (
-    LOCATION,
+    PAGE,
+    PAGE_LOCATION,
     Choice,
     announce,
     announce_reading,
@@ -218,7 +219,11 @@ def verify_command(run_id: str | None, version: str | None, model: str, as_json:
 @version_option
 @model_of_version_option
 @click.option(
-    "--output", type=LOCATION, default="output/report.html", show_default=True, help="file of the page"
+    "--output",
+    type=PAGE_LOCATION,
+    default=f"output/{PAGE}",
+    show_default=True,
+    help="file of the page, or a folder for it",
 )
 @json_option
 def report_command(run_id: str | None, version: str | None, model: str, output: str, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from retail_clusters.infra.storage import FileStatus
 from retail_clusters.settings import Experiment, Split
 from retail_clusters.wording import counted
 
-OpenRun = Callable[[str], AbstractContextManager[str]]
+OpenRun = Callable[[tracking.Kind], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _way_out(reason: str, example: str) -> str:
 
 
 def _log(table: PreparedTable, *, reused: bool) -> None:
-    facts = {"kind": "prepare", "data_digest": table.data_digest, "prepare_run_id": table.run_id}
+    facts = {"data_digest": table.data_digest, "prepare_run_id": table.run_id}
     tracking.set_tags(facts)
     if reused:
         tracking.set_tags({"reused_run_id": table.run_id})

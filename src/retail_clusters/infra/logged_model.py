@@ -12,7 +12,9 @@ from uuid import uuid4
 import mlflow
 import mlflow.spark
 import pandas as pd
+from mlflow.entities import Metric
 from mlflow.models import Model, ModelSignature
+from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import AnyType
 from pyspark.ml import PipelineModel
@@ -57,9 +59,7 @@ class OpenedVersion:
     metadata: Mapping[str, Any]
 
 
-def log_model(
-    model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None, **options: str
-) -> Any:
+def log_model(model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None) -> Any:
     """Log a model as `mlflow.spark.log_model` does, but without loading it once more to try the example.
 
     That takes as long as saving it, and ends in a warning at most; promotion and the scorer try what they
@@ -75,8 +75,29 @@ def log_model(
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in interface.packages],
         metadata=dict(metadata or {}),
         validate_serving_input=False,
-        **options,
     )
+
+
+def copy_figures(source: str | None, target: str, *, run_id: str | None) -> None:
+    """Give a logged model the figures that a run has logged of another, with their data sets."""
+    client = MlflowClient()
+    if not source or not run_id or client.get_run(run_id).info.lifecycle_stage != "active":
+        return
+    figures = [each for each in client.get_logged_model(source).metrics or [] if each.run_id == run_id]
+    copies = [
+        Metric(
+            each.key,
+            each.value,
+            each.timestamp,
+            each.step,
+            model_id=target,
+            dataset_name=each.dataset_name,
+            dataset_digest=each.dataset_digest,
+            run_id=run_id,
+        )
+        for each in figures
+    ]
+    client.log_batch(run_id, metrics=copies)
 
 
 def read_description(uri: str, *, version: str) -> Model:

@@ -72,9 +72,11 @@ def grid(axes: Axes, *, along: str = "y") -> None:
     axes.grid(visible=True, axis="x" if along == "x" else "y", color="#E4E4E4")
 
 
-def legend(axes: Axes, *, columns: int = 1, below: bool = False) -> None:
-    """Say what the colours and marks stand for, in the panel or below it."""
+def legend(axes: Axes, *, columns: int = 1, below: bool = False, above: bool = False) -> None:
+    """Say what the colours and marks stand for, in the panel, below it or above its right end."""
     place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.11)} if below else {}
+    if above:
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
     drawn = axes.legend(frameon=False, fontsize=10, ncols=columns, **place)
     for mark in drawn.legend_handles:
         if mark is not None:

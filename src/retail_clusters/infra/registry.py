@@ -17,6 +17,7 @@ from retail_clusters.infra.logged_model import (
     ModelInterface,
     OpenedVersion,
     columns_of,
+    copy_figures,
     load_model,
     log_model,
     read_description,
@@ -39,19 +40,20 @@ class ModelRegistry:
 
     name: str
 
-    def register(
-        self,
-        model: PipelineModel,
-        *,
-        interface: ModelInterface,
-        tags: Mapping[str, str],
-        metadata: Mapping[str, Any] | None = None,
+    def log(
+        self, model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None = None
     ) -> str:
-        """Log a model as `model` on the open run, register it, and return its version."""
+        """Log a model as `model` on the open run; return its URI, for `register`."""
         with _answered():
-            logged = log_model(model, interface=interface, metadata=metadata, registered_model_name=self.name)
-        version = str(logged.registered_model_version)
-        self.tag(version=version, tags=tags)
+            return str(log_model(model, interface=interface, metadata=metadata).model_uri)
+
+    def register(self, model_uri: str, *, tags: Mapping[str, str], about: str = "") -> str:
+        """Register a logged model; return its version. `about` describes the model where nothing does yet."""
+        with _answered():
+            version = str(mlflow.register_model(model_uri, self.name, tags=dict(tags)).version)
+            client = MlflowClient()
+            if about and not client.get_registered_model(self.name).description:
+                client.update_registered_model(self.name, description=about)
         return version
 
     def register_again(
@@ -63,10 +65,15 @@ class ModelRegistry:
         tags: Mapping[str, str],
         metadata: Mapping[str, Any],
     ) -> str:
-        """Log a model made of a version's on the open run; register it under that one's training run."""
-        run_id = self.read_version(version=of).run_id
+        """Log a model made of a version's on the open run; register it under that one's training run.
+
+        It has that one's figures.
+        """
+        earlier = self.read_version(version=of)
+        run_id = earlier.run_id
         with _answered():
             logged = log_model(model, interface=interface, metadata=metadata)
+            copy_figures(earlier.model_id, logged.model_id, run_id=run_id)
             made = MlflowClient().create_model_version(
                 self.name,
                 source=logged.model_uri,

@@ -167,7 +167,7 @@ def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
     if not tracking.is_active(run_id):
         return {}, {}
     run = tracking.read_run(run_id)
-    return tracking.settings_of(run), run.data.metrics
+    return tracking.settings_of(run), tracking.figures_of(run)
 
 
 def _judge(spark: SparkSession, measured: Measured, *, experiment: Experiment) -> list[Gate]:

@@ -83,7 +83,11 @@ class Ledger:
         with tracking.answered():
             client = MlflowClient()
             experiment = tracking.open_experiment(client, self.experiment)
-            run = client.create_run(experiment, run_name=f"{action} {after}", tags=tags | dict(facts))
+            run = client.create_run(
+                experiment,
+                run_name=f"{action} {after}",
+                tags=tracking.kind_tag("move") | tags | dict(facts),
+            )
             for name, text in texts.items():
                 client.log_text(run.info.run_id, text, name)
         return _from_run(run)

@@ -129,7 +129,6 @@ def _promote(spark: SparkSession, request: PromoteRequest, held: Evaluated) -> P
         return _unchanged(request, held.challenger, held.champion, why=why)
     print_verdict(held)
     record_verdict(request.registry, held)
-    tracking.set_tags({"kind": "promote"})
     if measured is None or not held.verdict.passed:
         if measured:
             numbers = measured.challenger.parsed.numbers

@@ -40,7 +40,6 @@ def report(result: DataFrame | None, request: PurchasesRequest, *, metrics: Mapp
     if result is None:
         return Summary(request.place, metrics, top=[])
     rows = table_rows(result, request.top)
-    tracking.set_tags({"kind": "purchases"})
     tracking.describe(of_purchases(request, metrics=metrics, rows=rows))
     click.echo(charts.table(rows))
     names = (schema.CUSTOMER_ID, spend.DAY, *spend.COLUMNS[2:])

@@ -43,7 +43,7 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
         )
     axes.set(xlabel="batch", ylabel="PSI (green: no change)", ylim=(0, None))
     axes.set_xlim(min(points) - 0.5, max(points) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     plots.grid(axes)
     plots.legend(axes, columns=5, below=True)
     return figure

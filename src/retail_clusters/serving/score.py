@@ -1,5 +1,6 @@
 """Files that arrive → scored lines and quarantine, with a model that follows its alias."""
 
+import threading
 from dataclasses import dataclass
 
 import click
@@ -82,25 +83,38 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         run_id = _open_run(state, request)
         status = "FAILED"
         try:
-            scorer.start()
-            if request.rescore:
-                scorer.rescore(_find(request.rescore, source=request.source))
-            else:
-                run_stream(
-                    spark,
-                    source=request.source,
-                    checkpoint=state.stream,
-                    max_files_per_trigger=request.settings.max_files_per_trigger,
-                    once=request.once,
-                    process=scorer.process,
-                    stopping=stopping,
-                )
-                scorer.look_again()
+            with tracking.system_metrics(run_id):
+                _score(spark, request, scorer, checkpoint=state.stream, stopping=stopping)
             status = "FINISHED"
         finally:
             scorer.finish(status=status)
             tracking.try_describe(run_id, of_score(request, scorer.totals))
     return _summary(run_id, scorer.totals)
+
+
+def _score(
+    spark: SparkSession,
+    request: ScoreRequest,
+    scorer: Scorer,
+    *,
+    checkpoint: str,
+    stopping: threading.Event,
+) -> None:
+    """Score what there is to score, until done or told to stop."""
+    scorer.start()
+    if request.rescore:
+        scorer.rescore(_find(request.rescore, source=request.source))
+        return
+    run_stream(
+        spark,
+        source=request.source,
+        checkpoint=checkpoint,
+        max_files_per_trigger=request.settings.max_files_per_trigger,
+        once=request.once,
+        process=scorer.process,
+        stopping=stopping,
+    )
+    scorer.look_again()
 
 
 def _find(file: str, *, source: str) -> InputFile:

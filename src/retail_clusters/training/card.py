@@ -9,10 +9,20 @@ import pandas as pd
 from retail_clusters.schema import ROW_KEY_IN_WORDS
 from retail_clusters.training import profile
 from retail_clusters.training.guardrails import Gate
-from retail_clusters.wording import percent
+from retail_clusters.wording import percent, roomy
 
 #: What the model registry holds of a description.
 LONGEST: Final = 5_000
+
+#: What a registered model is, for those who find it in the registry.
+ABOUT_MODEL: Final = (
+    f"Clusters of retail invoice lines by {ROW_KEY_IN_WORDS}: a Spark pipeline that takes raw lines and adds "
+    "`prediction`, the number of the cluster.\n\n"
+    "**champion** is the version that scores, **challenger** the latest that a sweep found best, "
+    "**previous** where a rollback goes. A version's page is its card: its data, clusters, figures and "
+    "gates, and how to score with it. Cluster numbers keep their meaning from one champion to the next; "
+    "`python -m retail_clusters history` prints every move."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,25 +44,28 @@ class Card:
 
     def to_markdown(self, *, clusters: int = 100) -> str:
         """Write the card, with a row for each of the largest clusters."""
-        parts = [
+        settings = _section("Settings", _table(("setting", "value"), self._shaping()))
+        return "\n\n".join([*self._parts(clusters), settings]) + "\n"
+
+    def _parts(self, clusters: int) -> list[str]:
+        return [
             self._head(),
             self._data(),
-            _section("Settings", _table(("setting", "value"), self._shaping())),
+            _section("Clusters of the training lines", profile.to_markdown(self.clusters, rows=clusters)),
             _section(
                 "Metrics",
                 _table(("metric", "value"), [(name, f"{each:.6g}") for name, each in self.metrics.items()]),
             ),
-            _section("Clusters of the training lines", profile.to_markdown(self.clusters, rows=clusters)),
             _section("Guardrails and gates", _gates(self.gates)),
             self._use(),
             self._limits(),
         ]
-        return "\n\n".join(parts) + "\n"
 
     def to_description(self) -> str:
         """Write the card as short as a version's description must be: fewer clusters, no settings."""
+        settings = "Settings: the params of the source run."
         for clusters in (25, 12, 6, 3):
-            text = self.to_markdown(clusters=clusters)
+            text = roomy("\n\n".join([*self._parts(clusters), settings])) + "\n"
             if len(text) <= LONGEST:
                 return text
         shortened = text[: LONGEST - 80].rpartition("\n")[0]

@@ -23,6 +23,9 @@ _COLOURED: Final = len(plots.SERIES)
 #: How far apart two numbers must be in quantity or price, in powers of ten.
 _APART: Final = (0.3, 0.2)
 
+#: What is written below a fact in the heat map.
+_UNITS: Final = {"price": "\nper piece", "quantity": "\npieces"}
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -81,9 +84,10 @@ def price_quantity_chart(picture: Picture) -> Figure:
         size=(9, 7.5),
     )
     others = ~np.isin(picture.labels, list(names))
-    _dots(axes, picture, others, colour=plots.PALE, label="other clusters" if others.any() else "")
-    for (cluster, name), colour in zip(names.items(), plots.SERIES, strict=False):
-        _dots(axes, picture, picture.labels == cluster, colour=colour, label=name)
+    _dots(axes, picture, others, look=(plots.PALE, "o"), label="other clusters" if others.any() else "")
+    looks = zip(plots.SERIES, plots.MARKERS, strict=True)
+    for (cluster, name), look in zip(names.items(), looks, strict=False):
+        _dots(axes, picture, picture.labels == cluster, look=look, label=name)
     _centres(axes, picture)
     axes.set_xscale("symlog", linthresh=1, linscale=0.4)
     axes.set_yscale("symlog", linthresh=1, linscale=0.4)
@@ -96,13 +100,17 @@ def price_quantity_chart(picture: Picture) -> Figure:
     return figure
 
 
-def _dots(axes: Axes, picture: Picture, chosen: NDArray[np.bool_], *, colour: str, label: str) -> None:
+def _dots(
+    axes: Axes, picture: Picture, chosen: NDArray[np.bool_], *, look: tuple[str, str], label: str
+) -> None:
+    """Draw some rows in a colour and with a mark."""
     weights = picture.rows.weights[chosen]
     axes.scatter(
         picture.rows.quantities[chosen],
         picture.rows.prices[chosen],
         s=6 + 3 * np.log2(np.maximum(weights, 1)),
-        color=colour,
+        color=look[0],
+        marker=look[1],
         alpha=0.5,
         linewidths=0,
         label=label or None,
@@ -159,7 +167,7 @@ def centres_chart(picture: Picture) -> Figure:
     days = [name for name in schema.WEEKDAYS if means[name].any()]
     figure, (left, right) = plots.figure(
         "Centres of the largest clusters" if len(picture.profile) > _SHOWN else "Centres of the clusters",
-        note="Means over the training lines, and shares of them by weekday",
+        note="Means over the training lines of each cluster, and how these lines are spread over the week",
         size=(9, 1.9 + 0.31 * len(names)),
         panels=(len(FACTS), len(days)),
     )
@@ -173,12 +181,13 @@ def centres_chart(picture: Picture) -> Figure:
         [[f"{mean:,.{shown}f}" for mean, shown in zip(row, digits, strict=True)] for row in numbers],
         colours=(plots.DIVERGING, Normalize(-1, 1)),
     )
-    left.set_xticks(range(len(FACTS)), list(FACTS))
+    left.set_xticks(range(len(FACTS)), [f"{name}{_UNITS.get(name, '')}" for name in FACTS])
     left.set_yticks(range(len(names)), list(names.values()))
     shares = means[days].to_numpy()
     texts = [[f"{100 * share:.0f} %" for share in row] for row in shares]
     _heat(right, shares, texts, colours=(plots.SEQUENTIAL, Normalize(0, max(0.5, shares.max()))))
     right.set_xticks(range(len(days)), [day[:3] for day in days])
+    right.set_xlabel("share of a cluster's lines by weekday")
     right.set_yticks([])
     return figure
 

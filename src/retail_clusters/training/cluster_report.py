@@ -1,7 +1,7 @@
 """What a clustering leaves in MLflow on the open run: its data sets, tables and figures."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,17 +62,23 @@ def log_page(context: TrainingContext, clustering: Clustering) -> None:
     tracking.log_text(cluster_page.clusters_page(_picture(context, clustering)), "charts/clusters.html")
 
 
-def log_inputs(context: TrainingContext) -> None:
-    """Log train, validation and test as data sets, each under a digest of its own."""
+def log_inputs(context: TrainingContext, parts: Sequence[str] = schema.SPLITS) -> dict[str, tracking.DataSet]:
+    """Log train, validation and test, or some of them, as data sets, each under a digest of its own.
+
+    Their names begin with the part: where the UI says which data set a figure is of, there is no more.
+    """
     table, split = context.prepared.table, context.experiment.split
-    for name in schema.SPLITS:
-        tracking.log_input(
+    return {
+        name: tracking.log_input(
             data=table.data,
+            part=name,
             digest=split_digest(table.data_digest, name, split=split),
             context=name,
             columns=RAW_LINES,
             profile={"lines": table.lines[name], "rows": table.rows[name], "days": _days(name, split)},
         )
+        for name in parts
+    }
 
 
 def split_digest(data_digest: str, name: str, *, split: Split) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from retail_clusters import schema
 from retail_clusters.settings import Lloyd
 from retail_clusters.training import kmeans, quality
 from retail_clusters.training.blocks import Block, Floats, Rows
@@ -35,10 +36,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a person reads for a figure, and how it is had of an evaluation."""
+    """What a person reads for a figure, how it is had of an evaluation, and of which lines it is."""
 
     words: str
     of: Callable[[Evaluation], float]
+    lines: str = schema.VALIDATION
 
 
 #: Each figure of a clustering under its name in MLflow: of trials and runs, in tables, reports and `verify`.
@@ -47,8 +49,8 @@ FIGURES: Final[Mapping[str, Figure]] = {
     "validation_macro_silhouette": Figure(
         "silhouette, mean over clusters, validation lines", lambda e: e.validation.macro_silhouette
     ),
-    "train_cost": Figure("training cost (WSSSE)", lambda e: e.train_cost),
-    "iterations": Figure("iterations of the fit", lambda e: e.iterations),
+    "train_cost": Figure("training cost (WSSSE)", lambda e: e.train_cost, schema.TRAIN),
+    "iterations": Figure("iterations of the fit", lambda e: e.iterations, schema.TRAIN),
     "largest_cluster_share": Figure(
         "largest cluster's share of the validation lines", lambda e: e.validation.largest_cluster_share
     ),
@@ -60,11 +62,19 @@ FIGURES: Final[Mapping[str, Figure]] = {
     ),
 }
 
-#: The words for what a registered model adds.
-LATER_FIGURES: Final[Mapping[str, str]] = {
-    "test_silhouette": "silhouette, test lines",
-    "test_macro_silhouette": "silhouette, mean over clusters, test lines",
-    "holdout_silhouette": "silhouette, all lines from the train cut on",
+
+@dataclass(frozen=True)
+class LaterFigure:
+    """What a person reads for a figure that a registered model adds; of several parts, `lines` is None."""
+
+    words: str
+    lines: str | None
+
+
+LATER_FIGURES: Final[Mapping[str, LaterFigure]] = {
+    "test_silhouette": LaterFigure("silhouette, test lines", schema.TEST),
+    "test_macro_silhouette": LaterFigure("silhouette, mean over clusters, test lines", schema.TEST),
+    "holdout_silhouette": LaterFigure("silhouette, all lines from the train cut on", None),
 }
 
 

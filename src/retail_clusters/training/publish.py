@@ -1,7 +1,7 @@
 """A fitted clustering made a registered version: measured on later lines, described, logged."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,13 +13,17 @@ from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.secrets import masked
 from retail_clusters.training import cluster_report, features, guardrails, model, profile, training_days
 from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
-from retail_clusters.training.card import Card
+from retail_clusters.training.card import ABOUT_MODEL, Card
 from retail_clusters.training.cluster_report import Clustering
 from retail_clusters.training.context import TrainingContext
-from retail_clusters.training.evaluation import Evaluation
+from retail_clusters.training.evaluation import FIGURES, LATER_FIGURES, Evaluation
 from retail_clusters.training.interface import INTERFACE, TRAINED_ON
 from retail_clusters.training.measure import Measured, measure
-from retail_clusters.training.stability_report import StabilityReport, compare_with_shuffled
+from retail_clusters.training.stability_report import (
+    STABILITY_FIGURES,
+    StabilityReport,
+    compare_with_shuffled,
+)
 from retail_clusters.wording import percent
 
 #: Raised when the same data, K and seed give other bits than before: no difference that `verify` should find.
@@ -41,53 +45,68 @@ class Published:
         return {**self.measured.metrics, **self.clustering.stability.metrics}
 
 
-def publish(context: TrainingContext, found: Evaluation) -> Published:
-    """Log everything about a fit on the open run, and register the model."""
+def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False) -> Published:
+    """Log everything about a fit on the open run, and register the model.
+
+    With `reuse`, the newest version that holds this very model of this very data stands for it, where there
+    is one: no version is added.
+    """
     measured = measure(context, found)
     clustering = _clustering(context, measured)
     tags = run_tags(context, measured)
-    tracking.log_metrics({**measured.metrics, **clustering.stability.metrics})
     tracking.log_table(model.centres_table(found.centres), "centres")
     cluster_report.log_clustering(context, clustering)
     tracking.set_tags(tags)
-    cluster_report.log_inputs(context)
+    data_sets = cluster_report.log_inputs(context)
+    registry = ModelRegistry(context.experiment.model)
+    version = _registered_before(registry, tags) if reuse else None
+    logged = None if version else _log_model(context, measured, registry)
+    metrics = {**measured.metrics, **clustering.stability.metrics}
+    tracking.log_metrics(metrics, measured_on=measured_on(metrics, data_sets))
+    if logged:
+        version = registry.register(logged, tags=tags, about=ABOUT_MODEL)
+        card = _card(context, measured, clustering, tags, version)
+        registry.describe(version=version, markdown=card.to_description())
+    tracking.set_tags({"model_version": str(version)})
+    return Published(
+        version=str(version), model=context.experiment.model, measured=measured, clustering=clustering
+    )
+
+
+def measured_on(
+    figures: Iterable[str], data_sets: Mapping[str, tracking.DataSet]
+) -> dict[str, tracking.DataSet]:
+    """Return which of train, validation and test each figure of a version is of; one of several has none."""
+    parts = {name: _part(name) for name in figures}
+    return {name: data_sets[part] for name, part in parts.items() if part}
+
+
+def _part(figure: str) -> str | None:
+    if figure in STABILITY_FIGURES:
+        return schema.TRAIN
+    known = FIGURES.get(figure) or LATER_FIGURES.get(figure)
+    return known.lines if known else None
+
+
+def _registered_before(registry: ModelRegistry, tags: Mapping[str, str]) -> str | None:
+    same = {name: tags[name] for name in ("data_digest", "model_digest", "labels_digest")}
+    version = registry.find_version(tags=same)
+    if version:
+        click.echo(f"register: version {version} holds this model already, so none is added")
+    return version
+
+
+def _log_model(context: TrainingContext, measured: Measured, registry: ModelRegistry) -> str:
+    """Log the pipeline that will score, with what drift is measured against; return its URI."""
+    found = measured.evaluation
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
     baseline = training_days.calibrated(
         measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k),
         rows=context.weighted[schema.TRAIN],
         labels=measured.train_labels,
     )
-    registry = ModelRegistry(context.experiment.model)
-    version = registry.register(
-        pipeline,
-        interface=INTERFACE,
-        tags=tags,
-        metadata={DRIFT_BASELINE: baseline.to_json(), TRAINED_ON: masked(context.prepared.table.data)},
-    )
-    card = _card(context, measured, clustering, tags, version)
-    registry.describe(version=version, markdown=card.to_description())
-    tracking.set_tags({"model_version": version})
-    return Published(
-        version=version, model=context.experiment.model, measured=measured, clustering=clustering
-    )
-
-
-def published_before(context: TrainingContext, found: Evaluation) -> Published | None:
-    """Return the newest version that holds this very model of this very data; None where there is none."""
-    measured = measure(context, found)
-    tags = run_tags(context, measured)
-    same = {name: tags[name] for name in ("data_digest", "model_digest", "labels_digest")}
-    version = ModelRegistry(context.experiment.model).find_version(tags=same)
-    if version is None:
-        return None
-    click.echo(f"register: version {version} holds this model already")
-    tracking.set_tags({"model_version": version})
-    return Published(
-        version=version,
-        model=context.experiment.model,
-        measured=measured,
-        clustering=_clustering(context, measured),
-    )
+    metadata = {DRIFT_BASELINE: baseline.to_json(), TRAINED_ON: masked(context.prepared.table.data)}
+    return registry.log(pipeline, interface=INTERFACE, metadata=metadata)
 
 
 def _clustering(context: TrainingContext, measured: Measured) -> Clustering:

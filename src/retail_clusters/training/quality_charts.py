@@ -48,7 +48,7 @@ def silhouettes_chart(
     axes.set_xlim(right=1.02)
     axes.set_xlabel("silhouette of a line")
     plots.grid(axes, along="x")
-    axes.legend(frameon=False, fontsize=10, loc="lower left")
+    plots.legend(axes, above=True)
     return figure
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from retail_clusters.infra import storage
+from retail_clusters.infra import locations, storage
 from retail_clusters.infra.tracking import by_id
 from retail_clusters.training.report_facts import ReportFacts, facts_of_run, facts_of_version
 from retail_clusters.training.report_page import to_html
@@ -53,6 +53,7 @@ def run(request: ReportRequest) -> Reported:
         facts = facts_of_run(str(request.run_id))
     told = request.run_id or run_of(facts)
     page = to_html(facts)
+    storage.make_folder(locations.parent(request.output))
     storage.write_text(request.output, page)
     by_id.log_text(told, page, NAME)
     click.echo(f"report: {request.output} ({len(page) / 1e6:.1f} MB), and {NAME} of run {told}")

@@ -7,7 +7,7 @@ from typing import Final
 
 _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222 }
-body { max-width: 960px; margin: 2rem auto; padding: 0 1rem }
+body { max-width: 1120px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { margin-top: 2.4rem; border-bottom: 2px solid #0072B2 }
 table { border-collapse: collapse; font-size: .88rem; margin: 1rem 0 } td, th { padding: .25rem .6rem }
 th { text-align: left; border-bottom: 1px solid #888 } td { border-bottom: 1px solid #e4e4e4 }

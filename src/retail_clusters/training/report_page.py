@@ -17,7 +17,7 @@ _PROFILED: Final = 30
 
 #: Figures of a version, and the words for them, in the order in which they are shown.
 _FIGURES: Final = {
-    **LATER_FIGURES,
+    **{name: figure.words for name, figure in LATER_FIGURES.items()},
     **{name: figure.words for name, figure in FIGURES.items()},
     "stable_line_share": "share of lines in clusters that come back",
 }

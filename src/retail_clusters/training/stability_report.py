@@ -17,6 +17,11 @@ from retail_clusters.wording import percent
 #: more than slices of each column: with other draws it moves by about as much.
 _CLEAR_MARGIN: Final = 0.15
 
+#: Figures of the training lines, under their names in MLflow.
+STABILITY_FIGURES: Final = frozenset(
+    {"stable_clusters", "stable_line_share", "null_stable_clusters", "null_stable_line_share"}
+)
+
 
 @dataclass(frozen=True)
 class StabilityReport:
@@ -27,7 +32,7 @@ class StabilityReport:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Return the figures of a registered version, under their names in MLflow."""
+        """Return the figures of a registered version, `STABILITY_FIGURES`."""
         return {
             "stable_clusters": float(self.real.stable_clusters),
             "stable_line_share": self.real.stable_line_share,

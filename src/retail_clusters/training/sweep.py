@@ -12,6 +12,7 @@ import optuna
 from pyspark.sql import SparkSession
 from tqdm import tqdm
 
+from retail_clusters import schema
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra import tracking
@@ -19,7 +20,7 @@ from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.settings import Experiment, Sweep
-from retail_clusters.training import publish, study, sweep_report
+from retail_clusters.training import cluster_report, publish, study, sweep_report
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, check_clusters, training_context
 from retail_clusters.training.publish import Published
@@ -55,7 +56,7 @@ class StudyName:
 def sweep(
     spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
 ) -> Published:
-    """Run as `sweep`: search, then refit, measure, log and register the best.
+    """Run as `sweep`: search, then refit, measure, log and register the best, unless it is a version already.
 
     Raises:
         StoppedError: the user ended it; nothing is registered.
@@ -64,9 +65,10 @@ def sweep(
     context = training_context(prepared, experiment=experiment)
     which = StudyName.of(study, storage)
     opened = open_study(context, which)
+    again = _has_nothing_left(context, opened)
     with search_run(context, opened) as run_id:
         best = search(context, opened, which, parent=run_id, entry_point="sweep")
-        published = publish_best(context, best)
+        published = publish_best(context, best, reuse=again)
         tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
     sweep_report.add_outcome(run_id, published)
     click.echo("sweep: done")
@@ -96,10 +98,10 @@ def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
     """
     earlier, name = opened.user_attrs.get(_RUN, ""), _name(context.experiment.sweep)
     if earlier and tracking.can_resume(earlier) and tracking.accepts_settings(earlier, _settings(context)):
-        with tracking.run(name, resumes=earlier) as run_id:
+        with tracking.run("sweep", name=name, resumes=earlier) as run_id:
             yield run_id
         return
-    with tracking.run(name) as run_id:
+    with tracking.run("sweep", name=name) as run_id:
         opened.set_user_attr(_RUN, run_id)
         if earlier:
             tracking.set_tags({"continues": earlier})
@@ -139,6 +141,7 @@ def _search(
             "prepare_run_id": context.prepared.table.run_id,
         }
     )
+    cluster_report.log_inputs(context, (schema.TRAIN, schema.VALIDATION))
     evaluator = context.evaluator()
     try:
         outcome = _run(context, opened, alive, parent=parent, start=evaluator.start)
@@ -167,12 +170,16 @@ def run_of(opened: optuna.Study) -> str:
 
 def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:
     """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
-    settings, run_id = context.experiment.sweep, opened.user_attrs.get(_RUN, "")
-    trials = study.finished(opened)
-    if len(trials) < study.wanted_trials(settings) or not tracking.is_finished(run_id):
+    run_id = opened.user_attrs.get(_RUN, "")
+    if not _has_nothing_left(context, opened) or not tracking.is_finished(run_id):
         return None
+    trials = study.finished(opened)
     click.echo(f"sweep: reused the {len(trials)} trials of run {run_id}")
-    return study.best(trials, settings=settings)
+    return study.best(trials, settings=context.experiment.sweep)
+
+
+def _has_nothing_left(context: TrainingContext, opened: optuna.Study) -> bool:
+    return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
 
 
 def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
@@ -190,8 +197,7 @@ def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) 
             f"{best.seed} has other centres than its trial: run verify, and report what it prints"
         )
     tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
-    published = publish.published_before(context, found) if reuse else None
-    published = published or publish.publish(context, found)
+    published = publish.publish(context, found, reuse=reuse)
     ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
 
@@ -205,7 +211,7 @@ def _run(
     start: study.Start,
 ) -> Outcome:
     settings = context.experiment.sweep
-    children = tracking.ChildRuns(parent, key=sweep_report.NUMBER)
+    children = tracking.ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
     tags = {"data_digest": context.prepared.table.data_digest}
     done = study.finished(opened)
     sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)

@@ -81,7 +81,6 @@ def log_report(
         tracking.log_figure(figure, f"charts/{name}.png")
     page = sweep_page(opened, table, chosen=chosen, guardrail=guardrail)
     tracking.log_text(page, "charts/sweep.html")
-    tracking.set_tags({"kind": "sweep"})
     tracking.describe(
         descriptions.of_search(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep)
     )
@@ -140,7 +139,6 @@ def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
 def _tags(trial: Trial) -> dict[str, str]:
     return {
         NUMBER: str(trial.number),
-        "kind": "trial",
         "state": "feasible" if trial.usable else "infeasible",
         "why_infeasible": trial.why_unusable,
     }

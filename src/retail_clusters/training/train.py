@@ -14,13 +14,12 @@ from retail_clusters.training.publish import Published
 def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Published:
     """Run as `train`."""
     prepared = ensure_prepared(spark, data=data, experiment=experiment)
-    with tracking.run(f"train K={experiment.k} seed {experiment.seed}"):
+    with tracking.run("train", name=f"train K={experiment.k} seed {experiment.seed}"):
         tracking.log_settings({"data": data} | experiment.flat())
         context = training_context(prepared, experiment=experiment)
         check_clusters(context, k=experiment.k)
         published = publish.publish(context, context.fit(k=experiment.k, seed=experiment.seed))
         cluster_report.log_page(context, published.clustering)
-        tracking.set_tags({"kind": "train"})
         tracking.describe(descriptions.of_version(published))
     click.echo("train: done")
     publish.summarize(published)

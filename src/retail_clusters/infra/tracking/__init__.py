@@ -2,17 +2,21 @@
 
 from retail_clusters.infra.tracking.attempts import try_describe, try_end_run, try_log_figure, try_log_points
 from retail_clusters.infra.tracking.children import ChildRun, ChildRuns
+from retail_clusters.infra.tracking.kinds import Kind, kind_tag
+from retail_clusters.infra.tracking.machine import system_metrics
 from retail_clusters.infra.tracking.reading import (
     Run,
     active_run,
     can_resume,
     children,
+    figures_of,
     is_finished,
     read_run,
     read_table,
     settings_of,
 )
 from retail_clusters.infra.tracking.records import (
+    DataSet,
     accepts_settings,
     describe,
     log_comparable_table,
@@ -38,6 +42,8 @@ from retail_clusters.infra.tracking.store import (
 __all__ = [
     "ChildRun",
     "ChildRuns",
+    "DataSet",
+    "Kind",
     "Run",
     "accepts_settings",
     "active_run",
@@ -48,8 +54,10 @@ __all__ = [
     "connect_to_read",
     "describe",
     "detached_run",
+    "figures_of",
     "is_active",
     "is_finished",
+    "kind_tag",
     "log_comparable_table",
     "log_figure",
     "log_input",
@@ -67,6 +75,7 @@ __all__ = [
     "short_timeouts",
     "sqlite_file",
     "store_uri",
+    "system_metrics",
     "try_describe",
     "try_end_run",
     "try_log_figure",

@@ -8,6 +8,8 @@ from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.infra.failures import in_short
+from retail_clusters.infra.tracking.records import NOTE
+from retail_clusters.wording import roomy
 
 
 def try_end_run(run_id: str, *, status: str) -> str | None:
@@ -26,7 +28,7 @@ def try_log_points(run_id: str, points: Sequence[tuple[str, float, int, int]]) -
 
 def try_describe(run_id: str, markdown: str) -> str | None:
     """Set the description of a detached run; say what went wrong, None when nothing."""
-    return _problem(lambda: MlflowClient().set_tag(run_id, "mlflow.note.content", markdown))
+    return _problem(lambda: MlflowClient().set_tag(run_id, NOTE, roomy(markdown)))
 
 
 def try_log_figure(run_id: str, figure: Any, name: str) -> str | None:

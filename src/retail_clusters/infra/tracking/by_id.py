@@ -9,9 +9,10 @@ import mlflow
 from mlflow.entities import LoggedModelInput
 from mlflow.tracking import MlflowClient
 
+from retail_clusters.infra.tracking.records import NOTE
 from retail_clusters.infra.tracking.store import answered
+from retail_clusters.wording import roomy
 
-_NOTE: Final = "mlflow.note.content"
 #: What MLflow holds of a tag.
 _LONGEST: Final = 8_000
 
@@ -19,13 +20,13 @@ _LONGEST: Final = 8_000
 def description(run_id: str) -> str:
     """Return a run's description."""
     with answered():
-        return str(MlflowClient().get_run(run_id).data.tags.get(_NOTE, ""))
+        return str(MlflowClient().get_run(run_id).data.tags.get(NOTE, ""))
 
 
 def describe(run_id: str, markdown: str) -> None:
     """Set a run's description."""
     with answered():
-        MlflowClient().set_tag(run_id, _NOTE, markdown[:_LONGEST])
+        MlflowClient().set_tag(run_id, NOTE, roomy(markdown)[:_LONGEST])
 
 
 def log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
@@ -41,7 +42,7 @@ def log_text(run_id: str, text: str, name: str) -> None:
 
 
 def use_model(run_id: str, source: str) -> None:
-    """Note that a run used the logged model that a version was made of, so that the list of runs shows it."""
+    """Note that a run used the logged model that a version was made of, so that its page shows it."""
     scheme, _, model_id = source.partition(":/")
     if scheme == "models":
         with answered():

@@ -11,6 +11,7 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from retail_clusters.infra.tracking.kinds import Kind, kind_tag
 from retail_clusters.infra.tracking.processes import process_tag
 from retail_clusters.infra.tracking.reading import children
 from retail_clusters.infra.tracking.store import answered
@@ -34,10 +35,10 @@ class ChildRun:
 class ChildRuns:
     """The children of a run, told apart by a tag; what an earlier process has written of them is known."""
 
-    def __init__(self, parent_id: str, *, key: str) -> None:
+    def __init__(self, parent_id: str, *, kind: Kind, key: str) -> None:
         """Read which children there are; `key` is the tag whose value no two of them share."""
         self._parent = parent_id
-        self._key = key
+        self._kind, self._key = kind, key
         self._client = MlflowClient()
         with answered():
             self._experiment = str(self._client.get_run(parent_id).info.experiment_id)
@@ -70,7 +71,8 @@ class ChildRuns:
         child = record.tags[self._key]
         run_id = self._begun.get(child)
         if run_id is None:
-            tags = {MLFLOW_PARENT_RUN_ID: self._parent} | process_tag() | dict(record.tags)
+            own = {MLFLOW_PARENT_RUN_ID: self._parent} | process_tag() | kind_tag(self._kind)
+            tags = own | dict(record.tags)
             made = self._client.create_run(
                 self._experiment, start_time=record.started or now, tags=tags, run_name=record.name
             )

@@ -26,8 +26,7 @@ def page_tags(experiment_id: str) -> dict[str, str]:
             columns=(
                 *_metrics(_FIGURES),
                 "tags.`model_version`",
-                "attributes.`Models`",
-                "attributes.`Datasets`",
+                "attributes.`Dataset`",
             ),
         ),
         f"{_VIEW}trials": _view(
@@ -58,8 +57,9 @@ def _description(experiment_id: str) -> str:
     return "\n\n".join(
         [
             f"Invoice lines clustered by {ROW_KEY_IN_WORDS}. "
-            f"{link('Whole pipelines', 'pipelines')} · {link('registered models', 'models')} · "
-            f"{link('usable trials, the best first', 'trials')}",
+            f"{link('Pipelines', 'pipelines')} · {link('models', 'models')} · {link('trials', 'trials')}",
+            "These three are views of the runs: whole pipelines, the latest first; what was registered, and "
+            "the usable trials, the best first.",
             "`main` holds every step: `prepare`, `sweep` (with a run for each trial), `register`, `promote`, "
             "`score`. `tags.kind` names the kind of a run.",
             "Sort by `validation_silhouette`, look at `test_silhouette` last, and compare only runs of one "

@@ -11,10 +11,20 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra import project_run
+from retail_clusters.infra.tracking.machine import PREFIX
 from retail_clusters.infra.tracking.records import GIVEN_LATER
 from retail_clusters.infra.tracking.store import answered, store_uri
 
-__all__ = ["Run", "can_resume", "children", "is_finished", "read_run", "read_table", "settings_of"]
+__all__ = [
+    "Run",
+    "can_resume",
+    "children",
+    "figures_of",
+    "is_finished",
+    "read_run",
+    "read_table",
+    "settings_of",
+]
 
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
@@ -68,6 +78,11 @@ def settings_of(run: Run) -> dict[str, str]:
         if key.startswith(GIVEN_LATER)
     }
     return project_run.as_typed(run) | later
+
+
+def figures_of(run: Run) -> dict[str, float]:
+    """Return the metrics of a run, without those of the machine that it ran on."""
+    return {name: value for name, value in run.data.metrics.items() if not name.startswith(PREFIX)}
 
 
 def read_table(run_id: str, name: str) -> pd.DataFrame:

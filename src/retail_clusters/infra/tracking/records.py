@@ -2,13 +2,16 @@
 
 import json
 import shlex
+import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import mlflow
 import pandas as pd
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
+from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 
@@ -16,9 +19,12 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import locations
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.tracking.store import answered
+from retail_clusters.wording import roomy
 
 #: Settings that the run could not take as params, as `mlflow run` had logged that they are not given.
-GIVEN_LATER = "settings."
+GIVEN_LATER: Final = "settings."
+#: The tag that holds a description.
+NOTE: Final = "mlflow.note.content"
 
 
 def log_settings(settings: Mapping[str, str]) -> None:
@@ -64,10 +70,44 @@ def _conflicts(held: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
     return [key for key in shown if key in held and not _same(held[key], shown[key])]
 
 
-def log_metrics(metrics: Mapping[str, float]) -> None:
-    """Log metrics on the open run."""
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that was logged on a run, as MLflow tells it from others."""
+
+    name: str
+    digest: str
+
+
+def log_metrics(metrics: Mapping[str, float], *, measured_on: Mapping[str, DataSet] | None = None) -> None:
+    """Log metrics on the open run, and on the models that were logged on it, of whatever step.
+
+    `measured_on` ties metrics, by their names, to data sets of the run. A database keeps that for models
+    alone, so the model comes first, then what was measured of it.
+    """
+    active = mlflow.active_run()
+    if active is None or not measured_on:
+        with answered():
+            mlflow.log_metrics(dict(metrics))
+        return
+    now, run_id, client = int(time.time() * 1000), active.info.run_id, MlflowClient()
     with answered():
-        mlflow.log_metrics(dict(metrics))
+        outputs = client.get_run(run_id).outputs
+        models: list[str | None] = [each.model_id for each in outputs.model_outputs] if outputs else []
+        points = [
+            Metric(
+                name,
+                value,
+                now,
+                0,
+                model_id=model_id,
+                dataset_name=data.name if (data := measured_on.get(name)) else None,
+                dataset_digest=data.digest if data else None,
+                run_id=run_id,
+            )
+            for name, value in metrics.items()
+            for model_id in models or [None]
+        ]
+        client.log_batch(run_id, metrics=points)
 
 
 def set_tags(tags: Mapping[str, str]) -> None:
@@ -78,7 +118,7 @@ def set_tags(tags: Mapping[str, str]) -> None:
 
 def describe(markdown: str) -> None:
     """Set the open run's description, as the MLflow UI shows it."""
-    set_tags({"mlflow.note.content": markdown})
+    set_tags({NOTE: roomy(markdown)})
 
 
 def log_table(table: pd.DataFrame, name: str) -> None:
@@ -115,21 +155,23 @@ def log_input(
     data: str,
     digest: str,
     context: str,
+    part: str | None = None,
     columns: Mapping[str, str] | None = None,
     profile: Mapping[str, float | str] | None = None,
-) -> None:
+) -> DataSet:
     """Log a data set on the open run, under a digest of its content.
 
     `columns` (name to MLflow type) and `profile` (what it holds, such as lines by split) are what the UI
-    shows of it.
+    shows of it. Its name is that of the folder or file, after that of the `part`, without white space: at
+    that, MLflow's file store takes the metrics of a data set apart.
     """
     source = SparkDatasetSource(path=masked(locations.to_uri(data)))
     spec = Schema([ColSpec(kind, column) for column, kind in columns.items()]) if columns else None
-    dataset = _Profiled(
-        source, name=locations.name(data) or data, digest=digest, columns=spec, profile=profile or {}
-    )
+    name = "-".join([*([part] if part else []), *(locations.name(data) or data).split()])
+    dataset = _Profiled(source, name=name, digest=digest, columns=spec, profile=profile or {})
     with answered():
         mlflow.log_input(dataset, context=context)
+    return DataSet(name, digest)
 
 
 class _Profiled(MetaDataset):

@@ -2,45 +2,48 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import mlflow
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.infra import project_run
+from retail_clusters.infra.tracking.kinds import LONG, Kind, kind_tag
+from retail_clusters.infra.tracking.machine import system_metrics
 from retail_clusters.infra.tracking.processes import process_tag
 from retail_clusters.infra.tracking.records import log_settings, set_tags
 from retail_clusters.infra.tracking.store import answered
 
 
 @contextmanager
-def run(name: str, *, resumes: str | None = None) -> Iterator[str]:
+def run(kind: Kind, *, name: str | None = None, resumes: str | None = None) -> Iterator[str]:
     """Open a run, nested in the one that is open, and give its id; a failure inside marks it failed.
 
+    Its name is its kind unless one is given. One of a kind that takes long logs what the machine does.
     The first run adopts the one that `mlflow run` has made. `resumes` names an earlier run to go on in,
     whatever experiment it is in; the run that `mlflow run` has made for this only points to it. An earlier
     run that was deleted, or is of another store, is passed over.
     """
-    with answered():
-        resumed = resumes if resumes and is_active(resumes) else None
-        opened = _resume(resumed) if resumed else _open(name)
-    with opened as active:
-        yield active.info.run_id
+    with (
+        _run(kind, name=name or kind, resumes=resumes) as run_id,
+        system_metrics(run_id) if kind in LONG else nullcontext(),
+    ):
+        yield run_id
 
 
 @contextmanager
-def separate_run(name: str) -> Iterator[str]:
+def separate_run(kind: Kind) -> Iterator[str]:
     """Open a run beside the one that `mlflow run` has made, and leave that one to be adopted later."""
     made = os.environ.pop("MLFLOW_RUN_ID", None)
     try:
-        with run(name) as run_id:
+        with run(kind) as run_id:
             yield run_id
     finally:
         if made:
             os.environ["MLFLOW_RUN_ID"] = made
 
 
-def detached_run(name: str, *, run_id: str | None, params: Mapping[str, str]) -> str:
+def detached_run(kind: Kind, *, run_id: str | None, params: Mapping[str, str]) -> str:
     """Go on in the run of an earlier process, or open a new one nested in the open run; give its id.
 
     It is nobody's active run, and stays open until `try_end_run`. A run that `mlflow run` or a parent
@@ -49,16 +52,16 @@ def detached_run(name: str, *, run_id: str | None, params: Mapping[str, str]) ->
     with answered():
         resumes = run_id is not None and is_active(run_id)
     if run_id is None or not resumes:
-        with run(name) as opened:
+        with _run(kind, name=kind) as opened:
             log_settings(params)
         run_id = opened
     elif mlflow.active_run() or os.environ.get("MLFLOW_RUN_ID"):
-        with run(name):
+        with _run(kind, name=kind):
             set_tags({"resumes": run_id})
     with answered():
         client = MlflowClient()
         project_run.lead_to(run_id)
-        for key, value in process_tag().items():
+        for key, value in (process_tag() | kind_tag(kind)).items():
             client.set_tag(run_id, key, value)
         client.update_run(run_id, status="RUNNING")
     return run_id
@@ -74,16 +77,27 @@ def is_active(run_id: str) -> bool:
         raise
 
 
-def _open(name: str) -> mlflow.ActiveRun:
-    tags = project_run.inherited_tags() | process_tag()
-    opened = mlflow.start_run(run_name=name, nested=mlflow.active_run() is not None, tags=tags)
+@contextmanager
+def _run(kind: Kind, *, name: str, resumes: str | None = None) -> Iterator[str]:
+    with answered():
+        resumed = resumes if resumes and is_active(resumes) else None
+        opened = _resume(kind, resumed) if resumed else _open(kind, name)
+    with opened as active:
+        yield active.info.run_id
+
+
+def _open(kind: Kind, name: str) -> mlflow.ActiveRun:
+    tags = project_run.inherited_tags() | process_tag() | kind_tag(kind)
+    opened = mlflow.start_run(
+        run_name=name, nested=mlflow.active_run() is not None, tags=tags, log_system_metrics=_by_mlflow(kind)
+    )
     if opened.info.run_name != name:
         mlflow.set_tag("mlflow.runName", name)
     project_run.lead_to(opened.info.run_id)
     return opened
 
 
-def _resume(run_id: str) -> mlflow.ActiveRun:
+def _resume(kind: Kind, run_id: str) -> mlflow.ActiveRun:
     """Start a run again. Its experiment becomes the active one: MLflow resumes a run in no other."""
     client = MlflowClient()
     made = os.environ.get("MLFLOW_RUN_ID")
@@ -95,4 +109,14 @@ def _resume(run_id: str) -> mlflow.ActiveRun:
     mlflow.set_experiment(experiment_id=str(client.get_run(run_id).info.experiment_id))
     os.environ.pop("MLFLOW_EXPERIMENT_ID") if named is None else None
     project_run.lead_to(run_id)
-    return mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None, tags=process_tag())
+    return mlflow.start_run(
+        run_id=run_id,
+        nested=mlflow.active_run() is not None,
+        tags=process_tag() | kind_tag(kind),
+        log_system_metrics=_by_mlflow(kind),
+    )
+
+
+def _by_mlflow(kind: Kind) -> bool | None:
+    """Tell whether MLflow logs system metrics itself: not where this project does, else as it was told."""
+    return False if kind in LONG else None

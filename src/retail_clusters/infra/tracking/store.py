@@ -36,6 +36,7 @@ def connect(*, experiment: str, beside_model: str | None = None) -> None:
     _choose_stores()
     with short_timeouts(), answered():
         if made := project_run.adopted():
+            _describe(MlflowClient(), str(made.info.experiment_id))  # `mlflow run` makes it bare
             mlflow.set_experiment(experiment_id=made.info.experiment_id)
         else:
             name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment
@@ -157,11 +158,11 @@ def _name_beside(model: str, name: str) -> str:
 
 
 def _describe(client: MlflowClient, experiment_id: str) -> None:
-    """Give an experiment its page, unless somebody has described it."""
-    page = page_tags(experiment_id)
-    if page.keys().isdisjoint(client.get_experiment(experiment_id).tags):
-        for key, value in page.items():
-            client.set_experiment_tag(experiment_id, key, value)
+    """Give an experiment its kind, unless it has one, and its page, unless somebody has described it."""
+    held, page = client.get_experiment(experiment_id).tags, page_tags(experiment_id)
+    kind = KIND if KIND.keys().isdisjoint(held) else {}
+    for key, value in (kind | (page if page.keys().isdisjoint(held) else {})).items():
+        client.set_experiment_tag(experiment_id, key, value)
 
 
 def _check_active(found: Experiment) -> None:
