@@ -4,16 +4,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.errors import DifferenceFoundError, InputError
-from retail_clusters.infra import checkpoint
+from retail_clusters.infra import checkpoint, storage
 from retail_clusters.purchases import proof
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Columns, Purchases
@@ -84,6 +86,39 @@ def test_closed_days_are_written_once_later_lines_of_them_are_late_and_the_proof
     assert proven == [["a.csv", "b.csv"], ["c.csv", "d.csv"], ["a.csv", "b.csv", "c.csv", "d.csv"]]
 
 
+def test_a_day_among_many_takes_the_work_of_a_day_among_few(
+    spark: SparkSession, workplace: Path, proven: list[list[str]], monkeypatch: pytest.MonkeyPatch
+):
+    """Defect 43: the daily job read all its history again."""
+    scheduler = spark.sparkContext._jsc.sc().dagScheduler()
+    opened: list[str] = []
+    read = storage.open_read
+
+    def spy(location: str) -> AbstractContextManager[BinaryIO]:
+        opened.append(location)
+        return read(location)
+
+    monkeypatch.setattr(storage, "open_read", spy)
+
+    def work() -> tuple[int, int]:
+        jobs, before = int(scheduler.numTotalJobs()), len(opened)
+        run(spark, APPEND)
+        files = [file for file in opened[before:] if "/checkpoint/" not in file]
+        return int(scheduler.numTotalJobs()) - jobs, len(files)
+
+    write("01.csv", ("1.0", 1, "2", 2))
+    run(spark, APPEND)
+    write("02.csv", ("1.0", 5, "2", 2))
+    among_few = work()
+    for day in range(6, 26):
+        write(f"{day}.csv", ("1.0", day, "2", 2))
+    run(spark, one_at_a_time())
+    write("26.csv", ("1.0", 29, "2", 2))
+
+    assert work() == among_few
+    assert proven[1::2] == [["02.csv"], ["26.csv"]]
+
+
 def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
     spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -91,6 +126,8 @@ def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
     put("cut.csv.gz", truncated(*[("1.0", 1, "2", 2)] * 3))
     put("whole.csv.gz", gzip.compress(text(("1.0", 1, "2", 2), ("1.0", 9, "1", 1)).encode()))
     put("empty.csv", b"")
+    Path("data/loop").symlink_to(Path("data").absolute())  # defect 61
+    Path("data", os.fsdecode(b"caf\xe9.csv")).write_text(text(("1.0", 1, "2", 2)))  # defect 60
 
     run(spark, APPEND)
 
@@ -104,6 +141,7 @@ def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
         f"{workplace}/", ""
     ).replace("file:", "").replace("///", "").replace("//", "")
     assert "0 of 2 customer-days differ" in shown
+    assert "not read data/caf\\udce9.csv: the file's name is not UTF-8" in shown
 
 
 def test_an_output_and_a_checkpoint_that_do_not_belong_together_are_refused(

@@ -1,6 +1,8 @@
 """Files that arrive → scored lines and quarantine, with a model that follows its alias."""
 
+import threading
 from dataclasses import dataclass
+from functools import partial
 
 import click
 from pyspark.sql import SparkSession
@@ -12,8 +14,8 @@ from retail_clusters.infra.locations import is_within, shown, to_uri
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.serving.descriptions import of_score
+from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.metrics import Totals
-from retail_clusters.serving.records import InputFile
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
@@ -86,21 +88,41 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
             if request.rescore:
                 scorer.rescore(_find(request.rescore, source=request.source))
             else:
-                run_stream(
-                    spark,
-                    source=request.source,
-                    checkpoint=state.stream,
-                    max_files_per_trigger=request.settings.max_files_per_trigger,
-                    once=request.once,
-                    process=scorer.process,
-                    stopping=stopping,
-                )
-                scorer.look_again()
+                _run_stream(spark, request, scorer, checkpoint=state.stream, stopping=stopping)
             status = "FINISHED"
         finally:
             scorer.finish(status=status)
             tracking.try_describe(run_id, of_score(request, scorer.totals))
     return _summary(run_id, scorer.totals)
+
+
+def _run_stream(
+    spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, checkpoint: str, stopping: threading.Event
+) -> None:
+    """Score what is there, and then, unless `once`, what arrives, until told to stop.
+
+    What is there when the stream starts and no batch brings, the stream never will: it is scored after it.
+    A stream that goes on is drained anew when files wait for it in vain.
+    """
+    run = partial(
+        run_stream,
+        spark,
+        source=request.source,
+        checkpoint=checkpoint,
+        max_files_per_trigger=request.settings.max_files_per_trigger,
+        process=scorer.process,
+        stopping=stopping,
+    )
+    while True:
+        there = scorer.folder.waiting()
+        run()
+        scorer.look_again(() if stopping.is_set() else there)
+        if request.once or stopping.is_set():
+            return
+        run(until=scorer.folder.waits_in_vain)
+        if stopping.is_set():
+            scorer.look_again()
+            return
 
 
 def _find(file: str, *, source: str) -> InputFile:
