@@ -122,6 +122,7 @@ def test_a_day_among_many_takes_the_work_of_a_day_among_few(
 def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
     spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
+    """Defect 28: a truncated file ended the stream at each start."""
     write("swapped.csv", ("1.0", 1, "2", 2), header=SWAPPED)
     put("cut.csv.gz", truncated(*[("1.0", 1, "2", 2)] * 3))
     put("whole.csv.gz", gzip.compress(text(("1.0", 1, "2", 2), ("1.0", 9, "1", 1)).encode()))
@@ -186,6 +187,7 @@ def forget_commit() -> None:
 
 
 def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplace: Path):
+    """Defect 30: two wrote over one another."""
     from retail_clusters.infra.locks import lock
 
     write("a.csv", ("1.0", 1, "2", 2))
@@ -199,6 +201,7 @@ def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplac
 def test_a_backlog_in_reverse_whose_stream_is_killed_half_way_loses_nothing_and_has_nothing_late(
     spark: SparkSession, workplace: Path
 ):
+    """Defect 63: of files with one modification time most were late."""
     for day in range(1, 8):
         write(f"{day:02}.csv", ("1.0", day, "1.1", day), ("", day, "0.3", 1), at=-day)
     kill_after(workplace, batches=2)

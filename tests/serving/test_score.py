@@ -150,6 +150,7 @@ def test_a_checkpoint_that_was_deleted_or_is_older_than_the_output_is_refused(
 
 
 def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSession, place: Path) -> None:
+    """Defects 59 to 61: a colon stopped the scorer, odd names were ignored, a link multiplied lines."""
     source = place / "in"
     content = {
         "good [1] {a,b}*?.csv": f"{HEADER}\n{LINE}\n\n{LINE},one more\n",
@@ -208,6 +209,7 @@ def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(
 def test_an_unseen_day_is_scored_and_counted_and_missing_numbers_stay_missing(
     spark: SparkSession, place: Path
 ) -> None:
+    """Defect 62: the output had 0.0 where nothing was."""
     scorers.put(place / "in", "a.csv", f"{HEADER}\n{SATURDAY}\nC1,D,,,2010-12-01 08:26:00,,,\n")
     summary = scorers.drain(spark, place / "in")
     assert summary.rows_scored == 2
@@ -374,6 +376,7 @@ def test_a_file_that_spark_passes_by_as_too_old_is_scored_while_the_stream_runs_
 def test_a_server_that_is_away_for_a_while_costs_no_line_and_no_point(
     spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Defect 64: an outage gave a dozen warnings."""
     server = scorers.Server(place)
     server.start()
     mlflow.set_tracking_uri(server.uri)
