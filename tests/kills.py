@@ -55,7 +55,7 @@ class Killer:
         self._changes = min(max(2, more), self._at_most)
         hit = ENDED if ended else doing()
         self.hits[hit] += 1
-        print(f"kill {self.hits.total()}, after {len(seen) - 1} changes: {hit}", flush=True)
+        print(f"\nkill {self.hits.total()}, after {len(seen) - 1} changes: {hit}", flush=True)
         return hit
 
 

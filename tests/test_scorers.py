@@ -72,7 +72,7 @@ def test_lines_of_spoilt_files_are_those_that_their_reader_keeps(
         assert count_lines(file) == by_reader(file)
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(contents=st.lists(files(plain, quoted), min_size=60, max_size=60))
 def test_lines_are_those_that_spark_reads(
     spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]

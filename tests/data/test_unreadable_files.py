@@ -48,6 +48,7 @@ def test_a_file_that_is_gone_leaves_one_row_without_a_line(tmp_path: Path) -> No
         (b"", [None]),
         (b" \n\r\n", [None]),
         (b"\xef\xbb\xbfa\nb\r\nc\rd", ["a", "b", "c", "d"]),
+        (b"\xef\xbb", ["\ufffd"]),
         (b"caf\xe9\n\t\n", ["caf\ufffd", "\t"]),
         ("x\u2028y\x0bz\n".encode(), ["x\u2028y\x0bz"]),
         (f"a\n{header()}\nb".encode(), ["a", "b"]),
