@@ -106,17 +106,18 @@ def test_a_day_among_many_takes_the_work_of_a_day_among_few(
         files = [file for file in opened[before:] if "/checkpoint/" not in file]
         return int(scheduler.numTotalJobs()) - jobs, len(files)
 
-    write("01.csv", ("1.0", 1, "2", 2))
-    run(spark, APPEND)
-    write("02.csv", ("1.0", 5, "2", 2))
-    among_few = work()
-    for day in range(6, 26):
+    for day in range(1, 6):
         write(f"{day}.csv", ("1.0", day, "2", 2))
-    run(spark, one_at_a_time())
-    write("26.csv", ("1.0", 29, "2", 2))
+    run(spark, APPEND)
+    write("6.csv", ("1.0", 6, "2", 2))
+    among_few = work()
+    for day in range(7, 28):
+        write(f"{day}.csv", ("1.0", day, "2", 2))
+    run(spark, replace(APPEND, settings=Purchases(max_files_per_trigger=4)))
+    write("28.csv", ("1.0", 28, "2", 2))
 
     assert work() == among_few
-    assert proven[1::2] == [["02.csv"], ["26.csv"]]
+    assert proven[1::2] == [["6.csv"], ["28.csv"]]
 
 
 def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(

@@ -208,6 +208,5 @@ class Scorer:
             return None
 
     def _send_chart(self, run_id: str) -> str | None:
-        points = {number: record.metrics for number, record in sorted(self._book.recent.items())}
-        chart = charts.drift_chart(points, warning=self._settings.drift_warning)
+        chart = charts.drift_chart(self._book.recent, warning=self._settings.drift_warning)
         return tracking.try_log_figure(run_id, chart, "drift.png") if chart else None
