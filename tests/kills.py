@@ -78,20 +78,41 @@ def scoring_state(place: Path) -> Hashable:
     )
 
 
-def scoring(place: Path, *, archives: bool = False) -> str:
-    """Say what a killed scorer was doing, by what it has left."""
+def scoring(place: Path) -> Callable[[], str]:
+    """Return what says what a scorer was doing when it was killed, by what it has left since now."""
+    before, records = _left_by_scorer(place), len(_records(place / "output"))
+    archived = len(_names(place / "in" / "_archive"))
+
+    def doing() -> str:
+        now = _left_by_scorer(place)
+        for moment in now:
+            if now[moment] - before[moment]:
+                return moment
+        if len(_records(place / "output")) > records:
+            return "between two batches"
+        more = len(_names(place / "in" / "_archive")) > archived
+        return "while it archived what an earlier one left" if more else "before its first batch"
+
+    return doing
+
+
+def _left_by_scorer(place: Path) -> dict[str, set[Any]]:
     output, stream = place / "output", place / "checkpoint" / "stream"
     records = _records(output)
-    if _drafts(output / "scored"):
-        return "while it wrote a batch"
-    if set(_batches(output)) - {record["batch_id"] for record in records}:
-        return "between a batch's lines and its record"
-    if archives and any(file.exists() for record in records for file in _files(record)):
-        return "between a record and its last file archived"
+    recorded = {each["batch_id"] for each in records}
     under_way = _numbers(stream / "offsets") - _numbers(stream / "commits")
-    if under_way & {record["stream_batch"] for record in records}:
-        return "between a record and Spark's commit"
-    return "between a plan and the batch's first file" if under_way else "between two batches"
+    return {
+        "while it wrote a batch": {name for name in _names(output / "scored") if name.startswith(".")},
+        "between a batch's lines and its record": set(_batches(output))
+        - {each["batch_id"] for each in records},
+        "between a record and its last file archived": {
+            each["batch_id"]
+            for each in records
+            if (place / "in" / "_archive").exists() and any(file.exists() for file in _files(each))
+        },
+        "between a record and Spark's commit": under_way & {each["stream_batch"] for each in records},
+        "between a plan and the batch's first file": under_way,
+    }
 
 
 def rescoring(place: Path, *, batch_id: int) -> str:
@@ -115,18 +136,36 @@ def compacting_state(output: Path) -> Hashable:
     )
 
 
-def compacting(output: Path) -> str:
-    """Say what a killed compaction was doing, by what it has left."""
+def compacting(output: Path) -> Callable[[], str]:
+    """Return what says what a compaction was doing when it was killed, by what it has left since now."""
     place = Output(str(output))
-    listed = read_compacted(place)
-    if _drafts(output / "compacted"):
-        return "while it wrote"
-    folders = {name for name in _names(output / "compacted") if not name.startswith(".")}
-    if folders - set(listed.folders) and max(map(_until, folders)) > listed.until:
-        return "between the folder and the list"
-    if folders - set(listed.folders) or any(batch <= listed.until for batch in _batches(output)):
-        return "while it removed what is compacted"
-    return "before it wrote" if _batches(output) else "after the removal"
+    before, state = _left_by_compaction(place), compacting_state(output)
+    until = read_compacted(place).until
+
+    def doing() -> str:
+        now = _left_by_compaction(place)
+        for moment in now:
+            if now[moment] - before[moment]:
+                return moment
+        if read_compacted(place).until > until:
+            return "after the removal"
+        return "before it wrote" if compacting_state(output) == state else "after it removed what was left"
+
+    return doing
+
+
+def _left_by_compaction(place: Output) -> dict[str, set[Any]]:
+    listed, output = read_compacted(place), Path(place.location)
+    names = _names(output / "compacted")
+    folders = {name for name in names if not name.startswith(".")}
+    return {
+        "while it wrote": {name for name in names if name.startswith(".")},
+        "between the folder and the list": {name for name in folders if _until(name) > listed.until},
+        "while it removed what is compacted": {
+            *(name for name in folders - set(listed.folders) if _until(name) <= listed.until),
+            *(batch for batch in _batches(output) if batch <= listed.until),
+        },
+    }
 
 
 def _until(folder: str) -> int:

