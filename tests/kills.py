@@ -103,8 +103,7 @@ def _left_by_scorer(place: Path) -> dict[str, set[Any]]:
     under_way = _numbers(stream / "offsets") - _numbers(stream / "commits")
     return {
         "while it wrote a batch": {name for name in _names(output / "scored") if name.startswith(".")},
-        "between a batch's lines and its record": set(_batches(output))
-        - {each["batch_id"] for each in records},
+        "between a batch's lines and its record": set(_batches(output)) - recorded,
         "between a record and its last file archived": {
             each["batch_id"]
             for each in records
