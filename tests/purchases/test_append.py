@@ -17,7 +17,7 @@ from retail_clusters.infra import checkpoint
 from retail_clusters.purchases import proof
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Columns, Purchases
-from tests.purchases.shop import SWAPPED, metrics, put, rows, text, truncated, write, written
+from tests.purchases.shop import HEADER, SWAPPED, metrics, put, rows, text, truncated, write, written
 
 APPEND = PurchasesRequest(
     data="data",
@@ -109,6 +109,19 @@ def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
     ).replace("file:", "").replace("///", "").replace("//", "")
     assert "0 of 2 customer-days differ" in shown
     assert "not read data/caf\\udce9.csv: the file's name is not UTF-8" in shown
+
+
+def test_a_day_without_a_good_line_is_accounted_for(spark: SparkSession, workplace: Path):
+    """Spark cut out of the plan what counted such lines, and the stream ended at each start."""
+    put("header.csv", f"{HEADER}\n".encode())
+    run(spark, APPEND)
+    write("bad.csv", ("1.0", 1, "?", 2))
+    write("swapped.csv", ("1.0", 1, "2", 2), header=SWAPPED)
+    run(spark, APPEND)
+
+    found = metrics()
+    assert (found["files"], found["batches"]) == (3, 2)
+    assert found["lines"] == found["lines_quarantined"] == 3 == len(rows("out", "quarantine"))
 
 
 def test_an_output_and_a_checkpoint_that_do_not_belong_together_are_refused(

@@ -14,7 +14,8 @@ from pyspark import SparkConf, SparkContext
 #: the rest of building a query. Adaptive execution reads small shuffles as one partition, those into the
 #: cache too; with "parallelism first" it would cut a thousand rows into as many tasks as there are cores.
 #: The cache of file listings is never asked again for files that are named, and a stream fills it: a kilobyte
-#: and more for each file that a batch reads.
+#: and more for each file that a batch reads. A shuffle that brings nothing is not cut out of a plan, for with
+#: it goes what was observed before it: without a good line there would be no count of bad ones.
 _DEFAULTS: Final = {
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",
@@ -22,6 +23,9 @@ _DEFAULTS: Final = {
     "spark.scheduler.mode": "FAIR",
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    "spark.sql.adaptive.optimizer.excludedRules": (
+        "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation"
+    ),
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
