@@ -69,6 +69,12 @@ def test_spark_forgets_the_names_of_old_files_and_keeps_the_others(
     assert kept == [25, 31, 31, 31]
 
 
+def test_spark_keeps_no_listing_of_the_files_that_a_batch_has_read(spark: SparkSession) -> None:
+    """Defect 42: its cache of listings took a kilobyte and more for each of them."""
+    caches = spark._jvm.org.apache.spark.sql.execution.datasources.FileStatusCache  # type: ignore[union-attr]
+    assert caches.getOrCreate(spark._jsparkSession).getClass().getSimpleName() == "NoopCache$"
+
+
 def test_what_processing_raises_ends_the_stream_and_the_batch_comes_again(
     spark: SparkSession, tmp_path: Path
 ) -> None:
