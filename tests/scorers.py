@@ -1,5 +1,6 @@
 """What the tests of the scorer share: models, files, processes, and counts made without Spark."""
 
+import bz2
 import csv
 import gzip
 import json
@@ -203,9 +204,10 @@ def count_lines(file: Path) -> int:
 
 def _pieces(file: Path) -> Iterable[bytes]:
     """Read a file, and of a damaged packed one what comes before the damage."""
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+    unpack = {".gz": gzip.open, ".bz2": bz2.open}.get(file.suffix, Path.open)
+    with unpack(file, "rb") as stream:  # type: ignore[operator]
         try:
-            while piece := stream.read1(8192):  # type: ignore[union-attr]
+            while piece := stream.read1(8192):
                 yield piece
         except (EOFError, OSError, zlib.error):
             return

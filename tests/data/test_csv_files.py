@@ -144,6 +144,7 @@ def test_a_name_that_is_not_utf8_is_named_and_refused(tmp_path):
     ids=["blanks", "CRLF", "CR", "byte order mark, header twice", "quotes and spaces"],
 )
 def test_lines_come_without_headers_and_blanks_at_rest_and_as_a_stream(spark, tmp_path, content):
+    """Defect 66: a file with CR line ends had "no column InvoiceNo", though it has all."""
     put(tmp_path, "in/a.csv", content)
     put(tmp_path, "in/b.csv.gz", gzip.compress(content.encode()))
     put(tmp_path, "in/day=1/c.csv.bz2", bz2.compress(content.encode()))

@@ -28,6 +28,7 @@ def test_a_packed_file_that_does_not_unpack_to_its_end_is_damaged(tmp_path: Path
 
 
 def test_the_lines_before_the_damage_are_there_without_their_header(tmp_path: Path) -> None:
+    """Defect 66: a truncated file gave one row and no line."""
     file = tmp_path / "cut.csv.gz"
     packed = gzip.compress("\n".join([header(), *LINES]).encode())
     file.write_bytes(packed[: len(packed) // 2])
@@ -47,6 +48,7 @@ def test_a_file_that_is_gone_leaves_one_row_without_a_line(tmp_path: Path) -> No
         (b"", [None]),
         (b" \n\r\n", [None]),
         (b"\xef\xbb\xbfa\nb\r\nc\rd", ["a", "b", "c", "d"]),
+        (b"\xef\xbb", ["\ufffd"]),
         (b"caf\xe9\n\t\n", ["caf\ufffd", "\t"]),
         ("x\u2028y\x0bz\n".encode(), ["x\u2028y\x0bz"]),
         (f"a\n{header()}\nb".encode(), ["a", "b"]),

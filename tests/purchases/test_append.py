@@ -17,7 +17,7 @@ from retail_clusters.infra import checkpoint
 from retail_clusters.purchases import proof
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Columns, Purchases
-from tests.purchases.shop import SWAPPED, metrics, put, rows, text, truncated, write, written
+from tests.purchases.shop import HEADER, SWAPPED, metrics, put, rows, text, truncated, write, written
 
 APPEND = PurchasesRequest(
     data="data",
@@ -75,6 +75,7 @@ def test_closed_days_are_written_once_later_lines_of_them_are_late_and_the_proof
     closed = [(None, date(2011, 3, 4), Decimal(9), 1), (1.0, date(2011, 3, 6), Decimal(3), 1)]
     assert written("out") == [*first, *closed]
 
+    # Defect 43: the daily job read all its history again.
     assert [file.name for file in Path("out/batches").iterdir()] == ["2.json"]
     assert [file.name for file in Path("out/open").iterdir()] == ["2.parquet"]
 
@@ -87,10 +88,13 @@ def test_closed_days_are_written_once_later_lines_of_them_are_late_and_the_proof
 def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
     spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
+    """Defect 28: a truncated file ended the stream at each start."""
     write("swapped.csv", ("1.0", 1, "2", 2), header=SWAPPED)
     put("cut.csv.gz", truncated(*[("1.0", 1, "2", 2)] * 3))
     put("whole.csv.gz", gzip.compress(text(("1.0", 1, "2", 2), ("1.0", 9, "1", 1)).encode()))
     put("empty.csv", b"")
+    Path("data/loop").symlink_to(Path("data").absolute())  # defect 61
+    Path("data", os.fsdecode(b"caf\xe9.csv")).write_text(text(("1.0", 1, "2", 2)))  # defect 60
 
     run(spark, APPEND)
 
@@ -104,6 +108,20 @@ def test_a_file_that_cannot_be_trusted_is_quarantined_and_never_summed(
         f"{workplace}/", ""
     ).replace("file:", "").replace("///", "").replace("//", "")
     assert "0 of 2 customer-days differ" in shown
+    assert "not read data/caf\\udce9.csv: the file's name is not UTF-8" in shown
+
+
+def test_a_day_without_a_good_line_is_accounted_for(spark: SparkSession, workplace: Path):
+    """Spark cut out of the plan what counted such lines, and the stream ended at each start."""
+    put("header.csv", f"{HEADER}\n".encode())
+    run(spark, APPEND)
+    write("bad.csv", ("1.0", 1, "?", 2))
+    write("swapped.csv", ("1.0", 1, "2", 2), header=SWAPPED)
+    run(spark, APPEND)
+
+    found = metrics()
+    assert (found["files"], found["batches"]) == (3, 2)
+    assert found["lines"] == found["lines_quarantined"] == 3 == len(rows("out", "quarantine"))
 
 
 def test_an_output_and_a_checkpoint_that_do_not_belong_together_are_refused(
@@ -148,6 +166,7 @@ def forget_commit() -> None:
 
 
 def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplace: Path):
+    """Defect 30: two wrote over one another."""
     from retail_clusters.infra.locks import lock
 
     write("a.csv", ("1.0", 1, "2", 2))
@@ -161,6 +180,7 @@ def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplac
 def test_a_backlog_in_reverse_whose_stream_is_killed_half_way_loses_nothing_and_has_nothing_late(
     spark: SparkSession, workplace: Path
 ):
+    """Defect 63: of files with one modification time most were late."""
     for day in range(1, 8):
         write(f"{day:02}.csv", ("1.0", day, "1.1", day), ("", day, "0.3", 1), at=-day)
     kill_after(workplace, batches=2)

@@ -5,10 +5,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pyspark.errors import ArithmeticException
 from pyspark.sql import SparkSession
 
 from retail_clusters.cli.results import to_json
 from retail_clusters.errors import InputError
+from retail_clusters.purchases import sink
 from retail_clusters.purchases.job import PurchasesRequest, run
 from tests.purchases.shop import (
     artifacts,
@@ -68,6 +70,17 @@ def test_batch_replaces_an_earlier_result_and_leaves_nothing_else(spark: SparkSe
     assert left == ["purchases", "purchases.csv"]
     with pytest.raises(InputError, match="holds the purchases of a batch"):
         run(spark, replace(BATCH, mode="stream", sink="parquet"))
+
+
+def test_a_table_that_fails_leaves_the_earlier_one(spark: SparkSession, tmp_path: Path):
+    """Defect 30: the earlier table was removed before the new one was in place."""
+    place = str(tmp_path / "table")
+    sink.write_parquet_table(spark.createDataFrame([(1,)], "number int"), place)
+    with pytest.raises(ArithmeticException):
+        sink.write_parquet_table(spark.createDataFrame([(0,)], "number int").selectExpr("1 / number"), place)
+
+    assert [row.number for row in spark.read.parquet(place).collect()] == [1]
+    assert [folder.name for folder in tmp_path.iterdir()] == ["table"]
 
 
 @pytest.mark.real

@@ -40,6 +40,21 @@ def test_check_refuses_another_header_but_for_the_stream_that_quarantines_it(wor
     check(APPEND)
 
 
+def test_check_refuses_a_link_to_a_folder_above_where_a_stream_would_follow_it(workplace: Path):
+    """Defect 61: lines of the files below it counted forty times more."""
+    write("a.csv", ("1.0", 1, "2", 2))
+    Path("data/deep").mkdir()
+    Path("elsewhere").mkdir()
+    Path("data/deep/other").symlink_to(Path("elsewhere").absolute())
+    check(LIVE)
+    Path("data/deep/loop").symlink_to(Path("data").absolute())
+
+    with pytest.raises(InputError, match="data/deep/loop is a link to a folder that it stands in"):
+        check(LIVE)
+    check(BATCH)
+    check(APPEND)
+
+
 def test_check_lets_an_endless_stream_wait_in_an_empty_folder(workplace: Path):
     Path("data").mkdir()
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from retail_clusters.errors import InputError
+from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import RECENT, InputFile, Record, RecordBook, read_record
+from retail_clusters.serving.records import RECENT, Record, RecordBook, read_record
 
 COUNTS = {
     "clusters": [2, 1, 0],
@@ -52,8 +53,8 @@ def test_a_record_outlives_the_process(tmp_path: Path) -> None:
     kept = record(0, stream_batch=0, files=["a.csv"], replaces=((3, "file:/in/a.csv"),), counts=COUNTS)
     again = book(tmp_path, kept)
     assert read_record(Output(str(tmp_path)), 0) == kept
-    assert again.recent == {0: kept}
-    assert again.known == {"file:///in/a.csv": (file("a.csv"), 0)}
+    assert again.recent == {0: kept.metrics}
+    assert again.known.find("file:///in/a.csv") == (file("a.csv"), 0)
 
 
 def test_a_batch_is_done_once_it_is_recorded_with_its_files(tmp_path: Path) -> None:
@@ -61,6 +62,15 @@ def test_a_batch_is_done_once_it_is_recorded_with_its_files(tmp_path: Path) -> N
     assert done.holds(0, query_id="query", files=[file("a.csv"), file("b.csv")])
     assert done.holds(0, query_id="query", files=[file("b.csv")])  # the other one has been archived since
     assert not done.holds(1, query_id="query", files=[file("c.csv")])
+
+
+def test_a_file_of_an_earlier_batch_that_the_stream_brings_again_is_no_other_file(tmp_path: Path) -> None:
+    done = book(
+        tmp_path, record(0, stream_batch=0, files=["a.csv"]), record(1, stream_batch=1, files=["b.csv"])
+    )
+    assert done.holds(1, query_id="query", files=[file("a.csv"), file("b.csv")])
+    with pytest.raises(InputError, match=r"batch 0 had file:///in/a.csv, not file:///in/b.csv"):
+        done.holds(0, query_id="query", files=[file("a.csv"), file("b.csv")])
 
 
 def test_other_files_or_another_query_under_a_recorded_number_are_refused(tmp_path: Path) -> None:
@@ -124,7 +134,7 @@ def test_a_missing_record_is_named(tmp_path: Path) -> None:
         book(tmp_path)
 
 
-def test_memory_holds_the_recent_records_only(tmp_path: Path) -> None:
+def test_memory_holds_the_recent_figures_only(tmp_path: Path) -> None:
     made = RecordBook(Output(str(tmp_path)))
     for number in range(1_005):
         made._learn(record(number, stream_batch=number))

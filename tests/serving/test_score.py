@@ -20,10 +20,12 @@ from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.infra.locations import to_uri
-from retail_clusters.serving import score
+from retail_clusters.serving import folder_watch, score
 from retail_clusters.serving.batch import ServedModel, serve
 from retail_clusters.serving.follower import Follower
+from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_quarantine, read_scored
+from retail_clusters.serving.records import read_record
 from retail_clusters.settings import Columns
 from retail_clusters.training.model import UNSEEN_DAY, score_lines
 from tests import scorers, shop
@@ -148,6 +150,7 @@ def test_a_checkpoint_that_was_deleted_or_is_older_than_the_output_is_refused(
 
 
 def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSession, place: Path) -> None:
+    """Defects 59 to 61: a colon stopped the scorer, odd names were ignored, a link multiplied lines."""
     source = place / "in"
     content = {
         "good [1] {a,b}*?.csv": f"{HEADER}\n{LINE}\n\n{LINE},one more\n",
@@ -179,6 +182,17 @@ def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSess
         "caf\\udce9.csv": "the file's name is not UTF-8, and Spark opens no such file: rename it",
     }
     assert sum(row["line"] is None for row in found) == 2
+    commits = place / "checkpoint" / "stream" / "commits"
+    last = max(int(file.name) for file in commits.glob("[0-9]*"))
+    for name in (f"{last}", f".{last}.crc"):  # as a kill between a record and Spark's commit leaves it
+        (commits / name).unlink(missing_ok=True)
+    assert scorers.drain(spark, source).batches == 0
+
+
+def test_files_that_no_stream_brings_are_scored_without_one(spark: SparkSession, place: Path) -> None:
+    scorers.put(place / "in", os.fsdecode(b"caf\xe9.csv"), scorers.lines())
+    assert scorers.drain(spark, place / "in").rows_quarantined == 1
+    assert scorers.drain(spark, place / "in").batches == 0
 
 
 def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(
@@ -195,6 +209,7 @@ def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(
 def test_an_unseen_day_is_scored_and_counted_and_missing_numbers_stay_missing(
     spark: SparkSession, place: Path
 ) -> None:
+    """Defect 62: the output had 0.0 where nothing was."""
     scorers.put(place / "in", "a.csv", f"{HEADER}\n{SATURDAY}\nC1,D,,,2010-12-01 08:26:00,,,\n")
     summary = scorers.drain(spark, place / "in")
     assert summary.rows_scored == 2
@@ -328,17 +343,40 @@ def test_killed_while_it_writes_and_between_batches_it_scores_every_line_once(
     assert sum(counted.values()) == sum(scorers.lines_of(files).values())
 
 
-def test_ctrl_c_ends_it_after_the_batch_under_way(spark: SparkSession, place: Path) -> None:
-    scorers.put(place / "in", "a.csv", scorers.lines())
-    with meanwhile(lambda: scorers.wait_until(lambda: recorded(place, 0))):
+def test_a_file_that_spark_passes_by_as_too_old_is_scored_while_the_stream_runs_and_ctrl_c_ends_it(
+    spark: SparkSession, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Defect 42: for such files Spark was to keep every name in memory."""
+    monkeypatch.setattr(folder_watch, "_LOOK_EVERY", 0.3)
+
+    def arrive(batch_id: int, *, modified: float) -> None:
+        draft = scorers.put(place, f"{batch_id}.csv", scorers.lines(invoice=str(batch_id)))
+        os.utime(draft, (modified, modified))
+        draft.rename(place / "in" / draft.name)
+        scorers.wait_until(lambda: recorded(place, batch_id))
+
+    def steps() -> None:
+        arrive(0, modified=1_700_000_000)
+        arrive(1, modified=1_000_000_000)
+        arrive(2, modified=1_700_000_001)
+        os.utime(place / "in" / "1.csv", (1_700_000_002,) * 2)  # Spark has never seen it, and brings it now
+        scorers.wait_until(lambda: recorded(place, 3))
+
+    (place / "in").mkdir()
+    with meanwhile(steps):
         summary = scorers.drain(spark, place / "in", once=False)
-    assert summary.rows_scored == 1
+    assert invoice_numbers(spark, place) == {"0": 1, "1": 1, "2": 1}
+    output = Output(str(place / "output"))
+    assert [read_record(output, batch_id).stream_batch for batch_id in range(4)] == [0, None, 1, 2]
+    (changed,) = json.loads((place / "output" / "changed_files.json").read_text())
+    assert changed["location"].endswith("/1.csv")
     assert mlflow.get_run(summary.run_id).info.status == "FINISHED"
 
 
 def test_a_server_that_is_away_for_a_while_costs_no_line_and_no_point(
     spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Defect 64: an outage gave a dozen warnings."""
     server = scorers.Server(place)
     server.start()
     mlflow.set_tracking_uri(server.uri)

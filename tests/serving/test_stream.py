@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import InputError
 from retail_clusters.infra.locations import to_uri
 from retail_clusters.infra.signals import stop_on_signals
-from retail_clusters.serving.records import InputFile
+from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.stream import Process, run_stream
 from tests import scorers
 
@@ -22,7 +22,6 @@ def run(spark: SparkSession, source: Path, process: Process, *, files: int = 1) 
         source=str(source),
         checkpoint=str(source.parent / "checkpoint"),
         max_files_per_trigger=files,
-        once=True,
         process=process,
         stopping=threading.Event(),
     )
@@ -38,14 +37,42 @@ def test_every_file_with_content_comes_once_whatever_its_name(spark: SparkSessio
     seen: dict[int, list[InputFile]] = {}
     run(spark, source, seen.__setitem__, files=4)
     late = scorers.put(source, "late.csv", "x")
-    os.utime(late, (1_000_000_000, 1_000_000_000))
+    week = 7 * 86_400
+    then = (late.stat().st_mtime_ns // 10**9 - week) * 1_000
+    os.utime(late, (then // 1_000,) * 2)
     run(spark, source, seen.__setitem__, files=4)
     found = {file.location: file for files in seen.values() for file in files}
     whole = [*(source / name for name in names), source / "day=1" / "deep" / "nested.csv", late]
     assert set(found) == {to_uri(str(file)) for file in whole}
     assert len(seen) == 3
-    assert found[to_uri(str(late))].modified_ms == 1_000_000_000_000
+    assert found[to_uri(str(late))].modified_ms == then
     assert found[to_uri(str(whole[-2]))].length == 4
+
+
+def test_spark_forgets_the_names_of_old_files_and_keeps_the_others(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Defect 42: with files that are never too old it kept every name in memory."""
+    for day in range(100):
+        file = scorers.put(tmp_path / "in", f"{day}.csv", "x")
+        os.utime(file, (1_700_000_000 + day * 86_400,) * 2)
+    kept: list[int] = []
+    files: list[InputFile] = []
+
+    def take(_: int, batch: list[InputFile]) -> None:
+        files.extend(batch)
+        (query,) = spark.streams.active
+        kept.append(query._jsq.streamingQuery().sources().head().seenFiles().size())  # type: ignore[attr-defined]
+
+    run(spark, tmp_path / "in", take, files=25)
+    assert len({file.location for file in files}) == len(files) == 100
+    assert kept == [25, 31, 31, 31]
+
+
+def test_spark_keeps_no_listing_of_the_files_that_a_batch_has_read(spark: SparkSession) -> None:
+    """Defect 42: its cache of listings took a kilobyte and more for each of them."""
+    caches = spark._jvm.org.apache.spark.sql.execution.datasources.FileStatusCache  # type: ignore[union-attr]
+    assert caches.getOrCreate(spark._jsparkSession).getClass().getSimpleName() == "NoopCache$"
 
 
 def test_what_processing_raises_ends_the_stream_and_the_batch_comes_again(

@@ -6,17 +6,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.data import csv_files
+from retail_clusters.infra import storage
 from retail_clusters.purchases.account import Account
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Purchases
-from tests.purchases.shop import assert_shows_the_notebook, metrics, totals
+from tests.purchases.shop import assert_shows_the_notebook, metrics, totals, write
 
 pytestmark = pytest.mark.soak
 
@@ -132,6 +135,39 @@ def test_an_endless_stream_takes_files_as_they_come_and_ends_well_on_ctrl_c(
     assert process.returncode == 0, said
     assert "stopped; the same command goes on from here" in said
     assert finish(spark)["files"] == 3
+
+
+def test_a_day_among_many_takes_the_work_of_a_day_among_few(
+    spark: SparkSession, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Defect 43: the daily job read all its history again."""
+    scheduler = spark.sparkContext._jsc.sc().dagScheduler()
+    opened: list[str] = []
+    read = storage.open_read
+
+    def spy(location: str) -> AbstractContextManager[BinaryIO]:
+        opened.append(location)
+        return read(location)
+
+    monkeypatch.setattr(storage, "open_read", spy)
+
+    def work() -> tuple[int, int]:
+        jobs, before = int(scheduler.numTotalJobs()), len(opened)
+        run(spark, REQUEST)
+        files = [file for file in opened[before:] if "/checkpoint/" not in file]
+        return int(scheduler.numTotalJobs()) - jobs, len(files)
+
+    for day in range(1, 6):
+        write(f"{day}.csv", ("1.0", day, "2", 2))
+    run(spark, REQUEST)
+    write("6.csv", ("1.0", 6, "2", 2))
+    among_few = work()
+    for day in range(7, 28):
+        write(f"{day}.csv", ("1.0", day, "2", 2))
+        run(spark, REQUEST)
+    write("28.csv", ("1.0", 28, "2", 2))
+
+    assert work() == among_few
 
 
 @pytest.mark.real

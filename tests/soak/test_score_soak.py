@@ -5,13 +5,13 @@
 
 import json
 import os
-import random
 import shutil
 import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +19,12 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
+from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_scored
+from retail_clusters.serving.records import RecordBook
 from tests import scorers
 from tests.conftest import SAMPLE
+from tests.kills import Killer, compacting, compacting_state, rescoring, scoring, scoring_state
 from tests.mutations import mutated
 from tests.scorers import registry
 
@@ -62,38 +65,10 @@ def start_compact(output: Path) -> "subprocess.Popen[str]":
     return process
 
 
-def kill_after(process: "subprocess.Popen[str]", seconds: float) -> None:
-    """Kill a process at a random moment; one that has ended by then is left."""
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        scorers.kill(process)
-
-
-def state_of(place: Path) -> tuple[int, int, int, int]:
-    """Say how far a scorer is: batches begun, files it is writing, batches done, files archived."""
-    patterns = (
-        "checkpoint/stream/offsets/*",
-        "output/*/.writing*/*",
-        "output/commits/*.json",
-        "in/_archive/*",
-    )
-    first, second, third, fourth = (len(list(place.glob(pattern))) for pattern in patterns)
-    return first, second, third, fourth
-
-
-def kill_at_random(place: Path, chance: random.Random, **changes: object) -> None:
-    """Start a scorer, and kill it after a random number of changes on the disk."""
-    process = scorers.start(place / "in", **changes)
-    seen = {state_of(place)}
-    goal = chance.randint(2, 12)
-
-    def changed_enough() -> bool:
-        seen.add(state_of(place))
-        return len(seen) > goal or process.poll() is not None
-
-    scorers.wait_until(changed_enough, seconds=600)
-    scorers.kill(process)
+def kill_scorer(killer: Killer, place: Path, **changes: object) -> None:
+    """Start a scorer, and kill it at a random moment."""
+    doing = scoring(place)
+    killer.kill(scorers.start(place / "in", **changes), lambda: scoring_state(place), doing)
 
 
 def invoices(spark: SparkSession, place: Path) -> Counter[str]:
@@ -108,11 +83,12 @@ def test_kills_while_the_real_files_drain_cost_and_double_no_line(
     files = sorted(real_data.glob("*.csv"))[: max(10, BATCHES // 60)]
     for file in files:
         scorers.put(place / "in", file.name, file.read_bytes())
-    chance = random.Random(20)
+    killer = Killer(20, at_most=30)
     for number in range(KILLS):
-        kill_at_random(place, chance, files=5)
+        kill_scorer(killer, place, files=5)
         if number == KILLS // 2:
             registry.set_alias(alias="champion", version="2")
+    print(dict(killer.hits))
     summary = scorers.drain(spark, place / "in", files=20)
     expected = scorers.lines_of(files)
     assert scorers.scored_lines(place / "output") == expected
@@ -125,13 +101,14 @@ def test_kills_while_the_real_files_drain_cost_and_double_no_line(
 
 
 def test_kills_while_files_are_archived_cost_and_double_no_line(spark: SparkSession, place: Path) -> None:
-    chance = random.Random(21)
+    killer = Killer(21)
     for number in range(KILLS):
-        for part in range(3):
+        for part in range(40):
             scorers.put(place / "in", f"{number}-{part}.csv", scorers.lines(invoice=f"{number}-{part}"))
-        kill_at_random(place, chance, files=1, archive="move")
+        kill_scorer(killer, place, files=20, archive="move")
+    print(dict(killer.hits))
     scorers.drain(spark, place / "in", archive="move")
-    expected = {f"{number}-{part}" for number in range(KILLS) for part in range(3)}
+    expected = {f"{number}-{part}" for number in range(KILLS) for part in range(40)}
     assert invoices(spark, place) == dict.fromkeys(expected, 1)
     assert {file.stem for file in (place / "in" / "_archive").iterdir()} == expected
     assert not list((place / "in").glob("*.csv"))
@@ -141,32 +118,41 @@ def test_kills_while_a_file_is_scored_anew_leave_its_lines_once(spark: SparkSess
     for name in ("a", "b"):
         scorers.put(place / "in", f"{name}.csv", scorers.lines(invoice=name))
     scorers.drain(spark, place / "in")
-    chance = random.Random(22)
+    killer = Killer(22)
     for number in range(KILLS):
         changed = scorers.put(place / "in", "a.csv", scorers.lines(number + 1, invoice="a"))
         before = invoices(spark, place)
-        kill_at_random(place, chance, rescore=str(changed))
+        batch_id = RecordBook.load(Output(str(place / "output"))).last + 1
+        killer.kill(
+            scorers.start(place / "in", rescore=str(changed)),
+            lambda: scoring_state(place),
+            partial(rescoring, place, batch_id=batch_id),
+        )
         found = invoices(spark, place)
         assert found in ({"a": before["a"], "b": 1}, {"a": number + 1, "b": 1})
         scorers.drain(spark, place / "in", rescore=str(changed))
         assert invoices(spark, place) == {"a": number + 1, "b": 1}
+    print(dict(killer.hits))
 
 
 def test_kills_while_batches_are_compacted_leave_each_line_once(spark: SparkSession, place: Path) -> None:
-    chance = random.Random(23)
+    killer = Killer(23)
+    output = place / "output"
     expected: dict[str, int] = {}
     for number in range(KILLS):
-        for part in range(5):
+        for part in range(12):
             scorers.put(place / "in", f"{number}-{part}.csv", scorers.lines(invoice=f"{number}-{part}"))
             expected[f"{number}-{part}"] = 1
         scorers.drain(spark, place / "in", files=1)
-        kill_after(start_compact(place / "output"), chance.uniform(0, 6))
+        doing = compacting(output)
+        killer.kill(start_compact(output), lambda: compacting_state(output), doing)
         assert invoices(spark, place) == expected
-    process = start_compact(place / "output")
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    print(dict(killer.hits))
+    process = start_compact(output)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
     assert invoices(spark, place) == expected
-    assert not list((place / "output" / "scored").glob("batch_id=*"))
+    assert not list((output / "scored").glob("batch_id=*"))
 
 
 def test_a_thousand_spoilt_files_end_in_balanced_accounts(spark: SparkSession, place: Path) -> None:

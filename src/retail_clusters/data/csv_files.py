@@ -157,6 +157,18 @@ def loops(file: str, *, source: str) -> bool:
     )
 
 
+def looping_links(data: str) -> list[str]:
+    """List the links in a folder, and in the folders in it, that lead to a folder that they stand in."""
+    found: list[str] = []
+    waiting = [data] if locations.is_local(data) and storage.is_folder(data) else []
+    while waiting:
+        here = waiting.pop()
+        for folder in storage.list_folders(here):
+            looping = loops(locations.join(folder, "file"), source=data)
+            (found if looping else waiting).append(folder)
+    return sorted(found)
+
+
 def fingerprint(files: Sequence[FileStatus]) -> str:
     """Return a digest that changes whenever a file is written, moved, added or removed; reads no content."""
     facts = [

@@ -70,9 +70,9 @@ def _lines(file: str) -> Iterator[str]:
     """Split a file's text at LF, CR and CRLF, as Spark does."""
     with csv_files.open_unpacked(file) as stream:
         raw = _UntilDamage(stream) if csv_files.is_packed(file) else stream
-        with io.TextIOWrapper(io.BufferedReader(raw), "utf-8-sig", errors="replace") as text:  # type: ignore[type-var]
-            for line in text:
-                yield line.rstrip("\n")
+        with io.TextIOWrapper(io.BufferedReader(raw), "utf-8", errors="replace") as text:  # type: ignore[type-var]
+            for number, line in enumerate(text):  # Python's "utf-8-sig" loses a mark that is cut
+                yield line.rstrip("\n").removeprefix("" if number else "\ufeff")
 
 
 class _UntilDamage(io.RawIOBase):

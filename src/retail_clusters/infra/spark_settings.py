@@ -13,6 +13,9 @@ from pyspark import SparkConf, SparkContext
 #: "Debugging" notes the Python line that made each column, at five calls into the JVM a column: as much as
 #: the rest of building a query. Adaptive execution reads small shuffles as one partition, those into the
 #: cache too; with "parallelism first" it would cut a thousand rows into as many tasks as there are cores.
+#: The cache of file listings is never asked again for files that are named, and a stream fills it: a kilobyte
+#: and more for each file that a batch reads. A shuffle that brings nothing is not cut out of a plan, for with
+#: it goes what was observed before it: without a good line there would be no count of bad ones.
 _DEFAULTS: Final = {
     "spark.driver.memory": "4g",
     "spark.ui.enabled": "false",
@@ -20,9 +23,13 @@ _DEFAULTS: Final = {
     "spark.scheduler.mode": "FAIR",
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+    "spark.sql.adaptive.optimizer.excludedRules": (
+        "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation"
+    ),
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
 }
 _MASTER: Final = "spark.master"
 #: How finely a shuffle is cut before adaptive execution joins the pieces. Spark's 200 are made for clusters.

@@ -28,12 +28,14 @@ def run_batches(
     trigger: Trigger,
     process: Callable[[int, DataFrame], None],
     stopping: threading.Event,
+    until: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Hand what arrives to `process`, batch by batch, until done or told to stop.
 
     `stopping` ends the stream before the next batch; an exception of `process` ends it at once, and is
-    raised here. `meanwhile` is called again and again.
+    raised here. `until` is asked between two batches, and ends it, too; `meanwhile` is called again and
+    again.
     """
     failures: list[BaseException] = []
 
@@ -50,7 +52,7 @@ def run_batches(
     query = writer.trigger(**trigger).start()
     try:
         with stopped(query):
-            wait(query, stopping=stopping, meanwhile=meanwhile)
+            wait(query, stopping=stopping, until=until, meanwhile=meanwhile)
     except StreamingQueryException:
         if failures:
             raise failures[0] from None
@@ -71,11 +73,12 @@ def wait(
     query: StreamingQuery,
     *,
     stopping: threading.Event | None = None,
+    until: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Wait until a query ends, or is between two batches once it is to stop."""
     while not query.awaitTermination(_POLL):  # type: ignore[arg-type]
-        if stopping and stopping.is_set() and not query.status["isTriggerActive"]:
+        if not query.status["isTriggerActive"] and ((stopping and stopping.is_set()) or until()):
             return
         meanwhile()
 

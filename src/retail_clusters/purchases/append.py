@@ -17,7 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
-from retail_clusters.infra.locations import join
+from retail_clusters.infra import storage
+from retail_clusters.infra.locations import is_utf8, join, to_uri
+from retail_clusters.infra.locations import shown as shown_name
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.streams import DRAIN, FOLLOW, Trigger, run_batches
@@ -71,6 +73,7 @@ class DaysStream:
 
     def drain(self) -> None:
         """Take the files that are there now, and close days when all are through."""
+        _tell_of_names(self._request.data)
         self._run(DRAIN, closing=False)
         if not self._stopping.is_set():
             self.close()
@@ -130,7 +133,7 @@ class DaysStream:
                 csv_files.read_arriving(self.spark, data, max_files_per_trigger=files),
                 checkpoint=self.checkpoint,
                 trigger=trigger,
-                process=lambda batch, frame: self._take(batch, _names(frame), closing=closing),
+                process=lambda batch, frame: self._take(batch, _names(frame, data), closing=closing),
                 stopping=self._stopping,
                 meanwhile=show,
             )
@@ -183,6 +186,23 @@ class DaysStream:
         return max(state.closed_before, customer_days.last_closed(newest))
 
 
-def _names(arrived: DataFrame) -> list[str]:
-    """List the files of a batch in the order of their names: the same whenever the batch is done again."""
-    return sorted(row.path for row in arrived.collect())
+def _names(arrived: DataFrame, data: str) -> list[str]:
+    """List the files of a batch in the order of their names: the same whenever the batch is done again.
+
+    Those that a link to a folder above brings once more are left out.
+    """
+    source = to_uri(data)
+    return sorted(
+        row.path for row in arrived.collect() if not csv_files.loops(to_uri(row.path), source=source)
+    )
+
+
+def _tell_of_names(data: str) -> None:
+    """Name the files that are there and that Spark does not see."""
+    if not storage.is_folder(data):
+        return
+    for file in storage.list_files(data, recursive=True, suffixes=csv_files.SUFFIXES):
+        if not is_utf8(file.location):
+            click.echo(
+                f"purchases: not read {shown_name(file.location)}: {csv_files.header_problem(file.location)}"
+            )

@@ -38,29 +38,44 @@ class BatchSums:
         problems = {file: unreadable_files.problem(file, self._columns) for file in files}
         unreadable = {file: problem for file, problem in problems.items() if problem}
         readable = [file for file in files if file not in unreadable]
-        parsed = self._parsed.over(csv_files.read_lines(self._spark, readable, columns=self._columns))
+        parsed, timely, found = None, SHAPE.empty_table(), Counts()
+        newest = EPOCH
+        if readable:
+            parsed = self._parsed.over(csv_files.read_lines(self._spark, readable, columns=self._columns))
+            timely, found, newest = self._sum_up(batch, parsed, closed_before=closed_before)
+        else:
+            sink.write_late(self._place, batch, None)
+        in_files = sink.write_quarantine(
+            self._place,
+            parsed=parsed if found.lines_quarantined else None,
+            unreadable=unreadable,
+            columns=self._columns,
+            batch=batch,
+        )
+        _warn(unreadable)
+        counts = found + Counts(files=len(files), lines=in_files, lines_quarantined=in_files)
+        return BatchRecord(batch, tuple(files), counts, newest), timely
+
+    def _sum_up(
+        self, batch: int, parsed: DataFrame, *, closed_before: datetime
+    ) -> tuple[pa.Table, Counts, datetime]:
+        """Return customer-days of days that are open, counts of lines, and the newest date; keep late lines.
+
+        Of no lines Spark would observe nothing.
+        """
         observed = Observation()
         days = self._days.over(parsed.observe(observed, *tally())).toArrow().cast(SHAPE)
         too_late, timely = customer_days.split(days, closed_before=closed_before)
         seen = observed.get
         missed = late(parsed, closed_before=closed_before) if too_late.num_rows else None
         sink.write_late(self._place, batch, missed)
-        in_files = sink.write_quarantine(
-            self._place,
-            parsed=parsed if seen[QUARANTINED] else None,
-            unreadable=unreadable,
-            columns=self._columns,
-            batch=batch,
-        )
-        _warn(unreadable)
         counts = Counts(
-            files=len(files),
-            lines=seen[LINES] + in_files,
+            lines=seen[LINES],
             lines_late=customer_days.count_lines(too_late),
-            lines_quarantined=seen[QUARANTINED] + in_files,
+            lines_quarantined=seen[QUARANTINED],
         )
         newest = EPOCH if seen[NEWEST] is None else EPOCH + timedelta(microseconds=seen[NEWEST])
-        return BatchRecord(batch, tuple(files), counts, newest), timely
+        return timely, counts, newest
 
     def _parse(self, lines: DataFrame) -> DataFrame:
         parsed = invoices.parse(lines, columns=self._columns)

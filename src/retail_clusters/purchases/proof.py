@@ -9,8 +9,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from retail_clusters import schema
-from retail_clusters.data import invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.infra import storage
+from retail_clusters.infra.locations import to_uri
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import Account, State
 from retail_clusters.purchases.batch import read_parsed
@@ -58,7 +59,10 @@ def prove(spark: SparkSession, request: PurchasesRequest, state: State, *, files
         return
     everything = request.prove == "all"
     since = State(query=state.query) if everything else state
-    compared = files[since.proven_files :]
+    source = to_uri(request.data)
+    compared = [
+        file for file in files[since.proven_files :] if not csv_files.loops(to_uri(file), source=source)
+    ]
     gone = sum(not storage.is_file(file) for file in compared)
     scope = f"compared were {len(compared):,} of {len(files):,} files"
     if gone:

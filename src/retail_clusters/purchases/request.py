@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
-from retail_clusters.infra import storage
+from retail_clusters.infra import locations, storage
 from retail_clusters.settings import Columns, Purchases
 
 Mode = Literal["batch", "stream"]
@@ -96,5 +96,10 @@ def _check_finite(request: PurchasesRequest) -> None:
         raise InputError("checkpoint goes with sink=parquet: only that stream can be restarted; leave it out")
     if not request.once:
         raise InputError("once=false goes with sink=parquet: only that stream can run for ever; leave it out")
+    if request.mode == "stream" and (links := csv_files.looping_links(request.data)):
+        raise InputError(
+            f"data must hold each file once, but {locations.shown(links[0])} is a link to a folder that it "
+            "stands in, which a stream follows again and again: remove it, or use mode=batch"
+        )
     if request.prove == "all":
         raise InputError("prove=all goes with sink=parquet: the others always prove all; leave it out")

@@ -5,7 +5,7 @@ from typing import Final
 
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, parent, to_uri
-from retail_clusters.serving.records import InputFile
+from retail_clusters.serving.known_files import InputFile
 from retail_clusters.settings import Archive
 
 #: In the source, so that a move is one step of one store; neither Spark nor the scorer reads it.

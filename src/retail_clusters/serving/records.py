@@ -9,20 +9,12 @@ from typing import Any, Final
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import shown
+from retail_clusters.serving.known_files import InputFile, KnownFiles
 from retail_clusters.serving.output import Output
 from retail_clusters.training.drift import Counts
 
-#: Batches that are kept in memory: those that the chart shows.
+#: Batches whose figures are kept in memory: those that the chart shows.
 RECENT: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """A file when a batch began: its URI, length in bytes, and modification time in milliseconds."""
-
-    location: str
-    length: int
-    modified_ms: int
 
 
 @dataclass(frozen=True)
@@ -97,15 +89,15 @@ class ScoredDays:
 
 @dataclass
 class RecordBook:
-    """The records of an output: the recent ones, and what is known of every file."""
+    """The records of an output: how far it is, the recent figures, and what is known of every file."""
 
     output: Output
     last: int = -1
     stream_last: int = -1
     query_id: str | None = None
-    recent: dict[int, Record] = field(default_factory=dict)
+    recent: dict[int, Mapping[str, float]] = field(default_factory=dict)
     scored_days: ScoredDays = field(default_factory=ScoredDays)
-    known: dict[str, tuple[InputFile, int]] = field(default_factory=dict)
+    known: KnownFiles = field(default_factory=KnownFiles)
     unstreamed: list[int] = field(default_factory=list)
 
     @classmethod
@@ -156,9 +148,13 @@ class RecordBook:
             )
         if number > self.last:
             return False
-        record = self.recent.get(number) or read_record(self.output, number)
+        record = read_record(self.output, number)
         recorded = {file.location for file in record.files}
-        others = [file.location for file in files if file.location not in recorded]
+        others = [
+            file.location
+            for file in files
+            if file.location not in recorded and not self._had(file.location, before=number)
+        ]
         if record.query_id != query_id or others:
             raise self._mismatch(
                 f"batch {number} had {_listed(recorded)}, not {_listed(others or ['these'])}"
@@ -171,13 +167,18 @@ class RecordBook:
         Raises:
             InputError: Spark would skip files, or bring others under the same numbers.
         """
-        if self.query_id is not None and query_id != self.query_id:
+        if self.query_id and query_id != self.query_id:
             raise self._mismatch("its batches came from another checkpoint, or it was deleted")
         reached = -1 if last_batch is None else last_batch
         if not self.stream_last - 1 <= reached <= self.stream_last:
             raise self._mismatch(
                 f"the checkpoint ends with its batch {reached}, the output with {self.stream_last}"
             )
+
+    def _had(self, location: str, *, before: int) -> bool:
+        """Tell whether a batch had a file before: a stream that brings it again does so in vain."""
+        found = self.known.find(location)
+        return found is not None and found[1] < before
 
     def _mismatch(self, found: str) -> InputError:
         return InputError(
@@ -195,11 +196,11 @@ class RecordBook:
     def _learn(self, record: Record) -> None:
         self.last = record.batch_id
         self.query_id = record.query_id
-        self.recent[record.batch_id] = record
+        self.recent[record.batch_id] = record.metrics
         self.recent.pop(record.batch_id - RECENT, None)
         if record.counts:
             self.scored_days.add(record.model_version, Counts.from_json(record.counts))
-        self.known.update({file.location: (file, record.batch_id) for file in record.files})
+        self.known.learn(record.files, record.batch_id)
         if record.stream_batch is None:
             self.unstreamed.append(record.batch_id)
         else:

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from functools import partial
 
 import click
 from pyspark.sql import SparkSession
@@ -13,8 +14,8 @@ from retail_clusters.infra.locations import is_within, shown, to_uri
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.serving.descriptions import of_score
+from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.metrics import Totals
-from retail_clusters.serving.records import InputFile
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
@@ -93,28 +94,43 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
 
 
 def _score(
-    spark: SparkSession,
-    request: ScoreRequest,
-    scorer: Scorer,
-    *,
-    checkpoint: str,
-    stopping: threading.Event,
+    spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, checkpoint: str, stopping: threading.Event
 ) -> None:
     """Score what there is to score, until done or told to stop."""
     scorer.start()
     if request.rescore:
         scorer.rescore(_find(request.rescore, source=request.source))
-        return
-    run_stream(
+    else:
+        _run_stream(spark, request, scorer, checkpoint=checkpoint, stopping=stopping)
+
+
+def _run_stream(
+    spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, checkpoint: str, stopping: threading.Event
+) -> None:
+    """Score what is there, and then, unless `once`, what arrives, until told to stop.
+
+    What is there when the stream starts and no batch brings, the stream never will: it is scored after it.
+    A stream that goes on is drained anew when files wait for it in vain.
+    """
+    run = partial(
+        run_stream,
         spark,
         source=request.source,
         checkpoint=checkpoint,
         max_files_per_trigger=request.settings.max_files_per_trigger,
-        once=request.once,
         process=scorer.process,
         stopping=stopping,
     )
-    scorer.look_again()
+    while True:
+        there = scorer.folder.waiting()
+        run()
+        scorer.look_again(() if stopping.is_set() else there)
+        if request.once or stopping.is_set():
+            return
+        run(until=scorer.folder.waits_in_vain)
+        if stopping.is_set():
+            scorer.look_again()
+            return
 
 
 def _find(file: str, *, source: str) -> InputFile:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
 
 from pyspark.sql import SparkSession
 
@@ -18,19 +17,17 @@ from retail_clusters.serving import charts, source_watch
 from retail_clusters.serving.archive import put_away
 from retail_clusters.serving.batch import Agreement, ServedModel, compare, count_batch, serve, write_batch
 from retail_clusters.serving.drift_watch import DriftWatch
+from retail_clusters.serving.folder_watch import FolderWatch
 from retail_clusters.serving.follower import Follower, Lookout
+from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.metrics import Totals, agreement_metrics, batch_metrics, drift_metrics, line_of
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import InputFile, Record, RecordBook
+from retail_clusters.serving.records import Record, RecordBook
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.sender import Sender
-from retail_clusters.serving.source_watch import ChangedFiles
 from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
 from retail_clusters.serving.state import ScorerState
 from retail_clusters.training.interface import TRAINED_ON
-
-#: Seconds between two looks at the whole folder, which the stream itself lists at each trigger.
-_LOOK_EVERY: Final = 10.0
 
 
 class Scorer:
@@ -56,8 +53,9 @@ class Scorer:
         self._champion = self._follow(request.alias)
         self._challenger = self._follow(CHALLENGER) if self._settings.shadow else None
         self._drift = DriftWatch(self._book, warning=self._settings.drift_warning, warn=self.progress.warn)
-        self._changed = ChangedFiles(self._output)
-        self._looked = float("-inf")
+        self.folder = FolderWatch(
+            request.source, self._book, archive=self._settings.archive, warn=self.progress.warn
+        )
         self._lookout: Lookout | None = None
         self._sender: Sender | None = None
 
@@ -79,11 +77,25 @@ class Scorer:
 
     def process(self, stream_batch: int, files: Sequence[InputFile]) -> None:
         """Score a batch of the stream, unless it is done."""
-        query_id = spark_checkpoint.query_id(self._state.stream) or ""
+        query_id = self._query_id
+        files = self.folder.once_each(files)
         if self._book.holds(stream_batch, query_id=query_id, files=files):
             return
-        mine = [*self._once_each(files), *self._look(due=not files)]
-        self._score(mine, query_id=query_id, stream_batch=stream_batch)
+        new = {file.location: file for file in files if not self.folder.has_lines(file)}
+        found = self.folder.look(due=not new or len(new) < len(files))
+        others = [file for file in found if file.location not in new]
+        self._score([*new.values(), *others], query_id=query_id, stream_batch=stream_batch)
+
+    def look_again(self, waited: Sequence[InputFile] = ()) -> None:
+        """Look at the folder after a stream, and score what it did not bring in batches of their own.
+
+        These are files that no stream brings, and those of `waited`, which the stream has had time for.
+        """
+        files = self.folder.look(due=True, waited=waited)
+        at_once = self._settings.max_files_per_trigger
+        for first in range(0, len(files), at_once):
+            part = files[first : first + at_once]
+            self._score(part, query_id=self._query_id, stream_batch=None)
 
     def rescore(self, file: InputFile) -> None:
         """Score a file anew, as a batch of its own that takes the place of the file's earlier lines.
@@ -91,15 +103,16 @@ class Scorer:
         Raises:
             InputError: no batch has scored the file yet.
         """
-        if file.location not in self._book.known:
+        found = self._book.known.find(file.location)
+        if found is None:
             raise InputError(
                 f"a file to score anew must have been scored, but no batch holds {shown(file.location)}: "
                 "score it with the others first (entry point score)"
             )
-        _, earlier = self._book.known[file.location]
+        _, earlier = found
         replaces = ((earlier, source_watch.source_name(file)),)
-        self._score([file], query_id=self._book.query_id or "", stream_batch=None, replaces=replaces)
-        self._look(due=True)
+        self._score([file], query_id=self._query_id, stream_batch=None, replaces=replaces)
+        self.folder.look(due=True)
 
     def finish(self, *, status: str) -> None:
         """Send what waits and a chart of the drift, and close the run; say so when that fails."""
@@ -142,7 +155,7 @@ class Scorer:
             time.perf_counter() - started,
             model=model,
             counts=counts,
-            files_changed=len(self._changed),
+            files_changed=self.folder.changed,
         )
         moved = self._drift.measure(counts, model=model)
         record = Record(
@@ -168,35 +181,9 @@ class Scorer:
             self._sender.reach(record.batch_id)
         self.progress.show(line_of(record))
 
-    def _once_each(self, files: Sequence[InputFile]) -> list[InputFile]:
-        """Leave out files that are there already, under a path without a link to a folder above."""
-        looped = [file for file in files if source_watch.loops(file, source=self._source)]
-        if looped:
-            self.progress.warn(
-                f"{len(looped)} paths lead through a link to a folder above it, such as "
-                f"{shown(looped[0].location)}: their files are read once, under their own names"
-            )
-        return [file for file in files if file not in looped]
-
-    def look_again(self) -> None:
-        """Look at the folder a last time, and score what no stream brings as a batch of its own."""
-        files = self._look(due=True)
-        if files:
-            self._score(files, query_id=self._book.query_id or "", stream_batch=None)
-
-    def _look(self, *, due: bool) -> list[InputFile]:
-        """Tell of files that changed, put away those left over, and return those that no stream brings."""
-        if not due and time.monotonic() - self._looked < _LOOK_EVERY:
-            return []
-        self._looked = time.monotonic()
-        seen = source_watch.look(self._source, self._book.known)
-        for file in self._changed.update(seen.changed, self._book.known):
-            self.progress.warn(
-                f"{shown(file.location)} changed after batch {file.batch_id} had scored it, and its lines "
-                "there are the earlier ones: score it anew with score --rescore FILE"
-            )
-        put_away(seen.done, source=self._source, how=self._settings.archive, batch_id=self._book.last)
-        return list(seen.unstreamed)
+    @property
+    def _query_id(self) -> str:
+        return spark_checkpoint.query_id(self._state.stream) or self._book.query_id or ""
 
     def _follow(self, alias: str) -> Follower[ServedModel]:
         return Follower(
@@ -221,6 +208,5 @@ class Scorer:
             return None
 
     def _send_chart(self, run_id: str) -> str | None:
-        points = {number: record.metrics for number, record in sorted(self._book.recent.items())}
-        chart = charts.drift_chart(points, warning=self._settings.drift_warning)
+        chart = charts.drift_chart(self._book.recent, warning=self._settings.drift_warning)
         return tracking.try_log_figure(run_id, chart, "drift.png") if chart else None

@@ -1,28 +1,27 @@
 """What the stream does not tell about its folder: files that are empty, have changed, or cannot be named."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from retail_clusters.data import csv_files, unreadable_files
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import is_utf8, to_uri
+from retail_clusters.serving.known_files import InputFile, KnownFiles
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import InputFile
-
-Known = Mapping[str, tuple[InputFile, int]]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Files of a folder: those that no stream brings, those that changed since, and those that are done."""
+    """Files of a folder: those that a stream is to bring, that none brings, that changed, that are done."""
 
+    waiting: tuple[InputFile, ...] = ()
     unstreamed: tuple[InputFile, ...] = ()
     changed: tuple[InputFile, ...] = ()
     done: tuple[InputFile, ...] = ()
 
 
-def look(source: str, known: Known) -> Seen:
+def look(source: str, known: KnownFiles) -> Seen:
     """List a folder and hold it against what was scored.
 
     A stream of files has those of length 0 in its log, not in its frame, and none whose name is not UTF-8.
@@ -31,13 +30,19 @@ def look(source: str, known: Known) -> Seen:
         InputFile(to_uri(file.location), file.length, file.modified_ms)
         for file in storage.list_files(source, recursive=True, suffixes=csv_files.SUFFIXES)
     ]
-    new = [file for file in files if file.location not in known]
-    old = [file for file in files if file.location in known]
+    scored = [known.find(file.location) for file in files]
+    new = [file for file, found in zip(files, scored, strict=True) if not found]
+    old = [(file, found[0]) for file, found in zip(files, scored, strict=True) if found]
     return Seen(
-        unstreamed=tuple(file for file in new if not file.length or not is_utf8(file.location)),
-        changed=tuple(file for file in old if known[file.location][0] != file),
-        done=tuple(file for file in old if known[file.location][0] == file),
+        waiting=tuple(file for file in new if _is_streamed(file)),
+        unstreamed=tuple(file for file in new if not _is_streamed(file)),
+        changed=tuple(file for file, was in old if was != file),
+        done=tuple(file for file, was in old if was == file),
     )
+
+
+def _is_streamed(file: InputFile) -> bool:
+    return file.length > 0 and is_utf8(file.location)
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,13 @@ class ChangedFiles:
     def __len__(self) -> int:
         return len(self._found)
 
-    def update(self, changed: Iterable[InputFile], known: Known) -> list[ChangedFile]:
+    def update(self, changed: Iterable[InputFile], known: KnownFiles) -> list[ChangedFile]:
         """Keep what is changed now; return those that were not told of yet."""
         now = {
-            file.location: ChangedFile(file.location, known[file.location][1], known[file.location][0], file)
+            file.location: ChangedFile(file.location, batch_id, scored, file)
             for file in changed
+            if (found := known.find(file.location))
+            for scored, batch_id in (found,)
         }
         new = [file for location, file in now.items() if self._found.get(location) != file]
         if now != self._found:

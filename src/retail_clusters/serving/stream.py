@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -9,9 +10,13 @@ from pyspark.sql import functions as F
 from retail_clusters.data import csv_files
 from retail_clusters.infra.locations import to_uri
 from retail_clusters.infra.streams import DRAIN, FOLLOW, run_batches
-from retail_clusters.serving.records import InputFile
+from retail_clusters.serving.known_files import InputFile
 
 Process = Callable[[int, list[InputFile]], None]
+
+#: Spark keeps the names of the files that are at most so much older than the newest. Those that come later
+#: and are older it passes by in silence: they are for the caller to find.
+REMEMBERED: Final = "30d"
 
 
 def run_stream(
@@ -20,23 +25,30 @@ def run_stream(
     source: str,
     checkpoint: str,
     max_files_per_trigger: int,
-    once: bool,
     process: Process,
     stopping: threading.Event,
+    until: Callable[[], bool] | None = None,
 ) -> None:
-    """Hand the files that arrive in `source` to `process`, batch by batch, until done or told to stop.
+    """Hand the files of `source` to `process`, batch by batch: those that are there, until it is to stop.
+
+    With `until`, those that arrive, too; it is asked between two batches whether that is the end.
 
     A batch is the same files whenever it is replayed, but for those that are gone since. Files of length 0
     take part in a batch, and are not told of. An exception of `process` ends the stream and is raised here.
     """
     run_batches(
         csv_files.read_arriving(
-            spark, source, max_files_per_trigger=max_files_per_trigger, ignoreMissingFiles="true"
+            spark,
+            source,
+            max_files_per_trigger=max_files_per_trigger,
+            ignoreMissingFiles="true",
+            maxFileAge=REMEMBERED,
         ),
         checkpoint=checkpoint,
-        trigger=DRAIN if once else FOLLOW,
+        trigger=FOLLOW if until else DRAIN,
         process=lambda batch, frame: process(batch, arrived(frame)),
         stopping=stopping,
+        until=until or (lambda: False),
     )
 
 

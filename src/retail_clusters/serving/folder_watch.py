@@ -1,0 +1,83 @@
+"""A scorer's look at its folder: what changed, what is to be put away, what no stream brings."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from retail_clusters.infra.locations import shown
+from retail_clusters.serving import source_watch
+from retail_clusters.serving.archive import put_away
+from retail_clusters.serving.known_files import InputFile
+from retail_clusters.serving.records import RecordBook
+from retail_clusters.serving.source_watch import ChangedFiles
+from retail_clusters.settings import Archive
+
+#: Seconds between two looks at the whole folder, which the stream itself lists at each trigger.
+_LOOK_EVERY: Final = 10.0
+
+
+class FolderWatch:
+    """The folder of a scorer, held against its book now and then."""
+
+    def __init__(
+        self, source: str, book: RecordBook, *, archive: Archive, warn: Callable[[str], None]
+    ) -> None:
+        """Read which files are known to have changed."""
+        self._source, self._book = source, book
+        self._archive, self._warn = archive, warn
+        self._changed = ChangedFiles(book.output)
+        self._looked = self._listed = float("-inf")
+        self._waiting: set[InputFile] = set()
+
+    @property
+    def changed(self) -> int:
+        """Count the files that changed after they were scored."""
+        return len(self._changed)
+
+    def look(self, *, due: bool, waited: Sequence[InputFile] = ()) -> list[InputFile]:
+        """Tell of files that changed, put away those left over, and return those that no stream brings.
+
+        These are the empty ones and such, and those of `waited` that still wait.
+        """
+        if not due and time.monotonic() - self._looked < _LOOK_EVERY:
+            return []
+        self._looked = time.monotonic()
+        seen = source_watch.look(self._source, self._book.known)
+        for file in self._changed.update(seen.changed, self._book.known):
+            self._warn(
+                f"{shown(file.location)} changed after batch {file.batch_id} had scored it, and its lines "
+                "there are the earlier ones: score it anew with score --rescore FILE"
+            )
+        put_away(seen.done, source=self._source, how=self._archive, batch_id=self._book.last)
+        left = {file.location for file in waited}
+        return [*seen.unstreamed, *(file for file in seen.waiting if file.location in left)]
+
+    def waiting(self) -> list[InputFile]:
+        """List the files that the stream has not brought yet."""
+        return list(source_watch.look(self._source, self._book.known).waiting)
+
+    def waits_in_vain(self) -> bool:
+        """Tell whether a file waits that did so at the last look, some time ago."""
+        if time.monotonic() - self._listed < _LOOK_EVERY:
+            return False
+        self._listed = time.monotonic()
+        before, self._waiting = self._waiting, set(self.waiting())
+        return not before.isdisjoint(self._waiting)
+
+    def has_lines(self, file: InputFile) -> bool:
+        """Tell whether a batch has lines of a file, changed or not since.
+
+        Spark brings a file again that it has forgotten, or had not seen when a batch here took it.
+        """
+        found = self._book.known.find(file.location)
+        return found is not None and found[0].length > 0
+
+    def once_each(self, files: Sequence[InputFile]) -> list[InputFile]:
+        """Leave out files that are there already, under a path without a link to a folder above."""
+        looped = [file for file in files if source_watch.loops(file, source=self._source)]
+        if looped:
+            self._warn(
+                f"{len(looped)} paths lead through a link to a folder above it, such as "
+                f"{shown(looped[0].location)}: their files are read once, under their own names"
+            )
+        return [file for file in files if file not in looped]
