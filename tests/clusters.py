@@ -29,6 +29,8 @@ _DAEMON = {
     "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 _STARTED = re.compile(r"Starting Spark master at (spark://\S+)")
+_BEGUN = re.compile(r"Executor: Running task ")
+_ENDED = re.compile(r"Executor: (?:Finished|Executor killed|Exception in) task ")
 _REGISTERED = re.compile(r"Successfully registered with master (spark://\S+)")
 
 
@@ -88,6 +90,11 @@ class Cluster:
     def kill_worker(self, index: int) -> None:
         """Kill -9 a worker and its executors, as if its machine had lost power."""
         self.workers[index].kill()
+
+    def is_busy(self, index: int) -> bool:
+        """Tell whether an executor of a worker has a task under way, by what it has logged."""
+        logs = [log.read_text(errors="replace") for log in self.workers[index].folder.glob("app-*/*/stderr")]
+        return any(len(_BEGUN.findall(log)) > len(_ENDED.findall(log)) for log in logs)
 
     def executors(self) -> list[Path]:
         """Return the working folders of every executor that a worker ever started, dead ones too."""

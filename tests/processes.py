@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "retail_clusters")
@@ -28,9 +28,17 @@ def run(*arguments: str | Path, **changes: str) -> subprocess.CompletedProcess[s
 
 def start(*arguments: str | Path, **changes: str) -> "subprocess.Popen[str]":
     """Start a command in a process group of its own, to be killed with all that it started."""
+    return started([*COMMAND, *map(str, arguments)], environment=environment(**changes))
+
+
+def started(
+    words: Sequence[str], *, environment: Mapping[str, str], cwd: Path | None = None
+) -> "subprocess.Popen[str]":
+    """Start any program so."""
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
-        env=environment(**changes),
+        words,
+        cwd=cwd,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -49,9 +57,16 @@ def kill_when(
     process: "subprocess.Popen[str]", condition: Callable[[], object], *, within: float = 300
 ) -> None:
     """Wait for a condition, by looking, and kill -9 the process that has brought it about."""
+    wait_for(process, condition, within=within)
+    kill(process)
+
+
+def wait_for(
+    process: "subprocess.Popen[str]", condition: Callable[[], object], *, within: float = 300
+) -> None:
+    """Wait for a condition, by looking; a process that ends before it, or a deadline, is a failure."""
     deadline = time.monotonic() + within
     while not condition():
         assert process.poll() is None, f"it had ended with {process.returncode}: {process.communicate()[0]}"
         assert time.monotonic() < deadline, "the condition has not come about"
         time.sleep(0.01)
-    kill(process)

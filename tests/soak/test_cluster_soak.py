@@ -1,0 +1,123 @@
+"""The whole main job on a cluster of real processes: as on one machine, to the bit, whatever worker dies."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tests import jobs, processes
+from tests.clusters import Cluster, standalone_cluster
+from tests.jobs import Outcome
+
+pytestmark = pytest.mark.soak
+
+LAUNCH = str(files("mlflow_spark_submit") / "launch.py")
+PROGRAMS = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with standalone_cluster(tmp_path_factory.mktemp("cluster"), workers=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What the job gives in a local master."""
+    place = jobs.checkout(tmp_path_factory.mktemp("local") / "place")
+    finish([*processes.COMMAND, *jobs.words()], place, jobs.environment(place, SPARK_MASTER="local[2]"))
+    return jobs.outcome(place)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return jobs.checkout(tmp_path / "place")
+
+
+def finish(words: list[str], place: Path, environment: dict[str, str]) -> str:
+    done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def submission(cluster: Cluster) -> list[str]:
+    """Return the words of docs/cluster.md; both sides have their Python already, so no archive is needed."""
+    conf = [word for key, value in cluster.conf.items() for word in ("--conf", f"{key}={value}")]
+    return [f"{PROGRAMS}/spark-submit", "--master", cluster.master, *conf, LAUNCH, "retail_clusters"]
+
+
+def environment(cluster: Cluster, place: Path) -> dict[str, str]:
+    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    return jobs.environment(place, **cluster.environment, **python)
+
+
+def test_spark_submit_gives_what_one_machine_gives_and_uses_every_worker(
+    cluster: Cluster, place: Path, expected: Outcome
+):
+    before = set(cluster.executors())
+    finish([*submission(cluster), *jobs.words()], place, environment(cluster, place))
+
+    assert jobs.outcome(place) == expected
+    used = set(cluster.executors()) - before
+    assert {folder.parents[1].name for folder in used} == {worker.folder.name for worker in cluster.workers}
+
+
+def test_mlflow_run_on_the_backend_gives_what_one_machine_gives(
+    cluster: Cluster, place: Path, expected: Outcome
+):
+    config = {
+        "master": cluster.master,
+        "conf": cluster.conf | {"spark.pyspark.python": sys.executable},
+        "env": cluster.environment,
+    }
+    (place / "cluster.json").write_text(json.dumps(config), encoding="utf-8")
+    backend = ["--backend", "spark-submit", "--backend-config", "cluster.json"]
+    words = [f"{PROGRAMS}/mlflow", "run", ".", *backend, "--experiment-name", "default"]
+    finish([*words, "-P", f"set={jobs.words()[-1]}"], place, jobs.environment(place))
+
+    assert jobs.outcome(place) == expected
+    assert jobs.newest_run(place, "main").data.tags["mlflow.project.backend"] == "spark-submit"
+
+
+def test_a_worker_killed_in_each_step_costs_nothing(cluster: Cluster, place: Path, expected: Outcome):
+    job = processes.started(
+        [*submission(cluster), *jobs.words()], environment=environment(cluster, place), cwd=place
+    )
+    try:
+        for step in ("prepare", "sweep", "score"):
+            lose_a_worker(cluster, job, place, step=step)
+            cluster.start_worker()
+        output, _ = job.communicate(timeout=900)
+    finally:
+        if job.poll() is None:
+            processes.kill(job)
+    assert job.returncode == 0, output
+    assert jobs.outcome(place) == expected
+
+
+def lose_a_worker(cluster: Cluster, job: "subprocess.Popen[str]", place: Path, *, step: str) -> None:
+    """Kill the worker that was started last, while it is at work on a step."""
+    last = len(cluster.workers) - 1
+
+    def in_the_middle() -> bool:
+        begun = step != "score" or len([*place.glob("output/*/commits/[0-9]*.json")]) > 2
+        return begun and step in running_steps(place) and cluster.is_busy(last)
+
+    processes.wait_for(job, in_the_middle, within=600)
+    cluster.kill_worker(last)
+    assert step in running_steps(place)
+
+
+def running_steps(place: Path) -> set[str]:
+    """Name the runs that are under way."""
+    if not (place / "mlflow.db").exists():
+        return set()
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place / 'mlflow.db'}")
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    found = client.search_runs(experiments, filter_string="attributes.status = 'RUNNING'")
+    return {run.info.run_name.split()[0] for run in found}
