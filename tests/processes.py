@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 COMMAND = (sys.executable, "-m", "retail_clusters")
 
@@ -32,14 +33,18 @@ def start(*arguments: str | Path, **changes: str) -> "subprocess.Popen[str]":
 
 
 def started(
-    words: Sequence[str], *, environment: Mapping[str, str], cwd: Path | None = None
+    words: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: Path | None = None,
+    output: int | IO[bytes] = subprocess.PIPE,
 ) -> "subprocess.Popen[str]":
-    """Start any program so."""
+    """Start any program so; one that says much needs a file to say it to, or it waits for a reader."""
     return subprocess.Popen(
         words,
         cwd=cwd,
         env=environment,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
