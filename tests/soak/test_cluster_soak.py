@@ -119,7 +119,7 @@ def lose_a_worker(cluster: Cluster, job: "subprocess.Popen[str]", place: Path, *
 
 
 def running_steps(place: Path) -> set[str]:
-    """Name the runs that are under way, from the table itself: MLflow would make a store that is not there."""
+    """Name the runs that are under way, from their table: MLflow itself would make a store."""
     with suppress(sqlite3.OperationalError), closing(connect(place / "mlflow.db")) as store:
         found = store.execute("SELECT name FROM runs WHERE status = 'RUNNING'").fetchall()
         return {name.split()[0] for (name,) in found}
