@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 COMMAND = (sys.executable, "-m", "retail_clusters")
 
@@ -28,10 +29,22 @@ def run(*arguments: str | Path, **changes: str) -> subprocess.CompletedProcess[s
 
 def start(*arguments: str | Path, **changes: str) -> "subprocess.Popen[str]":
     """Start a command in a process group of its own, to be killed with all that it started."""
+    return started([*COMMAND, *map(str, arguments)], environment=environment(**changes))
+
+
+def started(
+    words: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: Path | None = None,
+    output: int | IO[bytes] = subprocess.PIPE,
+) -> "subprocess.Popen[str]":
+    """Start any program so; one that says much needs a file to say it to, or it waits for a reader."""
     return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
-        env=environment(**changes),
-        stdout=subprocess.PIPE,
+        words,
+        cwd=cwd,
+        env=environment,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
@@ -49,9 +62,16 @@ def kill_when(
     process: "subprocess.Popen[str]", condition: Callable[[], object], *, within: float = 300
 ) -> None:
     """Wait for a condition, by looking, and kill -9 the process that has brought it about."""
+    wait_for(process, condition, within=within)
+    kill(process)
+
+
+def wait_for(
+    process: "subprocess.Popen[str]", condition: Callable[[], object], *, within: float = 300
+) -> None:
+    """Wait for a condition, by looking; a process that ends before it, or a deadline, is a failure."""
     deadline = time.monotonic() + within
     while not condition():
         assert process.poll() is None, f"it had ended with {process.returncode}: {process.communicate()[0]}"
         assert time.monotonic() < deadline, "the condition has not come about"
         time.sleep(0.01)
-    kill(process)

@@ -24,6 +24,7 @@ from retail_clusters.training.publish import Published
 from retail_clusters.training.sweep import StudyName
 from retail_clusters.training.sweep_report import SWEEP_RUN
 
+#: Where the scored lines go unless told: `OUTPUT/RUN_ID`.
 OUTPUT: Final = "output"
 
 #: The attribute of a study that names the run it was begun in.
@@ -41,44 +42,58 @@ class MainResult:
     refusal: PromotionRefusedError | None
 
 
-def check_folder(data: str) -> str:
-    """Refuse data that the scorer could not watch.
+def check_places(data: str, output: str) -> None:
+    """Refuse data that the scorer could not watch, and a place for its lines that none can be written to.
 
     Raises:
-        InputError: it is no folder.
+        InputError: data is no folder, or output cannot be addressed, or lies in it.
     """
+    storage.check(output)
     if not storage.is_folder(data):
         raise InputError(f"main scores what it trains on, so data must be a folder, but got {data}: name one")
-    return data
+    if locations.is_within(output, data):
+        raise InputError(
+            f"output must lie outside of data, but {locations.shown(output)} is in {locations.shown(data)}: "
+            "name another folder"
+        )
 
 
 def main(
-    spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage_url: str | None
+    spark: SparkSession,
+    *,
+    data: str,
+    experiment: Experiment,
+    study: str | None,
+    storage_url: str | None,
+    output: str = OUTPUT,
 ) -> MainResult:
     """Run every step as a child of one run; with the name of a study, go on where that one was left.
+
+    Scored lines go to a folder of `output` that is named for the run.
 
     Raises:
         StoppedError: the user ended the search; nothing is registered.
         PromotionRefusedError: a gate refused the new model; the lines are scored with the champion that
             there was, if any.
     """
+    check_places(data, output)
     which = StudyName.of(study, storage_url)
     with _run(which) as run_id:
         tracking.log_settings({"data": data})
         context = training_context(prepare(spark, data=data, experiment=experiment), experiment=experiment)
         published = _search(context, which, main_run=run_id)
         refusal = _promote(spark, experiment, published)
-        output = locations.join(OUTPUT, run_id)
+        place = locations.join(output, run_id)
         request = ScoreRequest(
-            source=check_folder(data),
-            output=output,
+            source=data,
+            output=place,
             model=experiment.model,
             settings=experiment.scoring,
             columns=experiment.columns,
         )
         scored = score.run(spark, request)
         champion = ModelRegistry(experiment.model).version_named(alias=CHAMPION)
-        result = MainResult(published, champion, scored, output, refusal)
+        result = MainResult(published, champion, scored, place, refusal)
         if champion:
             log_result(context, published, champion=champion, scored=scored, refusal=refusal, run_id=run_id)
     _summarize(result)

@@ -2,6 +2,7 @@ import gzip
 from datetime import date
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from retail_clusters.data import weighted_rows
@@ -134,6 +135,15 @@ def test_mostly_quarantined_lines_are_warned_of_and_the_good_ones_used(spark, da
     write(data / "b.csv", ["too,short"] * 30)
     prepared_by(spark, data)
     assert "30 of 51 are quarantined, 30 because a field is missing" in capsys.readouterr().err
+
+
+def test_a_cache_at_a_scheme_that_spark_does_not_know_is_refused_before_a_run_is_made(
+    spark, data, monkeypatch
+):
+    monkeypatch.setenv("RETAIL_CLUSTERS_PREPARED", "nothing://b/prepared")
+    with pytest.raises(InputError, match="a location's scheme must be one that Spark knows"):
+        prepare(spark, data=str(data), experiment=Experiment())
+    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
 
 
 def test_a_packed_file_that_ends_early_is_named(spark, data):

@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint, storage
 from retail_clusters.infra.locations import join, literal, to_uri
+from tests.viewfs import in_session
 
 NAMES = ["a b%20.csv", "c#[1].csv", "d.csv", "é.csv"]
 
@@ -14,9 +15,7 @@ NAMES = ["a b%20.csv", "c#[1].csv", "d.csv", "é.csv"]
 def place(request: pytest.FixtureRequest, tmp_path: Path, spark: SparkSession) -> str:
     if request.param == "local":
         return str(tmp_path)
-    settings = spark.sparkContext._jsc.hadoopConfiguration()
-    settings.set("fs.viewfs.mounttable.shop.link./data", f"file://{tmp_path.parents[1]}")
-    return f"viewfs://shop/data/{tmp_path.relative_to(tmp_path.parents[1])}"
+    return in_session(spark, tmp_path)
 
 
 def run(spark: SparkSession, place: str) -> list[int]:

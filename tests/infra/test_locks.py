@@ -14,6 +14,7 @@ from retail_clusters.infra import storage
 from retail_clusters.infra.holders import Holder
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.locks import Lock, lock
+from tests.viewfs import in_session
 
 PURPOSE = "one scorer at a time uses the output"
 
@@ -60,9 +61,7 @@ def far(spark: SparkSession, tmp_path: Path) -> str:
 
 
 def far_place(spark: SparkSession, folder: Path) -> str:
-    settings = spark.sparkContext._jsc.hadoopConfiguration()
-    settings.set("fs.viewfs.mounttable.shop.link./data", f"file://{folder.parents[1]}")
-    return f"viewfs://shop/data/{folder.relative_to(folder.parents[1])}/lock"
+    return f"{in_session(spark, folder)}/lock"
 
 
 def refused(location: str | Path, **options: float) -> str:

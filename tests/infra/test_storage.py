@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import InputError, StorageError
 from retail_clusters.infra import locations, staging, storage
 from retail_clusters.infra.locations import join
+from tests.viewfs import as_default, in_session
 
 ODD = ["a b", "c%20d", "e[1]", "f*", "i#j?", "é", "back\\slash", "{x}", "x=1"]
 
@@ -21,15 +22,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty folder, on this machine's disks and behind a scheme of Spark."""
     if request.param == "local":
         return str(tmp_path)
-    return f"viewfs://shop/{mounted(request.getfixturevalue('spark'), tmp_path)}"
-
-
-def mounted(spark: SparkSession, folder: Path) -> str:
-    """Mount the tests' folders in the session's Hadoop configuration; name this one there."""
-    settings = spark.sparkContext._jsc.hadoopConfiguration()
-    root = folder.parents[1]
-    settings.set("fs.viewfs.mounttable.shop.link./data", f"file://{root}")
-    return f"data/{folder.relative_to(root)}"
+    return in_session(request.getfixturevalue("spark"), tmp_path)
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -190,12 +183,8 @@ def test_relative_paths_are_local_whatever_the_default_file_system(
 
 @pytest.fixture
 def default_viewfs(spark: SparkSession, tmp_path: Path) -> Iterator[None]:
-    mounted(spark, tmp_path)
-    settings = spark.sparkContext._jsc.hadoopConfiguration()
-    before = settings.get("fs.defaultFS")
-    settings.set("fs.defaultFS", "viewfs://shop/")
-    yield
-    settings.set("fs.defaultFS", before)
+    with as_default(spark, tmp_path):
+        yield
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from retail_clusters.purchases.report import report_parity
 from retail_clusters.purchases.spend import Parity
 from retail_clusters.settings import Columns, Purchases
 from tests.purchases.shop import artifacts, metrics, put, read_artifact, rows, totals, truncated, write
+from tests.viewfs import as_default
 
 LIVE = PurchasesRequest(data="data", mode="stream", top=3, output="out")
 
@@ -43,6 +44,21 @@ def test_live_agrees_with_the_batch_logs_the_plan_and_answers_the_users_query(
     shown = capsys.readouterr().out
     assert "0 of 3 customer-days differ from the batch" in shown
     assert "lines_in_all\n            5" in shown
+
+
+def test_live_works_where_the_default_file_system_is_none_of_this_machine(
+    spark: SparkSession, workplace: Path
+):
+    write("a.csv", ("1.0", 9, "2", 2))
+
+    with as_default(spark, workplace) as place:
+        run(spark, replace(LIVE, data=f"{place}/data", output=f"{place}/out"))
+
+    assert totals("out") == {("1.0", "2011-03-09"): 4}
+    assert sorted(file.name for file in Path("out").iterdir() if file.suffix != ".crc") == [
+        "purchases",
+        "purchases.csv",
+    ]
 
 
 def test_live_table_is_queried_by_sql_as_in_the_notebook(spark: SparkSession, workplace: Path):

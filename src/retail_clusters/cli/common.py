@@ -197,6 +197,18 @@ def open_session(
         yield spark
 
 
+@contextmanager
+def reaching(job: str, location: str) -> Iterator[None]:
+    """Open a session for a command that works without one, where its files are not on this machine."""
+    from retail_clusters.infra.locations import is_local
+
+    if is_local(location):
+        yield
+        return
+    with open_session(job, imports="retail_clusters.infra.storage", connect=lambda: None):
+        yield
+
+
 def connect_to_read() -> None:
     """Choose a tracking store that is there, to read it."""
     from retail_clusters.infra import tracking

@@ -12,6 +12,7 @@ from retail_clusters.cli.common import (
     data_option,
     experiment_options,
     optional,
+    reaching,
 )
 from retail_clusters.cli.results import json_option, reporting
 
@@ -126,4 +127,5 @@ def fetch_command(output: str, url: str | None, sha256: str | None, as_json: boo
         from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
 
         click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
-        report(fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256))
+        with reaching("fetch", output):
+            report(fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256))

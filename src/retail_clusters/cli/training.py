@@ -17,6 +17,7 @@ from retail_clusters.cli.common import (
     model_option,
     open_session,
     optional,
+    reaching,
     trials_option,
 )
 from retail_clusters.cli.results import json_option, reporting
@@ -53,6 +54,9 @@ storage_option = click.option(
 
 @command("main", example="--data path/to/by-day --study by-day")
 @data_option
+@click.option(
+    "--output", type=LOCATION, default="output", show_default=True, help="scored lines go to OUTPUT/RUN_ID"
+)
 @experiment_options
 @model_option
 @trials_option
@@ -61,6 +65,7 @@ storage_option = click.option(
 @json_option
 def main_command(
     data: str,
+    output: str,
     experiment: Choice,
     model: str | None,
     trials: int | None,
@@ -72,17 +77,18 @@ def main_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "sweep.trials": trials})
         announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
-        from retail_clusters.pipeline import check_folder
+        from retail_clusters.pipeline import check_places
         from retail_clusters.pipeline import main as run_all
 
         def check() -> None:
             _check_data(data, settings)
-            check_folder(data)
+            check_places(data, output)
 
         with experiment.open_session(
-            "main", imports="retail_clusters.pipeline", check=check, locations=[data]
+            "main", imports="retail_clusters.pipeline", check=check, locations=[data, output]
         ) as spark:
-            report(run_all(spark, data=data, experiment=settings, study=study, storage_url=storage))
+            kept = {"study": study, "storage_url": storage}
+            report(run_all(spark, data=data, output=output, experiment=settings, **kept))
 
 
 @command("prepare", example="--data path/to/by-day --set split.train_until=2011-06-01")
@@ -233,6 +239,7 @@ def report_command(run_id: str | None, version: str | None, model: str, output: 
         from retail_clusters.training.report import ReportRequest, check, run
 
         request = ReportRequest(run_id=run_id, version=version, model=model, output=output)
-        check(request)
-        connect_to_read()
-        report(run(request))
+        with reaching("report", output):
+            check(request)
+            connect_to_read()
+            report(run(request))

@@ -17,7 +17,7 @@ from retail_clusters.data.prepare_description import description
 from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.data.weighted_rows import PREPARATION_VERSION
 from retail_clusters.errors import InputError
-from retail_clusters.infra import locations, tracking
+from retail_clusters.infra import locations, storage, tracking
 from retail_clusters.infra.storage import FileStatus
 from retail_clusters.settings import Experiment, Split
 from retail_clusters.wording import counted
@@ -46,7 +46,7 @@ def prepare(
     spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
 ) -> Prepared:
     """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
-    files = csv_files.check_data(data, experiment.columns)
+    files = _check(data, experiment)
     with open_run("prepare") as run_id:
         tracking.log_settings({"data": data, "files": str(len(files))} | experiment.flat())
         key = _key(files, experiment)
@@ -64,11 +64,17 @@ def prepare(
 
 def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
     """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
-    table = prepared.find(_key(csv_files.check_data(data, experiment.columns), experiment))
+    table = prepared.find(_key(_check(data, experiment), experiment))
     if table is None:
         return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
     click.echo(f"prepare: reused the rows of run {table.run_id}, digest {table.data_digest}")
     return Prepared(table=table, reduced=prepared.read_rows(spark, table))
+
+
+def _check(data: str, experiment: Experiment) -> list[FileStatus]:
+    """List the files; refuse those that cannot be read, and a cache where nothing can be kept."""
+    storage.check(prepared.cache())
+    return csv_files.check_data(data, experiment.columns)
 
 
 def _key(files: Sequence[FileStatus], experiment: Experiment) -> str:

@@ -2,9 +2,9 @@
 
 import importlib.metadata
 import os
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
@@ -13,10 +13,12 @@ import mlflow
 import mlflow.spark
 import pandas as pd
 from mlflow.entities import Metric
+from mlflow.environment_variables import MLFLOW_DFS_TMP
 from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import AnyType
+from pyspark import SparkContext
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
@@ -123,21 +125,42 @@ def load_model(uri: str, *, version: str) -> OpenedVersion:
         RegistryError: it is no Spark model.
     """
     described = read_description(uri, version=version)
-    folder = tempfile.mkdtemp(prefix="retail-clusters-model-")
-    shared = os.environ.get(_FOLDER)
-    scratch = locations.join(shared or folder, f"retail-clusters-{uuid4().hex}")
-    try:
+    with _scratch() as (folder, shared):
         local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
         return OpenedVersion(
             version=version,
-            model=mlflow.spark.load_model(local, dfs_tmpdir=scratch),
+            model=mlflow.spark.load_model(local, dfs_tmpdir=shared),
             inputs=columns_of(described.signature),
             metadata=described.metadata or {},
         )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if shared:
-            storage.remove(scratch)
+
+
+@contextmanager
+def _scratch() -> Iterator[tuple[str, str]]:
+    """Lend a folder for MLflow to download a model to, and one for executors to read it in.
+
+    On disks it is the same one: what is there already, MLflow does not copy.
+    """
+    with tempfile.TemporaryDirectory(prefix="retail-clusters-model-", ignore_cleanup_errors=True) as private:
+        named = _shared_folder(SparkContext.getOrCreate())
+        shared = locations.join(named or private, f"retail-clusters-{uuid4().hex}")
+        try:
+            yield (locations.local_path(shared) if locations.is_local(shared) else private), shared
+        finally:
+            storage.remove(shared)
+
+
+def _shared_folder(context: Any) -> str | None:
+    """Return the folder through which machines pass models on; None where each has files of its own.
+
+    A path is one of the default file system, as MLflow takes it.
+    """
+    named = os.environ.get(_FOLDER)
+    default = str(context._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
+    if locations.is_local(default):
+        return named
+    folder = named or MLFLOW_DFS_TMP.default
+    return locations.join(default, folder.lstrip("/")) if folder.startswith("/") else folder
 
 
 def check_model_folder(spark: SparkSession) -> None:
@@ -147,9 +170,7 @@ def check_model_folder(spark: SparkSession) -> None:
         InputError: executors run on other machines, and files are each machine's own.
     """
     context: Any = spark.sparkContext
-    if os.environ.get(_FOLDER) or not locations.is_local(
-        context._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///")
-    ):
+    if _shared_folder(context):
         return
     hosts = {executor.host() for executor in context._jsc.sc().statusTracker().getExecutorInfos()}
     elsewhere = sorted(hosts - {context.getConf().get("spark.driver.host")})

@@ -1,8 +1,8 @@
 """The live stream of `purchases`: a table in memory that grows as files are read, and then ends."""
 
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
-from retail_clusters.infra import checkpoint, locations, tracking
+from retail_clusters.infra import checkpoint, locations, storage, tracking
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.streams import DRAIN, stopped, wait
@@ -34,8 +34,7 @@ def run_live(spark: SparkSession, request: PurchasesRequest) -> Summary:
     body = _body(session, request.sql, top=request.top)
     damaged = damaged_files(map(locations.to_uri, csv_files.find_files(request.data)))
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="retail-clusters-purchases-") as folder:
-        place = join(folder, sink.CHECKPOINT)
+    with _scratch(request.place) as place:
         lines = stream_lines(
             session, request.data, settings=request.settings, columns=request.columns, without=damaged
         )
@@ -70,7 +69,18 @@ def stream_lines(
 def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
     """Start to drain a stream of good lines into its session's table `customer_purchases`."""
     writer = spend(lines).writeStream.format("memory").queryName(query.TABLE).outputMode("complete")
-    return writer.trigger(**DRAIN).option("checkpointLocation", checkpoint).start()
+    return writer.trigger(**DRAIN).option("checkpointLocation", locations.to_uri(checkpoint)).start()
+
+
+@contextmanager
+def _scratch(output: str) -> Iterator[str]:
+    """Lend a folder for the stream's state beside its result, where executors reach it as they do that."""
+    storage.remove_drafts(output)
+    folder = storage.draft_beside(join(output, sink.CHECKPOINT))
+    try:
+        yield folder
+    finally:
+        storage.remove(folder)
 
 
 def _body(session: SparkSession, sql: str | None, *, top: int) -> Callable[[], str]:
