@@ -5,6 +5,7 @@ import os
 import click
 
 from retail_clusters.cli.common import (
+    LOCATION,
     PAGE,
     PAGE_LOCATION,
     Choice,
