@@ -42,7 +42,8 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     assert registry.read_version(version=again).run_id != promoted.info.run_id
     remade = registry.open_version(version=again).model.transform(lines).collect()
     assert [row.prediction for row in remade] == expected
-    figures = mlflow.get_logged_model(registry.read_version(version=again).model_id).metrics
+    model_id = registry.read_version(version=again).source.removeprefix("models:/")
+    figures = mlflow.get_logged_model(model_id).metrics
     assert [(each.key, each.value, each.run_id) for each in figures] == [
         ("validation_silhouette", 0.5, trained.info.run_id)
     ]

@@ -132,12 +132,21 @@ def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spa
     children = tracking.children(killed.info.run_id)
     assert Counter(run.data.tags["trial"] for run in children) == Counter(map(str, range(PAIRS)))
     assert {run.info.status for run in [killed, *children]} == {"FINISHED"}
+    assert all("silhouette **" in run.data.tags["mlflow.note.content"] for run in children)
     for name in ("best_k", "best_seed"):
         assert killed.data.params[name] == one.data.params[name]
     assert killed.data.tags["model_digest"] == one.data.tags["model_digest"]
     version = ModelRegistry("retail-clusters").version_named(alias=CHALLENGER)
     assert version == killed.data.tags["model_version"]
     assert killed.data.metrics["trials_completed"] == PAIRS
+
+    swept(spark, shop, "killed")
+
+    assert f"version {version} holds this model already, so none is added" in capsys.readouterr().out
+    assert latest_version() == version
+    _, again = parents("killed")
+    assert again.data.tags["model_version"] == version
+    assert again.data.metrics["test_silhouette"] == killed.data.metrics["test_silhouette"]
 
 
 def test_a_process_that_has_ended_by_itself_was_not_killed():

@@ -80,12 +80,16 @@ def log_model(model: PipelineModel, *, interface: ModelInterface, metadata: Mapp
     )
 
 
-def copy_figures(source: str | None, target: str, *, run_id: str | None) -> None:
-    """Give a logged model the figures that a run has logged of another, with their data sets."""
+def copy_figures(source: str, target: str, *, run_id: str | None) -> None:
+    """Give a logged model the figures that a run has logged of another, with their data sets.
+
+    `source` is what that one's version was made of; an older release registered other things than models.
+    """
     client = MlflowClient()
-    if not source or not run_id or client.get_run(run_id).info.lifecycle_stage != "active":
+    scheme, _, model_id = source.partition(":/")
+    if scheme != "models" or not run_id or client.get_run(run_id).info.lifecycle_stage != "active":
         return
-    figures = [each for each in client.get_logged_model(source).metrics or [] if each.run_id == run_id]
+    figures = [each for each in client.get_logged_model(model_id).metrics or [] if each.run_id == run_id]
     copies = [
         Metric(
             each.key,

@@ -73,7 +73,7 @@ class ModelRegistry:
         run_id = earlier.run_id
         with _answered():
             logged = log_model(model, interface=interface, metadata=metadata)
-            copy_figures(earlier.model_id, logged.model_id, run_id=run_id)
+            copy_figures(str(earlier.source), logged.model_id, run_id=run_id)
             made = MlflowClient().create_model_version(
                 self.name,
                 source=logged.model_uri,

@@ -73,6 +73,15 @@ def figures(published: Published) -> str:
     return markdown.table(["", *parts], rows)
 
 
+def of_trial(trial: Trial) -> str:
+    """Describe a trial of a search in two sentences."""
+    why = "" if trial.usable else f" **Not usable**: {trial.why_unusable}."
+    return (
+        f"K={trial.k} seed {trial.seed}: silhouette **{trial.silhouette:.4f}** on the validation lines, of "
+        f"which the largest cluster holds {percent(trial.evaluation.validation.largest_cluster_share)}.{why}"
+    )
+
+
 def of_search(
     trials: Sequence[Trial], *, best: Trial | None, winners: pd.DataFrame, seeds: pd.DataFrame, sweep: Sweep
 ) -> str:

@@ -45,6 +45,7 @@ def _child(trial: Trial, experiment: Experiment, tags: Mapping[str, str]) -> tra
         params={"k": str(trial.k), "seed": str(trial.seed), "features.scaling": scaling},
         metrics=trial.evaluation.metrics,
         tags=_tags(trial) | dict(tags),
+        description=descriptions.of_trial(trial),
     )
 
 
@@ -140,5 +141,4 @@ def _tags(trial: Trial) -> dict[str, str]:
     return {
         NUMBER: str(trial.number),
         "state": "feasible" if trial.usable else "infeasible",
-        "why_infeasible": trial.why_unusable,
-    }
+    } | ({} if trial.usable else {"why_infeasible": trial.why_unusable})

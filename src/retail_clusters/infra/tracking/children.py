@@ -15,6 +15,7 @@ from retail_clusters.infra.failures import was_cut_off
 from retail_clusters.infra.tracking.kinds import Kind, kind_tag
 from retail_clusters.infra.tracking.processes import process_tag
 from retail_clusters.infra.tracking.reading import children
+from retail_clusters.infra.tracking.records import NOTE
 from retail_clusters.infra.tracking.store import answered
 
 #: A server takes calls at the same time, and each waits for the way there and back; sqlite takes one.
@@ -33,6 +34,7 @@ class ChildRun:
     tags: Mapping[str, str]
     started: int | None = None
     ended: int | None = None
+    description: str = ""
 
 
 class ChildRuns:
@@ -99,7 +101,8 @@ class ChildRuns:
         run_id = self._begun.get(child)
         if run_id is None:
             own = {MLFLOW_PARENT_RUN_ID: self._parent} | process_tag() | kind_tag(self._kind)
-            tags = own | dict(record.tags)
+            told = {NOTE: record.description} if record.description else {}
+            tags = own | told | dict(record.tags)
             made = self._client.create_run(
                 self._experiment, start_time=record.started or now, tags=tags, run_name=record.name
             )
