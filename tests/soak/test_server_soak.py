@@ -33,7 +33,8 @@ class Shared:
         """Return the runs that are under way by their step, each with the number of its children."""
         asked = (
             "SELECT parents.name, (SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId' "
-            "AND value = parents.run_uuid) FROM runs AS parents WHERE status = 'RUNNING'"
+            "AND value = parents.run_uuid) FROM runs AS parents "
+            "WHERE status = 'RUNNING' AND lifecycle_stage = 'active'"
         )
         with sqlalchemy.create_engine(self.store).connect() as connection:
             found = connection.execute(sqlalchemy.text(asked)).all()
