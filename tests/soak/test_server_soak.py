@@ -33,7 +33,8 @@ class Shared:
         """Return the runs that are under way by their step, each with the number of its children."""
         asked = (
             "SELECT parents.name, (SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId' "
-            "AND value = parents.run_uuid) FROM runs AS parents WHERE status = 'RUNNING'"
+            "AND value = parents.run_uuid) FROM runs AS parents "
+            "WHERE status = 'RUNNING' AND lifecycle_stage = 'active'"
         )
         with sqlalchemy.create_engine(self.store).connect() as connection:
             found = connection.execute(sqlalchemy.text(asked)).all()
@@ -101,6 +102,11 @@ def test_a_server_that_is_away_in_the_search_and_while_lines_are_scored_costs_no
         if job.poll() is None:
             processes.kill(job)
     assert job.returncode == 0, output
+    # Points that found no server until the end of the scoring are sent by who goes on with the same output.
+    (scored,) = (place / "output").iterdir()
+    words = ("--source", "data/sample/by-day", "--output", f"output/{scored.name}")
+    sent = run(place, "score", *words, **shared.server.environment)
+    assert sent.returncode == 0, sent.stderr
     found = jobs.outcome(place, store=shared.server.uri)
 
     alone = jobs.checkout(tmp_path / "alone")
