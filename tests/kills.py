@@ -51,7 +51,7 @@ class Killer:
         output, _ = process.communicate()
         ended = process.returncode != -signal.SIGKILL
         assert not ended or process.returncode == 0, output
-        more = len(seen) - 1 if ended else self._changes * 3 // 2
+        more = (len(seen) - 1) * 3 // 4 if ended else self._changes * 3 // 2
         self._changes = min(max(2, more), self._at_most)
         hit = ENDED if ended else doing()
         self.hits[hit] += 1
