@@ -27,13 +27,13 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 #: A wide space, behind one of no width that keeps it from being cut off as the start of a cell.
-_ROOM: Final = "\u200b\u2003"
+ROOM: Final = "\u200b\u2003"
 
 
 def roomy(markdown: str) -> str:
     """Return Markdown with room between the columns of its tables: the MLflow UI draws them without any.
 
-    >>> roomy("| lines | share |\\n| --- | ---: |\\n| 8,033 | 53.3% |").replace(_ROOM, "__")
+    >>> roomy("| lines | share |\\n| --- | ---: |\\n| 8,033 | 53.3% |").replace(ROOM, "__")
     '| lines | __share |\\n| --- | ---: |\\n| 8,033 | __53.3% |'
     """
     return "\n".join(map(_roomy_line, markdown.split("\n")))
@@ -42,4 +42,4 @@ def roomy(markdown: str) -> str:
 def _roomy_line(line: str) -> str:
     if not line.startswith("| ") or not line.strip("|-: "):
         return line
-    return line.replace(_ROOM, "").replace(" | ", f" | {_ROOM}")
+    return line.replace(ROOM, "").replace(" | ", f" | {ROOM}")
