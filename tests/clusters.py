@@ -5,15 +5,18 @@
         cluster.kill_worker(0)
 
 Every daemon has a working folder, a log and a process group of its own. A worker's executors are in its
-group, so that killing it is what a lost machine is to the driver.
+group, so that killing it is what a lost machine is to the driver. Folders that are `hidden` are empty to
+workers, as the driver's own disks are to other machines; where the system does not let them be, `can_hide`
+says so.
 """
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -29,6 +32,7 @@ _DAEMON = {
     "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 _STARTED = re.compile(r"Starting Spark master at (spark://\S+)")
+_OWN_DISKS = ("unshare", "--mount", "sh", "-c")
 _BEGUN = re.compile(r"Executor: Running task ")
 _ENDED = re.compile(r"Executor: (?:Finished|Executor killed|Exception in) task ")
 _REGISTERED = re.compile(r"Successfully registered with master (spark://\S+)")
@@ -70,6 +74,7 @@ class Cluster:
     folder: Path
     cores: int
     memory: str
+    hidden: tuple[Path, ...] = ()
     workers: list[Daemon] = field(default_factory=list)
 
     # What a driver on this machine needs, as a process and as properties.
@@ -82,6 +87,7 @@ class Cluster:
             "org.apache.spark.deploy.worker.Worker",
             *("--cores", str(self.cores), "--memory", self.memory, self.master),
             folder=self.folder / f"worker-{len(self.workers)}",
+            hidden=self.hidden,
         )
         self.workers.append(worker)
         worker.wait_for(_REGISTERED)
@@ -103,13 +109,13 @@ class Cluster:
 
 @contextmanager
 def standalone_cluster(
-    folder: Path, *, workers: int = 1, cores: int = 1, memory: str = "1g"
+    folder: Path, *, workers: int = 1, cores: int = 1, memory: str = "1g", hidden: Sequence[Path] = ()
 ) -> Iterator[Cluster]:
     """Run a master and workers below `folder`; kill them all at the end."""
     master = _start("org.apache.spark.deploy.master.Master", folder=folder / "master")
     started: list[Daemon] = []
     try:
-        cluster = Cluster(master.wait_for(_STARTED), folder, cores, memory, started)
+        cluster = Cluster(master.wait_for(_STARTED), folder, cores, memory, tuple(hidden), started)
         for _ in range(workers):
             cluster.start_worker()
         yield cluster
@@ -128,7 +134,15 @@ def wait_until(condition: Callable[[], T | None], what: str, *, seconds: float =
     raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")
 
 
-def _start(name: str, *arguments: str, folder: Path) -> Daemon:
+def can_hide() -> bool:
+    """Tell whether a process here may have disks of its own."""
+    try:
+        return subprocess.run([*_OWN_DISKS, "true", "true"], check=False, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def _start(name: str, *arguments: str, folder: Path, hidden: Sequence[Path] = ()) -> Daemon:
     folder.mkdir(parents=True)
     spark_home = Path(str(find_spec("pyspark").origin)).parent  # type: ignore[union-attr]
     words = [
@@ -147,7 +161,7 @@ def _start(name: str, *arguments: str, folder: Path) -> Daemon:
     inherited = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "SPARK_MASTER"}}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            list(map(str, [*words, *arguments])),
+            list(map(str, [*_without(hidden), *words, *arguments])),
             cwd=folder,
             env=inherited | LOOPBACK | _DAEMON | {"SPARK_HOME": str(spark_home)},
             stdin=subprocess.DEVNULL,
@@ -156,3 +170,9 @@ def _start(name: str, *arguments: str, folder: Path) -> Daemon:
             start_new_session=True,
         )
     return Daemon(process, folder)
+
+
+def _without(hidden: Sequence[Path]) -> list[str]:
+    """Return the words that start a program to which folders are empty."""
+    mounts = "".join(f"mount -t tmpfs none {shlex.quote(str(folder))} && " for folder in hidden)
+    return [*_OWN_DISKS, f'{mounts}exec "$@"', "sh"] if hidden else []

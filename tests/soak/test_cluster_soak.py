@@ -1,6 +1,7 @@
 """The whole main job on a cluster of real processes: as on one machine, to the bit, whatever worker dies."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests import jobs, processes
-from tests.clusters import Cluster, standalone_cluster
+from tests.clusters import Cluster, can_hide, standalone_cluster
 from tests.jobs import Outcome
 
 pytestmark = pytest.mark.soak
 
 LAUNCH = str(files("mlflow_spark_submit") / "launch.py")
+STEPS = ("prepare", "sweep", "score")
+#: What Spark says of a task that was under way where an executor died.
+LOST = "while it was being computed, its executor exited"
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -94,15 +98,45 @@ def test_a_worker_killed_in_each_step_costs_nothing(cluster: Cluster, place: Pat
             output=log,
         )
     try:
-        for step in ("prepare", "sweep", "score"):
+        for step in STEPS:
             lose_a_worker(cluster, job, place, step=step)
             cluster.start_worker()
         job.wait(timeout=900)
     finally:
         if job.poll() is None:
             processes.kill(job)
-    assert job.returncode == 0, (place / "log").read_text()
+    told = (place / "log").read_text()
+    assert job.returncode == 0, told
+    assert told.count(LOST) == len(STEPS)
     assert jobs.outcome(place) == expected
+
+
+def test_machines_that_share_one_folder_and_nothing_else_are_enough(
+    place: Path, tmp_path: Path, expected: Outcome
+):
+    if not can_hide():
+        pytest.skip("no process here may have disks of its own")
+    shared = tmp_path / "shared"
+    shutil.copytree(place / "data" / "sample" / "by-day", shared / "by-day")
+    (place / "tmp").mkdir()
+    locations = {
+        "TMPDIR": str(place / "tmp"),
+        "RETAIL_CLUSTERS_PREPARED": str(shared / "prepared"),
+        "MLFLOW_DFS_TMP": str(shared / "models"),
+    }
+    data, output = ("--data", str(shared / "by-day")), ("--output", str(shared / "output"))
+    with standalone_cluster(tmp_path / "cluster", workers=2, hidden=[place]) as apart:
+        own = environment(apart, place) | locations
+        finish([*submission(apart), *jobs.words(*data, *output)], place, own)
+        (scored,) = (shared / "output").iterdir()
+        spend = ("purchases", "--mode", "stream", *data, "--output", str(shared / "spend"))
+        several = ("--set", "purchases.max_files_per_trigger=7")
+        told = finish([*submission(apart), *spend, *several], place, own)
+
+    assert jobs.outcome(place, scored=scored) == expected
+    assert "0 of 1,301 customer-days differ from the batch" in told
+    assert [*(shared / "models").iterdir()] == []
+    assert not (place / "output").exists()
 
 
 def lose_a_worker(cluster: Cluster, job: "subprocess.Popen[str]", place: Path, *, step: str) -> None:
