@@ -25,6 +25,7 @@ PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Who are yo
         ),
         ("API request to http://h failed with timeout exception Read timed out.", "no answer in time"),
         ("HTTPConnectionPool: Max retries exceeded: Connection refused", "no answer: is it up"),
+        ("Connection broken: IncompleteRead(0 bytes read, 9 more expected)", "no answer: is it up"),
         ("Max retries exceeded (Caused by ResponseError('too many 503 error responses'))", "failed (503)"),
     ],
 )

@@ -22,7 +22,7 @@ _BY_SIGN: Final = (
     (re.compile(r"timeout|timed out", re.IGNORECASE), "no answer in time: is it up, and the way to it open?"),
     (
         re.compile(r"connection refused|failed to establish|name or service|name resolution|max retries"
-                   r"|remote end closed|connection aborted|connection reset", re.IGNORECASE),
+                   r"|remote end closed|connection (?:aborted|reset|broken)", re.IGNORECASE),
         "no answer: is it up, and the address right?",
     ),
     (
@@ -30,6 +30,7 @@ _BY_SIGN: Final = (
         "a page for people where MLflow answers: is a proxy or a login in between?",
     ),
 )  # fmt: skip
+_CUT_OFF: Final = re.compile(r"connection broken|incompleteread", re.IGNORECASE)
 _STATUS: Final = re.compile(
     r"(?:error code|HTTP|Client Error|Server Error|status(?: code)?|too many)[ :]+(\d{3})\b"
 )
@@ -59,6 +60,14 @@ def must_answer(store: str, name: Callable[[], str], error: type[RetailClustersE
         raise
     except Exception as failure:
         raise error(f"{store} must answer, but {masked(name())} gave: {in_short(failure)}") from failure
+
+
+def was_cut_off(failure: BaseException) -> bool:
+    """Tell whether a server stopped in the middle of its answer, where MLflow does not ask again.
+
+    Whether it did what was asked is not known.
+    """
+    return _CUT_OFF.search(str(failure)) is not None
 
 
 def _known(failure: BaseException, text: str) -> str | None:

@@ -11,12 +11,15 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from retail_clusters.infra.failures import was_cut_off
 from retail_clusters.infra.tracking.processes import process_tag
 from retail_clusters.infra.tracking.reading import children
 from retail_clusters.infra.tracking.store import answered
 
 #: A server takes calls at the same time, and each waits for the way there and back; sqlite takes one.
 _THREADS: Final = 8
+#: How often a server may stop in the middle of an answer; MLflow itself waits for one that is away.
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -41,29 +44,53 @@ class ChildRuns:
         self._client = MlflowClient()
         with answered():
             self._experiment = str(self._client.get_run(parent_id).info.experiment_id)
-        self._begun: dict[str, str] = {}
-        self._written: set[str] = set()
-        for run in children(parent_id):
-            child = run.data.tags.get(key)
-            if child is not None:
-                self._begun[child] = run.info.run_id
-                self._written |= {child} if run.info.status == "FINISHED" else set()
+            self._begun: dict[str, str] = {}
+            self._written: set[str] = set()
+            self._catch_up()
 
     def write(self, records: Sequence[ChildRun]) -> list[str]:
         """Write the records that have no finished run yet; return the run of each record, in their order.
 
         A run that is half written is completed.
         """
-        new = [record for record in records if record.tags[self._key] not in self._written]
-        remote = mlflow.get_tracking_uri().startswith(("http://", "https://"))
         with answered():
-            if remote and len(new) > 1:
-                with ThreadPoolExecutor(_THREADS) as pool:
-                    list(pool.map(self._write, new))
+            if mlflow.get_tracking_uri().startswith(("http://", "https://")):
+                self._write_side_by_side(records)
             else:
-                for record in new:
+                for record in self._new(records):
                     self._write(record)
         return [self._begun[record.tags[self._key]] for record in records]
+
+    def _new(self, records: Sequence[ChildRun]) -> list[ChildRun]:
+        return [record for record in records if record.tags[self._key] not in self._written]
+
+    def _write_side_by_side(self, records: Sequence[ChildRun]) -> None:
+        """Write over HTTP; where the server stops in the middle, see what it has done, and go on."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                with ThreadPoolExecutor(_THREADS) as pool:
+                    list(pool.map(self._write, self._new(records)))
+                self._catch_up(status="RUNNING")
+                return
+            except mlflow.MlflowException as failure:
+                if not left or not was_cut_off(failure):
+                    raise
+                self._catch_up(status="RUNNING")
+
+    def _catch_up(self, *, status: str | None = None) -> None:
+        """Read which children there are; remove a second one.
+
+        A server that stops before it has answered may have made a run, and makes another when asked again.
+        """
+        found = children(self._parent, status=status)
+        for run in sorted(found, key=lambda run: run.info.status != "FINISHED"):
+            child = run.data.tags.get(self._key)
+            if child is None:
+                continue
+            if self._begun.setdefault(child, run.info.run_id) != run.info.run_id:
+                self._client.delete_run(run.info.run_id)
+            elif run.info.status == "FINISHED":
+                self._written.add(child)
 
     def _write(self, record: ChildRun) -> None:
         now = int(time.time() * 1000)

@@ -98,8 +98,11 @@ def active_run() -> Run:
     return read_run(opened.info.run_id)
 
 
-def children(parent_id: str) -> list[Run]:
-    """List the runs nested in a run, oldest first."""
+def children(parent_id: str, *, status: str | None = None) -> list[Run]:
+    """List the runs nested in a run, oldest first: all, or those of a status."""
+    wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'"
+    if status:
+        wanted += f" AND attributes.status = '{status}'"
     with answered():
         client = MlflowClient()
         experiment = client.get_run(parent_id).info.experiment_id
@@ -108,7 +111,7 @@ def children(parent_id: str) -> list[Run]:
         while True:
             page: Sequence[Run] = client.search_runs(
                 [experiment],
-                filter_string=f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'",
+                filter_string=wanted,
                 order_by=["attributes.start_time ASC"],
                 max_results=1000,
                 page_token=token,
