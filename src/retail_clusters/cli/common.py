@@ -83,8 +83,11 @@ class _PageLocation(_Location):
     """The file of a page; a folder, one that is there or that ends in a slash, takes it as `report.html`."""
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from retail_clusters.infra import storage
+        from retail_clusters.infra.locations import is_local
+
         place = super().convert(value, param, ctx)
-        is_folder = value.endswith("/") or os.path.isdir(place)  # noqa: PTH112 - a URI is no Path
+        is_folder = value.endswith("/") or (is_local(place) and storage.is_folder(place))
         return f"{place.rstrip('/')}/{PAGE}" if is_folder else place
 
 
