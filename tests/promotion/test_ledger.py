@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import pytest
@@ -163,7 +164,8 @@ def test_move_withdraws_while_it_sees_any_other_and_goes_on_when_that_has_ended(
 
     waits = iter([lambda: None, lambda: book.close(rivals[0], state=WITHDRAWN, note="")])
     monkeypatch.setattr(Ledger, "announce", a_moment_before_another)
-    monkeypatch.setattr("time.sleep", lambda _: next(waits)())
+    only_here = SimpleNamespace(sleep=lambda _: next(waits)())  # other threads of this process sleep, too
+    monkeypatch.setattr(champion, "time", only_here)
 
     move_champion(registry, intent("1", "3"))
 
