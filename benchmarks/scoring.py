@@ -119,7 +119,8 @@ def _gaps(data: str, project: Path) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "experiments").symlink_to(project / "experiments")
-        python("-m", "retail_clusters", "train", "--data", data, folder=place, project=project)
+        sweep = ("-m", "retail_clusters", "sweep", "--data", data, "--trials", "20")
+        python(*sweep, folder=place, project=project)
         python("-c", champion, folder=place, project=project)
         places = ("--source", data, "--output", "scored", "--checkpoint", "checkpoint")
         score = ("-m", "retail_clusters", "score", *places, "--max-files-per-trigger", "1")
