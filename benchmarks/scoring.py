@@ -119,8 +119,11 @@ def _gaps(data: str, project: Path) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "experiments").symlink_to(project / "experiments")
-        sweep = ("-m", "retail_clusters", "sweep", "--data", data, "--trials", "20")
-        python(*sweep, folder=place, project=project)
+        python(
+            *("-m", "retail_clusters", "main", "--data", data, "--trials", "40"),
+            folder=place,
+            project=project,
+        )
         python("-c", champion, folder=place, project=project)
         places = ("--source", data, "--output", "scored", "--checkpoint", "checkpoint")
         score = ("-m", "retail_clusters", "score", *places, "--max-files-per-trigger", "1")
