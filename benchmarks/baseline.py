@@ -24,7 +24,8 @@ def checkout() -> Path:
 
 def python(*arguments: str | Path, folder: Path, project: Path = PROJECT) -> str:
     """Run a project's Python in a working folder, and return what it prints."""
-    environment = os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment = inherited | {
         "PYTHONPATH": str(project / "src"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
     }

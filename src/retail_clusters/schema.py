@@ -77,7 +77,7 @@ WEIGHTED_ROW: Final = StructType([*_KEY, *_struct(weight=LongType(), cancellatio
 #: Days are dealt into so many groups, for refits on days drawn with replacement.
 DAY_GROUPS: Final = 20
 
-#: The days (UTC, counted from 1970) of a row's lines, and how many are of each; their sum is `weight`.
+#: The days (UTC, since 1970) of a training row's lines, and how many are of each; their sum is `weight`.
 DAYS_FIELD: Final = StructField(DAYS, ArrayType(_struct(day=IntegerType(), lines=LongType())))
 
 #: A line that could not be used: its text as it came, why, and the file it came in.

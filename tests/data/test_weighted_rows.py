@@ -97,24 +97,16 @@ def test_rows_of_several_splits_are_merged(spark):
         reduced(spark, [LINES[4], LINES[4].replace("2011-10-01", "2011-09-17")]),
         [schema.VALIDATION, schema.TEST],
     ).collect()
-    assert row.weight == 2
-    assert [(day.day, day.lines) for day in row.days] == [
-        (day_number(2011, 9, 17), 1),
-        (day_number(2011, 10, 1), 1),
-    ]
+    assert (row.weight, row.days) == (2, [])
 
 
-def day_number(*day):
-    return (date(*day) - date(1970, 1, 1)).days
-
-
-def test_the_days_of_a_row_add_up_and_are_days_in_utc(spark):
-    for row in reduced(spark, LINES).collect():
-        assert sum(day.lines for day in row.days) == row.weight
-        assert [day.day for day in row.days] == sorted({day.day for day in row.days}, key=lambda at: at or 0)
-    for when in ("2011-10-01 23:59:59", "2011-10-01 00:00:01"):
-        (day,) = reduced(spark, [LINES[4].replace("2011-10-01 00:00:00", when)]).first().days
-        assert (day.day, day.lines) == (day_number(2011, 10, 1), 1)
+def test_a_training_row_knows_its_days_in_utc(spark):
+    found = reduced(spark, [*LINES, LINES[1].replace("08:00:00", "23:59:59")]).collect()
+    (row,) = (row for row in found if row.split == schema.TRAIN and row.Quantity == 6)
+    day_numbers = [(date(2011, 6, day) - date(1970, 1, 1)).days for day in (23, 30)]
+    assert [(day.day, day.lines) for day in row.days] == [(day_numbers[0], 2), (day_numbers[1], 1)]
+    for row in found:
+        assert sum(day.lines for day in row.days) == (row.weight if row.split == schema.TRAIN else 0)
 
 
 def test_canonical_layout_follows_from_the_rows_alone(spark):

@@ -61,7 +61,8 @@ class Contents:
 def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
     """Reduce parsed lines to one row for each split and distinct key.
 
-    Returns `split`, the columns of a weighted row, `days`, and four partial sums for `summarize`.
+    Returns `split`, the columns of a weighted row, `days` (of training rows), and four partial sums for
+    `summarize`.
     Quarantined lines are a split of their own, with nulls. One pass over the lines, a shuffle of the rows of
     each day, and one of the rows.
     """
@@ -79,7 +80,8 @@ def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
             *(F.sum(name).alias(name) for name in _HASHES),
         )
     )
-    days = F.sort_array(F.collect_list(F.struct(schema.DAY, schema.LINES)))
+    of_training = F.when(F.col(schema.SPLIT) == schema.TRAIN, F.struct(schema.DAY, schema.LINES))
+    days = F.sort_array(F.collect_list(of_training))
     return of_days.groupBy(schema.SPLIT, *schema.ROW_KEY).agg(
         F.sum(schema.LINES).alias(schema.WEIGHT),
         *(F.sum(name).alias(name) for name in sums),

@@ -131,10 +131,12 @@ def _in_memory(spark: SparkSession, prepared: Prepared, experiment: Experiment) 
 def load_parts(prepared: Prepared) -> dict[str, WeightedRows]:
     """Read the weighted rows of all parts, in one job."""
     table = prepared.reduced.toArrow()
-    splits = {
-        name: weighted_rows(table.filter(pc.equal(table[schema.SPLIT], name)).drop_columns(schema.SPLIT))
+    parts = {
+        name: table.filter(pc.equal(table[schema.SPLIT], name)).drop_columns(schema.SPLIT)
         for name in schema.SPLITS
     }
+    del table  # as large as its parts, and each of these is about to be copied
+    splits = {name: weighted_rows(parts.pop(name)) for name in schema.SPLITS}
     return splits | {HOLDOUT: merge(splits[schema.VALIDATION], splits[schema.TEST])}
 
 

@@ -19,6 +19,8 @@ S = TypeVar("S")
 VALUES: Final = "values"
 
 _COLUMNS: Final = [field.name for field in schema.WEIGHTED_ROW]
+#: A row has as many days as the data, at most: some megabytes of them at a time.
+_ROWS_AT_ONCE: Final = 4_096
 _ORDER: Final = [(name, "ascending") for name in schema.ROW_KEY]
 
 
@@ -56,16 +58,18 @@ class WeightedRows:
         names = self.table[schema.DAY_OF_WEEK].to_pylist()
         return np.array([schema.WEEKDAYS.index(name) for name in names], dtype=np.int64)
 
-    @property
-    def days(self) -> "Days":
-        """Return the lines of each row on each day that it came on."""
-        lists = self.table[schema.DAYS].combine_chunks()
-        parts = lists.flatten()
-        return Days(
-            rows=np.repeat(np.arange(len(self)), np.asarray(lists.value_lengths())),
-            days=np.asarray(parts.field(schema.DAY), dtype=np.int64),
-            lines=np.asarray(parts.field(schema.LINES), dtype=np.float64),
-        )
+    def days(self) -> Iterator["Days"]:
+        """Return the lines of each row on each day that it came on, a few thousand rows at a time."""
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            lists = self.table[schema.DAYS].slice(start, _ROWS_AT_ONCE).combine_chunks()
+            parts = lists.flatten()
+            counts = np.asarray(lists.value_lengths())
+            yield Days(
+                of=range(start, start + len(counts)),
+                rows=np.repeat(np.arange(start, start + len(counts)), counts),
+                days=np.asarray(parts.field(schema.DAY), dtype=np.int64),
+                lines=np.asarray(parts.field(schema.LINES), dtype=np.float64),
+            )
 
     @property
     def weights_by_group(self) -> Floats:
@@ -74,10 +78,11 @@ class WeightedRows:
         Days are dealt by their number since 1970, modulo that of the groups. Groups have as many days as one
         another, and every weekday: 20 and 7 have no common divisor.
         """
-        found, groups = self.days, schema.DAY_GROUPS
-        cells = found.rows * groups + found.days % groups
-        lines = np.bincount(cells, found.lines, len(self) * groups).astype(np.float64, copy=False)
-        return lines.reshape(-1, groups)
+        groups, parts = schema.DAY_GROUPS, []
+        for found in self.days():
+            cells = (found.rows - found.of.start) * groups + found.days % groups
+            parts.append(np.bincount(cells, found.lines, len(found.of) * groups).reshape(-1, groups))
+        return np.concatenate(parts)
 
     def numbers(self, name: str) -> Floats:
         """Return a column as n doubles."""
@@ -91,8 +96,12 @@ class WeightedRows:
 
 @dataclass(frozen=True, eq=False)
 class Days:
-    """How many lines a row has on a day, for each pair of them that occurs: row, day since 1970, lines."""
+    """How many lines a row has on a day, for each pair of them that occurs: row, day since 1970, lines.
 
+    `of` are the rows that are told of.
+    """
+
+    of: range
     rows: NDArray[np.int64]
     days: NDArray[np.int64]
     lines: Floats

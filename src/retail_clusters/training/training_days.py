@@ -19,19 +19,19 @@ def calibrated(baseline: Baseline, *, rows: WeightedRows, labels: Labels) -> Bas
 
 def count_days(rows: WeightedRows, labels: Labels, *, against: Baseline) -> list[Counts]:
     """Count the lines of each day, in order."""
-    found = rows.days
-    days, at = np.unique(found.days, return_inverse=True)
     bins = drift.bins_of(
         clusters=labels, prices=rows.prices, quantities=rows.quantities, weekdays=rows.weekdays, of=against
     )
-    counted = {
-        name: np.bincount(at * size + numbers[found.rows], found.lines, len(days) * size)
-        .astype(np.int64)
-        .reshape(len(days), size)
-        .tolist()
-        for name, (numbers, size) in bins.items()
-    }
+    first = min(int(found.days.min()) for found in rows.days())
+    last = max(int(found.days.max()) for found in rows.days())
+    span = last - first + 1
+    counted = {name: np.zeros((span, size), np.int64) for name, (_, size) in bins.items()}
+    for found in rows.days():
+        for name, (numbers, size) in bins.items():
+            cells = (found.days - first) * size + numbers[found.rows]
+            lines = np.bincount(cells, found.lines, span * size)
+            counted[name] += lines.reshape(span, size).astype(np.int64)
     return [
-        Counts(**{name: tuple(table[row]) for name, table in counted.items()}, days=(int(day),))
-        for row, day in enumerate(days)
+        Counts(**{name: tuple(table[at].tolist()) for name, table in counted.items()}, days=(first + at,))
+        for at in np.flatnonzero(counted["weekday"].sum(axis=1)).tolist()
     ]
