@@ -12,8 +12,8 @@ from retail_clusters.training.blocks import Block, Floats, Labels, add_in_order,
 #: Marks the draws of shuffled columns, so that they are not those of the days.
 _SHUFFLE = 1
 
-#: Lines that are dealt at most: some 60 bytes each while they are.
-_DEALT = 5_000_000
+#: Lines that are dealt at most: some 200 bytes each while they are.
+_DEALT = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def shuffle_columns(
     """Deal each fact anew over all lines: it keeps its distribution and loses its relation to the others.
 
     Lines stay in their group of days. Columns of one fact, such as the slots of a weekday, move together. Of
-    more than five million lines each n-th is dealt, and stands for n.
+    more than two million lines each n-th is dealt, and stands for n.
 
     Args:
         values: n x d vectors in canonical order.
