@@ -65,6 +65,19 @@ def test_shuffled_columns_keep_how_each_fact_is_distributed():
             assert np.array_equal(ours, theirs)
 
 
+def test_of_very_many_lines_each_nth_is_dealt_and_stands_for_n(monkeypatch):
+    values, weights = three_groups()
+    total = int(weights.sum())
+    monkeypatch.setattr(stability, "_DEALT", total // 3)
+    shuffled, lines = stability.shuffle_columns(values, weights, columns=FACTS, seed=3)
+    stands_for = -(-total // (total // 3))
+    assert np.all(lines % stands_for == 0)
+    assert total <= lines.sum() < total + stands_for
+    assert np.all(np.abs(lines.sum(axis=0) - weights.sum(axis=0)) <= stands_for)
+    for fact in FACTS:
+        assert {*map(tuple, shuffled[:, fact])} <= {*map(tuple, values[:, fact])}
+
+
 def test_shuffled_columns_lose_their_relation():
     values, weights = three_groups()
     shuffled, lines = stability.shuffle_columns(values, weights, columns=FACTS, seed=3)

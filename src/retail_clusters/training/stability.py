@@ -12,6 +12,9 @@ from retail_clusters.training.blocks import Block, Floats, Labels, add_in_order,
 #: Marks the draws of shuffled columns, so that they are not those of the days.
 _SHUFFLE = 1
 
+#: Lines that are dealt at most: some 200 bytes each while they are.
+_DEALT = 2_000_000
+
 
 @dataclass(frozen=True)
 class Resampling:
@@ -100,7 +103,8 @@ def shuffle_columns(
 ) -> tuple[Floats, Floats]:
     """Deal each fact anew over all lines: it keeps its distribution and loses its relation to the others.
 
-    Lines stay in their group of days. Columns of one fact, such as the slots of a weekday, move together.
+    Lines stay in their group of days. Columns of one fact, such as the slots of a weekday, move together. Of
+    more than two million lines each n-th is dealt, and stands for n.
 
     Args:
         values: n x d vectors in canonical order.
@@ -111,10 +115,12 @@ def shuffle_columns(
     Returns:
         Distinct vectors, sorted by value, m x d, and their lines in each group of days, m x g.
     """
-    counts = weights_by_group.T.astype(np.int64)
-    groups, rows = counts.shape
-    line_row = np.repeat(np.tile(np.arange(rows), groups), counts.ravel())
-    line_group = np.repeat(np.arange(groups), counts.sum(axis=1))
+    rows, groups = weights_by_group.shape
+    ends = np.cumsum(weights_by_group.T.astype(np.int64).ravel())
+    stands_for = -(-int(ends[-1]) // _DEALT)
+    line_group, line_row = np.divmod(
+        np.searchsorted(ends, np.arange(0, ends[-1], stands_for), side="right"), rows
+    )
     facts = [np.unique(values[:, list(fact)], axis=0, return_inverse=True) for fact in columns]
     key = np.zeros(len(line_row), dtype=np.int64)
     for position, (distinct, codes) in enumerate(facts):
@@ -125,7 +131,8 @@ def shuffle_columns(
     for (distinct, _), fact in reversed(list(zip(facts, columns, strict=True))):
         found, code = np.divmod(found, len(distinct))
         shuffled[:, list(fact)] = distinct[code]
-    cells = kmeans.cluster_sums(row_of_line * groups + line_group, np.ones(len(key)), len(shuffled) * groups)
+    lines = np.full(len(key), float(stands_for))
+    cells = kmeans.cluster_sums(row_of_line * groups + line_group, lines, len(shuffled) * groups)
     return shuffled, cells.reshape(len(shuffled), groups)
 
 
