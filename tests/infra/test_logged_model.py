@@ -17,7 +17,8 @@ def cluster(files: str, *executors: str) -> Any:
         sc=lambda: SimpleNamespace(statusTracker=lambda: tracker),
     )
     configured = {"spark.driver.host": "driver"}
-    return SimpleNamespace(sparkContext=SimpleNamespace(_jsc=java, getConf=lambda: configured))
+    context = SimpleNamespace(master="spark://driver:7077", _jsc=java, getConf=lambda: configured)
+    return SimpleNamespace(sparkContext=context)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.infra import locations, storage
+from retail_clusters.infra.spark_settings import is_one_machine
 
 #: Names the folder through which MLflow saves and loads a Spark model.
 _FOLDER: Final = "MLFLOW_DFS_TMP"
@@ -174,7 +175,7 @@ def check_model_folder(spark: SparkSession) -> None:
         InputError: executors run on other machines, and files are each machine's own.
     """
     context: Any = spark.sparkContext
-    if _shared_folder(context):
+    if _shared_folder(context) or is_one_machine(context.master):
         return
     hosts = {executor.host() for executor in context._jsc.sc().statusTracker().getExecutorInfos()}
     elsewhere = sorted(hosts - {context.getConf().get("spark.driver.host")})
