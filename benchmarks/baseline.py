@@ -16,7 +16,10 @@ def checkout() -> Path:
     """Make the worktree and its environment, once."""
     if not FOLDER.is_dir():
         subprocess.run(
-            ["git", "worktree", "add", "--detach", "--force", FOLDER, COMMIT], cwd=PROJECT, check=True
+            ["git", "worktree", "add", "--detach", "--force", FOLDER, COMMIT],
+            cwd=PROJECT,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
     subprocess.run(["make", ".venv/tools"], cwd=FOLDER, check=True, stdout=subprocess.DEVNULL)
     return FOLDER
