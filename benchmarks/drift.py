@@ -5,6 +5,7 @@ First each day in turn, counted and measured as the scorer does; then the scorer
 
 import io
 import os
+import random
 import shutil
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -68,7 +69,7 @@ class Stream:
 
     def largest(self, days: Sequence[Counts]) -> list[float]:
         """Return the largest PSI of clusters, prices, quantities and weekdays over the days."""
-        return list(drift.usual(days, against=self.baseline))
+        return list(drift.bounded(self.baseline, by=days).usual)
 
     def days_until_told(self) -> list[int | None]:
         """Let prices rise on each day in turn: after how many days a warning names them."""
@@ -119,7 +120,13 @@ def _print_days(stream: Stream) -> None:
     print("|---|---:|---:|---:|---:|---:|---:|")
     bounds = " | ".join(f"{max(value, Scoring().drift_warning):.2f}" for value in stream.baseline.usual)
     print(f"| bounds | | | {bounds} |")
-    for what, days in (("training days", stream.trained), ("the days after", stream.later)):
+    shuffled = random.Random(0).sample(stream.days, len(stream.days))
+    streams = {
+        "training days": stream.trained,
+        "the days after": stream.later,
+        "all days, in any order": shuffled,
+    }
+    for what, days in streams.items():
         told = [why for why in stream.warnings(days) if why]
         largest = " | ".join(f"{value:.2f}" for value in stream.largest(days))
         print(f"| {what} | {len(days)} | {len(told)} | {largest} |")

@@ -137,6 +137,29 @@ def test_a_window_reaches_back_until_it_has_its_days_and_its_lines() -> None:
     assert drift.latest([], days=1, lines=1) is None
 
 
+def test_days_in_another_order_are_added_up_until_they_lie_as_close_as_training_days() -> None:
+    late, early, between = (day(number) for number in (11, 0, 4))
+    assert drift.latest([late, early], days=2, lines=1, density=0.5) == late + early
+    assert drift.latest([early, late], days=2, lines=1, density=0.5) is None
+    assert drift.latest([early, late], days=2, lines=1, density=2 / 12) == early + late
+    close = [early, late, between, *MONTH[5:1:-1]]
+    assert drift.latest(close, days=2, lines=1, density=0.5) == sum(close[1:], close[0])
+
+
+def test_days_of_one_batch_are_in_no_order() -> None:
+    batch = day(0) + day(11)
+    assert drift.latest([batch], days=2, lines=1, density=0.5) is None
+    assert drift.latest([batch], days=2, lines=1) == batch
+    assert drift.latest([sum(MONTH[1:], MONTH[0])], days=2, lines=1, density=0.5) is not None
+
+
+def test_the_sparsest_windows_of_training_days_say_how_close_days_lie() -> None:
+    away = [*MONTH[:8], *(day(number) for number in (21, 22, 24, 25))]
+    assert drift.bounded(BASELINE, by=MONTH).density == (3 / 5, 12 / 21)
+    assert drift.bounded(BASELINE, by=away).density == (3 / 12, 12 / 26)
+    assert drift.bounded(BASELINE, by=MONTH[:2]).density == (0, 0)
+
+
 def test_what_goes_by_the_week_has_no_figure_before_three_weeks_have_come() -> None:
     """Defect 13: one day knows one weekday, and would drift in every stream's first week."""
     assert drift.measure(MONTH[1::-1], against=BASELINE) is None
@@ -170,12 +193,12 @@ def test_prices_that_rise_are_told_within_three_days_and_named() -> None:
 def test_a_stream_of_the_training_days_never_warns(quantities: list[tuple[int, int]]) -> None:
     """Defect 13: bounds are what windows of successive training days reach."""
     days = [day(number, quantity=quantity) for number, quantity in enumerate(quantities)]
-    bounded = replace(BASELINE, usual=drift.usual(days, against=BASELINE))
+    bounded = drift.bounded(BASELINE, by=days)
     for end in range(len(days)):
         moved = drift.measure(days[end::-1], against=bounded)
         assert moved is None or moved.warning(bounded, above=1e-9) is None
 
 
 def test_days_too_few_for_a_window_bound_nothing() -> None:
-    assert drift.usual(MONTH[:2], against=BASELINE) == (0, 0, 0, 0)
-    assert drift.usual([], against=BASELINE) == (0, 0, 0, 0)
+    assert drift.bounded(BASELINE, by=MONTH[:2]).usual == (0, 0, 0, 0)
+    assert drift.bounded(BASELINE, by=[]).usual == (0, 0, 0, 0)

@@ -204,6 +204,6 @@ def test_drift_is_that_of_the_lines_of_the_latest_days(lines, sample, found, lab
     last = drift.measure(counted[::-1], against=baseline)
     assert last is not None
     assert last.indices == pytest.approx({name: windows[-1] for name, windows in reached.items()})
-    assert drift.usual(counted, against=baseline) == pytest.approx(
+    assert drift.bounded(baseline, by=counted).usual == pytest.approx(
         [max(windows) for windows in reached.values()]
     )

@@ -1,5 +1,7 @@
 """The sample's daily files in turn, as a stream of them would be measured."""
 
+import random
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -47,7 +49,7 @@ def warning(newest_first, baseline):
 def test_days_counted_from_the_rows_are_days_counted_from_the_lines(days):
     baseline, plain, _, counted = days
     assert counted == plain
-    assert baseline.usual == drift.usual(plain, against=baseline)
+    assert baseline.usual == drift.bounded(baseline, by=plain).usual
 
 
 def test_every_training_line_is_counted_once_and_is_in_the_share_of_its_bin(sample, days):
@@ -65,6 +67,14 @@ def test_every_training_line_is_counted_once_and_is_in_the_share_of_its_bin(samp
 def test_training_days_in_turn_never_warn(days):
     baseline, plain, *_ = days
     assert [warning(plain[end::-1], baseline) for end in range(len(plain))] == [None] * len(plain)
+
+
+def test_training_days_in_any_order_never_warn(days):
+    """Files of a copied folder come in the order of their times, which is any order."""
+    baseline, plain, *_ = days
+    for seed in range(5):
+        shuffled = random.Random(seed).sample(plain, len(plain))
+        assert [warning(shuffled[end::-1], baseline) for end in range(len(plain))] == [None] * len(plain)
 
 
 def test_prices_that_rise_by_30_percent_are_told_within_three_days_of_a_thousand_lines(days):

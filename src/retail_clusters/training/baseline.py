@@ -35,6 +35,8 @@ class Baseline:
     Attributes:
         usual: how far the training days themselves are from all of them: the largest PSI of clusters, prices,
             quantities and weekdays that a stream of them would have measured. Empty where that is not known.
+        density: how close together their days lie: days with lines per day of the calendar, in the sparsest
+            short and the sparsest long window of that stream. Empty where that is not known.
     """
 
     clusters: Shares
@@ -44,6 +46,7 @@ class Baseline:
     quantity: Shares
     weekday: Shares
     usual: Shares = ()
+    density: Shares = ()
 
     def to_json(self) -> str:
         """Write the record as one JSON text."""

@@ -1,7 +1,7 @@
 """How far lines have moved from those that trained a model: population stability index (PSI)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,11 +19,12 @@ Integers = NDArray[np.int64]
 
 _BINNED: Final = ("clusters", "price", "quantity", "weekday")
 _THURSDAY: Final = 3
-#: Prices and quantities are measured over the latest days with lines, so that a change shows within as many.
+#: Over the latest days with lines: the short window, so that a change shows within as many.
 _DAYS: Final = 3
-#: Clusters may follow the weekday: both are measured over so many weeks of days with lines. Fewer would
+#: Over so many weeks of days with lines: the long window, for clusters may follow the weekday. Fewer would
 #: let a holiday look like a change of week, and the bound would then hide one.
 _WEEKS: Final = 3
+_SHORT: Final = ("price", "quantity")
 #: Fewer lines say nothing: a window reaches further back until it holds so many.
 _LINES: Final = 1_000
 
@@ -58,6 +59,11 @@ class Counts:
             weekday=_add(self.weekday, other.weekday),
             days=tuple(sorted({*self.days, *other.days})),
         )
+
+    @property
+    def density(self) -> float:
+        """Return how close together the days lie: days with lines per day of the calendar, at most 1."""
+        return len(self.days) / (self.days[-1] - self.days[0] + 1)
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Counts":
@@ -152,29 +158,57 @@ def empty_counts(against: Baseline) -> Counts:
 
 def measure(newest_first: Sequence[Counts], *, against: Baseline) -> Drift | None:
     """Compare the latest lines with the training lines; None before any window is full."""
-    weeks = _WEEKS * sum(share > 0 for share in against.weekday)
+    short, long = _windows(newest_first, against=against)
     windows = {}
-    for name, days in {"clusters": weeks, "price": _DAYS, "quantity": _DAYS, "weekday": weeks}.items():
-        counts = latest(newest_first, days=days)
+    for name in _BINNED:
+        counts = short if name in _SHORT else long
         if counts is not None:
             windows[name] = Window(counts, psi(_expected(against, name), getattr(counts, name)))
     return Drift(windows) if windows else None
 
 
-def latest(newest_first: Iterable[Counts], *, days: int, lines: int = _LINES) -> Counts | None:
-    """Add up counts until they are of so many days and lines; None where there are not as many."""
+def latest(
+    newest_first: Iterable[Counts], *, days: int, lines: int = _LINES, density: float = 0.0
+) -> Counts | None:
+    """Add up counts until they are of so many days and lines; None where there are not as many.
+
+    Counts that did not come a day at a time, in order, are no latest days: files of a copied folder come in
+    any order. Those are added up until their days lie as close together as `density`.
+    """
     total: Counts | None = None
+    in_order = True
     for counts in newest_first:
+        in_order = in_order and len(counts.days) == 1 and (total is None or counts.days[0] <= total.days[0])
         total = counts if total is None else total + counts
-        if len(total.days) >= days and total.lines >= lines:
+        full = len(total.days) >= days and total.lines >= lines
+        if full and (in_order or total.density >= density):
             return total
     return None
 
 
-def usual(oldest_first: Sequence[Counts], *, against: Baseline) -> Shares:
-    """Return the largest PSI of each thing that a stream of these days would measure: bounds of a warning."""
-    found = [measure(oldest_first[end::-1], against=against) or Drift({}) for end in range(len(oldest_first))]
-    return tuple(max((each.indices.get(name, 0.0) for each in found), default=0.0) for name in _BINNED)
+def bounded(baseline: Baseline, *, by: Sequence[Counts]) -> Baseline:
+    """Add what bounds a warning: what a stream of these days, oldest first, would have measured itself."""
+    streams = [by[end::-1] for end in range(len(by))]
+    found = [measure(stream, against=baseline) or Drift({}) for stream in streams]
+    windows = [_windows(stream, against=baseline) for stream in streams]
+    return replace(
+        baseline,
+        usual=tuple(max((each.indices.get(name, 0.0) for each in found), default=0.0) for name in _BINNED),
+        density=tuple(
+            min((window.density for window in of_a_length if window), default=0.0)
+            for of_a_length in (zip(*windows, strict=True) if windows else ((), ()))
+        ),
+    )
+
+
+def _windows(newest_first: Sequence[Counts], *, against: Baseline) -> tuple[Counts | None, Counts | None]:
+    """Return the short and the long window of the latest lines, each None before it is full."""
+    weeks = _WEEKS * sum(share > 0 for share in against.weekday)
+    short, long = against.density or (0.0, 0.0)
+    return (
+        latest(newest_first, days=_DAYS, density=short),
+        latest(newest_first, days=weeks, density=long),
+    )
 
 
 def _expected(baseline: Baseline, name: str) -> Shares:

@@ -1,7 +1,5 @@
 """The training lines day by day, in the bins of a model's baseline: what bounds its drift."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from retail_clusters.training import drift
@@ -12,9 +10,8 @@ from retail_clusters.training.rows import WeightedRows
 
 
 def calibrated(baseline: Baseline, *, rows: WeightedRows, labels: Labels) -> Baseline:
-    """Add how far a stream of the training days would be from all of them; `labels`: each row's cluster."""
-    days = count_days(rows, labels, against=baseline)
-    return replace(baseline, usual=drift.usual(days, against=baseline))
+    """Add what a stream of the training days would measure itself; `labels`: each row's cluster."""
+    return drift.bounded(baseline, by=count_days(rows, labels, against=baseline))
 
 
 def count_days(rows: WeightedRows, labels: Labels, *, against: Baseline) -> list[Counts]:
