@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from retail_clusters import __main__
 from retail_clusters.__main__ import cli
-from retail_clusters.cli.common import Choice, announce, data_option, experiment_options
+from retail_clusters.cli.common import Choice, announce, data_option, experiment_options, reads_little
 from retail_clusters.cli.results import reporting, to_json
 from retail_clusters.errors import InputError, PromotionRefusedError
 
@@ -160,3 +160,16 @@ def test_command_that_is_about_nothing_announces_nothing(capsys, command: str):
     with pytest.raises(InputError):
         cli.main([command], standalone_mode=False)
     assert capsys.readouterr().out == ""
+
+
+def test_a_job_reads_little_if_its_lines_are_few_and_on_this_machine(tmp_path):
+    (tmp_path / "2011").mkdir()
+    (tmp_path / "2011" / "small.csv").write_text("lines")
+    assert reads_little([])
+    assert reads_little([str(tmp_path)])
+    assert not reads_little(["s3a://bucket/lines"])
+    with (tmp_path / "2011" / "large.csv").open("wb") as file:
+        file.truncate(300 << 20)
+    assert not reads_little([str(tmp_path)])
+    assert not reads_little([str(tmp_path / "20*" / "large.csv")])
+    assert reads_little([str(tmp_path / "2011" / "small.csv"), str(tmp_path)])

@@ -14,12 +14,14 @@ from retail_clusters.infra.spark import spark_session
 EARLY = """
 import sys, time
 from retail_clusters.infra.spark import spark_session, start_session_early
-start_session_early("early")
+start_session_early("early", short_lived=True)
 if sys.argv[1] == "refused":
     sys.exit(2)
 with spark_session("job") as spark:
     zone = spark.sql("SELECT current_timezone()").first()[0]
     print(spark.range(3).count(), spark.sparkContext.appName, zone)
+    options = spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments()
+    print("-XX:TieredStopAtLevel=1" in list(options))
 print("stopped", spark.sparkContext._jsc is None)
 """
 CLUSTER = """
@@ -94,9 +96,10 @@ def test_a_session_that_is_there_is_adopted_and_given_back_as_it_was(spark: Spar
         spark.conf.set("spark.sql.session.timeZone", str(zone))
 
 
-def test_a_session_that_was_begun_early_is_the_one_that_the_job_gets_and_is_stopped():
+def test_a_session_that_was_begun_early_is_the_one_that_the_job_gets_and_is_stopped(monkeypatch):
+    monkeypatch.delenv("SPARK_SUBMIT_OPTS")  # the tests' own JVMs are short-lived, all of them
     done = run(EARLY, "job")
-    assert done.stdout.splitlines() == ["3 retail-clusters early UTC", "stopped True"], done.stderr
+    assert done.stdout.splitlines() == ["3 retail-clusters early UTC", "True", "stopped True"], done.stderr
 
 
 def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_quietly():

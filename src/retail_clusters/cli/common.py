@@ -91,6 +91,9 @@ class _PageLocation(_Location):
         return f"{place.rstrip('/')}/{PAGE}" if is_folder else place
 
 
+#: A command on fewer bytes of lines is over before Java's second compiler has earned its time back.
+_FEW_BYTES: Final = 256 << 20
+
 #: The name of a report's page.
 PAGE: Final = "report.html"
 LOCATION: Final = _Location()
@@ -133,6 +136,7 @@ class Choice:
         imports: str,
         check: Callable[[], object] = lambda: None,
         locations: Sequence[str] = (),
+        lasting: bool = False,
         beside_model: str | None = None,
     ) -> AbstractContextManager[Any]:
         """Open the Spark session for a job that `check` does not refuse, and choose the tracking store."""
@@ -140,7 +144,9 @@ class Choice:
         def connect() -> None:
             self.connect(beside_model=beside_model)
 
-        return open_session(job, imports=imports, connect=connect, check=check, locations=locations)
+        return open_session(
+            job, imports=imports, connect=connect, check=check, locations=locations, lasting=lasting
+        )
 
 
 def experiment_options(of: Command) -> Command:
@@ -178,11 +184,13 @@ def open_session(
     connect: Callable[[], None],
     check: Callable[[], object] = lambda: None,
     locations: Sequence[str] = (),
+    lasting: bool = False,
 ) -> Iterator[Any]:
     """Open the Spark session; while it starts, connect to MLflow and import the module of the job.
 
     `check` refuses before Spark starts where all locations are on this machine; others are reached through
-    the session.
+    the session. At the first of them are the lines that the job reads; without any, it reads none. A job is
+    `lasting` if it may run for long on few lines, as a stream does.
     """
     from retail_clusters.infra.locations import is_local
     from retail_clusters.infra.spark import check_java, spark_session, start_session_early
@@ -191,13 +199,21 @@ def open_session(
     if all_here:
         check()
     check_java()
-    start_session_early(job)
+    start_session_early(job, short_lived=not lasting and reads_little(locations))
     connect()
     import_module(imports)
     with spark_session(job) as spark:
         if not all_here:
             check()
         yield spark
+
+
+def reads_little(locations: Sequence[str]) -> bool:
+    """Tell whether the lines at the first of some locations are few; false where that is not on this machine."""
+    from retail_clusters.infra import storage
+    from retail_clusters.infra.locations import is_local
+
+    return all(is_local(lines) and storage.total_length(lines) < _FEW_BYTES for lines in locations[:1])
 
 
 @contextmanager

@@ -79,6 +79,7 @@ def purchases_command(
             imports="retail_clusters.purchases.job",
             check=lambda: check(request),
             locations=[request.data, request.place],
+            lasting=True,
         ) as spark:
             report(run(spark, request))
 

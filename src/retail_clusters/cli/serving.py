@@ -146,6 +146,7 @@ def score_command(
             connect=lambda: None,
             check=lambda: check(request),
             locations=[request.source, request.output, request.state],
+            lasting=True,
         ) as spark:
             report(run(spark, request))
 

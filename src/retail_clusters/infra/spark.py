@@ -28,6 +28,8 @@ _FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": 
 
 #: Options of a JVM that is started here.
 JAVA_OPTIONS = class_archive.options()
+#: Those of one that ends before Java's second compiler has earned its time back: it takes a core for a minute.
+SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,18 @@ _early: list[_Started] = []
 _named_logs: set[str] = set()
 
 
-def start_session_early(name: str) -> None:
+def start_session_early(name: str, *, short_lived: bool = False) -> None:
     """Begin to start a session in the background; the next `spark_session` waits for it and takes it.
 
-    Meanwhile the caller may import what it needs. Nothing happens where a session is there already.
+    Meanwhile the caller may import what it needs. Nothing happens where a session is there already. A JVM
+    that is `short_lived` compiles once, and quickly.
     """
     if _early or SparkContext._active_spark_context is not None:
         return
     started = _Started(log=_new_log())
     _early.append(started)
-    threading.Thread(target=_start, args=(started, name), name="spark-start", daemon=True).start()
+    options = f"{JAVA_OPTIONS} {SHORT_LIVED}".strip() if short_lived else JAVA_OPTIONS
+    threading.Thread(target=_start, args=(started, name, options), name="spark-start", daemon=True).start()
 
 
 @contextmanager
@@ -105,20 +109,20 @@ def _adopted() -> Iterator[SparkSession]:
 
 def _started_now(name: str) -> _Started:
     started = _Started(log=_new_log())
-    _start(started, name)
+    _start(started, name, JAVA_OPTIONS)
     return started
 
 
-def _start(started: _Started, name: str) -> None:
+def _start(started: _Started, name: str, java_options: str) -> None:
     try:
-        started.session.set_result(_build(name, started.log))
+        started.session.set_result(_build(name, started.log, java_options))
     except BaseException as failure:
         started.session.set_exception(failure)
 
 
-def _build(name: str, log: str) -> SparkSession:
+def _build(name: str, log: str, java_options: str) -> SparkSession:
     check_java()
-    settings = spark_settings.settings(java_options=JAVA_OPTIONS) | _FIXED
+    settings = spark_settings.settings(java_options=java_options) | _FIXED
     settings |= {"spark.app.name": f"retail-clusters {name}"}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if spark_settings.is_one_machine(spark_settings.master()):

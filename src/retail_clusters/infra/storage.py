@@ -98,6 +98,14 @@ def expand(pattern: str) -> list[str]:
         return sorted(files.glob(pattern))
 
 
+def total_length(pattern: str) -> int:
+    """Add up the bytes of the files that a pattern matches, and of those in folders that it matches."""
+    found = [found for match in expand(pattern) if (found := status(match))]
+    folders = [each.location for each in found if each.is_folder]
+    inside = [file for folder in folders for file in list_files(folder, recursive=True)]
+    return sum(file.length for file in (*found, *inside) if not file.is_folder)
+
+
 @contextmanager
 def open_read(location: str) -> Iterator[BinaryIO]:
     """Open a file as a stream of bytes; it can seek."""
