@@ -61,8 +61,9 @@ def test_spark_forgets_the_names_of_old_files_and_keeps_the_others(
 
     def take(_: int, batch: list[InputFile]) -> None:
         files.extend(batch)
-        (query,) = spark.streams.active
-        kept.append(query._jsq.streamingQuery().sources().head().seenFiles().size())  # type: ignore[attr-defined]
+        active = spark._jsparkSession.sharedState().activeStreamingQueries()  # of all sessions
+        (query,) = active.values()
+        kept.append(query.sources().head().seenFiles().size())
 
     run(spark, tmp_path / "in", take, files=25)
     assert len({file.location for file in files}) == len(files) == 100

@@ -209,7 +209,7 @@ def open_session(
 
 
 def reads_little(locations: Sequence[str]) -> bool:
-    """Tell whether the lines at the first of some locations are few; false where that is not on this machine."""
+    """Tell whether the lines at the first of some locations are few, and on this machine."""
     from retail_clusters.infra import storage
     from retail_clusters.infra.locations import is_local
 

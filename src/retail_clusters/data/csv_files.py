@@ -14,11 +14,13 @@ from typing import IO, Any, Final
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamReader
+from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
 from retail_clusters.data.headers import difference, header, is_header, is_header_column
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
+from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
 from retail_clusters.infra.storage import FileStatus
 from retail_clusters.settings import Columns
 
@@ -32,11 +34,8 @@ _NEVER_TOO_OLD: Final = {"maxFileAge": "36500d"}
 _RECURSIVE: Final = {"recursiveFileLookup": "true"}
 #: The paths are files' names, not patterns.
 _LITERAL: Final = {"__globPaths__": "false"}
-#: Hadoop looks for a checksum beside each local file, under a name that may not hold a colon.
-_WITHOUT_CHECKSUMS: Final = {
-    "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-    "fs.file.impl.disable.cache": "true",
-}
+#: What `read_text` gives.
+TEXT: Final = StructType([StructField(name, StringType()) for name in (schema.LINE, schema.SOURCE_FILE)])
 _FILE: Final = "path string, modificationTime timestamp, length long, content binary"
 _UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LONGEST_HEADER: Final = 65_536
@@ -110,12 +109,23 @@ def read_lines(spark: SparkSession, files: Sequence[str], *, columns: Columns = 
 
     Rows come in no particular order.
     """
+    return lines_of(read_text(spark, files), columns=columns)
+
+
+def read_text(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+    """Read all that stands in files, as `line` and `source_file`."""
     if not files:
-        return spark.createDataFrame([], f"{schema.LINE} string, {schema.SOURCE_FILE} string")
+        return spark.createDataFrame([], TEXT)
     reader = spark.read.options(**_LITERAL, **_RECURSIVE)
     if any(":" in locations.local_path(file) for file in files if locations.is_local(file)):
-        reader = reader.options(**_WITHOUT_CHECKSUMS)
-    return _lines(reader.text([locations.to_uri(file) for file in files]), columns)
+        reader = reader.options(**WITHOUT_CHECKSUMS)
+    return _with_source(reader.text([locations.to_uri(file) for file in files]))
+
+
+def lines_of(text: DataFrame, *, columns: Columns = _USUAL) -> DataFrame:
+    """Leave headers and blank lines out of a text."""
+    line = F.col(schema.LINE)
+    return text.where(~is_header_column(line, columns) & (F.trim(line) != ""))
 
 
 def read_line_stream(
@@ -128,7 +138,7 @@ def read_line_stream(
     """
     reader, place = _stream(spark, data, max_files_per_trigger)
     reader = reader.options(ignoreCorruptFiles="true", ignoreMissingFiles="true")
-    return _lines(reader.text(place), columns)
+    return lines_of(_with_source(reader.text(place)), columns=columns)
 
 
 def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int, **options: str) -> DataFrame:
@@ -212,16 +222,15 @@ def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple
         **_NEVER_TOO_OLD, **_RECURSIVE, maxFilesPerTrigger=max_files_per_trigger
     )
     if locations.is_local(data):
-        reader = reader.options(**_WITHOUT_CHECKSUMS)
+        reader = reader.options(**WITHOUT_CHECKSUMS)
     if not storage.is_file(data):
         reader = reader.option("pathGlobFilter", NAME_PATTERN)
     return reader, locations.literal(data) if storage.exists(data) else locations.to_uri(data)
 
 
-def _lines(text: DataFrame, columns: Columns) -> DataFrame:
+def _with_source(text: DataFrame) -> DataFrame:
     source = F.col("_metadata.file_path").alias(schema.SOURCE_FILE)
-    lines = text.select(F.col("value").alias(schema.LINE), source)
-    return lines.where(~is_header_column(F.col(schema.LINE), columns) & (F.trim(schema.LINE) != ""))
+    return text.select(F.col("value").alias(schema.LINE), source)
 
 
 def _first_line(file: str) -> str | None:

@@ -28,7 +28,7 @@ _FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": 
 
 #: Options of a JVM that is started here.
 JAVA_OPTIONS = class_archive.options()
-#: Those of one that ends before Java's second compiler has earned its time back: it takes a core for a minute.
+#: Those of one that ends before Java's second compiler, which takes a core for a minute, has paid off.
 SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 
@@ -88,7 +88,8 @@ def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
     Adaptive execution, which finds their number elsewhere, is not for streams.
     """
     session = spark.newSession()
-    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    for key, value in {**_FIXED, "spark.sql.shuffle.partitions": str(partitions)}.items():
+        session.conf.set(key, value)
     return session
 
 

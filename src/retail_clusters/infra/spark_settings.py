@@ -31,6 +31,12 @@ _DEFAULTS: Final = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.hive.filesourcePartitionFileCacheSize": "0",
 }
+#: Local files without a checksum beside each, whose name may not hold a colon, and whose writing and renaming
+#: each takes processes of their own: for every file that it makes, Hadoop starts `chmod`.
+WITHOUT_CHECKSUMS: Final = {
+    "fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "fs.file.impl.disable.cache": "true",
+}
 _MASTER: Final = "spark.master"
 #: How finely a shuffle is cut before adaptive execution joins the pieces. Spark's 200 are made for clusters.
 _FIRST_CUT: Final = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"

@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import BinaryIO, Final, cast
 
 from retail_clusters.errors import InputError
@@ -66,8 +67,7 @@ def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] 
     Raises:
         InputError: there is no such folder, or it cannot be read.
     """
-    found: list[FileStatus] = []
-    waiting, seen = [folder], set[object]()
+    found, waiting, seen = list[FileStatus](), [folder], set[object]()
     while waiting:
         here = waiting.pop(0)
         with store_of(here) as files:
@@ -81,7 +81,7 @@ def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] 
         if recursive:
             waiting += sorted(entry.location for entry in visible if entry.is_folder)
     ends = tuple(suffixes) or ("",)
-    return sorted((file for file in found if file.location.endswith(ends)), key=_by_location)
+    return sorted((file for file in found if file.location.endswith(ends)), key=attrgetter("location"))
 
 
 def list_folders(folder: str) -> list[str]:
@@ -99,11 +99,10 @@ def expand(pattern: str) -> list[str]:
 
 
 def total_length(pattern: str) -> int:
-    """Add up the bytes of the files that a pattern matches, and of those in folders that it matches."""
-    found = [found for match in expand(pattern) if (found := status(match))]
-    folders = [each.location for each in found if each.is_folder]
-    inside = [file for folder in folders for file in list_files(folder, recursive=True)]
-    return sum(file.length for file in (*found, *inside) if not file.is_folder)
+    """Add up the bytes of the files that match a pattern, or lie in folders that do."""
+    found = filter(None, map(status, expand(pattern)))
+    files = (list_files(each.location, recursive=True) if each.is_folder else [each] for each in found)
+    return sum(file.length for part in files for file in part)
 
 
 @contextmanager
@@ -249,7 +248,3 @@ def remove_drafts(folder: str) -> None:
         left = [entry.location for entry in files.entries(folder) if name(entry.location).startswith(_DRAFT)]
     for draft in left:
         remove(draft)
-
-
-def _by_location(file: FileStatus) -> str:
-    return file.location

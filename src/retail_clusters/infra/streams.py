@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.streaming.readwriter import DataStreamWriter
 
-from retail_clusters.infra.locations import to_uri
+from retail_clusters.infra.locations import is_local, to_uri
+from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
 
 Trigger = dict[str, Any]
 
@@ -19,6 +21,14 @@ DRAIN: Final[Trigger] = {"availableNow": True}
 FOLLOW: Final[Trigger] = {"processingTime": "1 second"}
 
 _POLL: Final = 0.2
+
+#: For state on this machine's disks. Spark's usual way to rename has Hadoop start `readlink` for each name.
+_ON_DISKS: Final = {
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
+    **WITHOUT_CHECKSUMS,
+}
 
 
 def run_batches(
@@ -32,6 +42,8 @@ def run_batches(
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Hand what arrives to `process`, batch by batch, until done or told to stop.
+
+    The session of `arriving` is the stream's own: `small_session` makes one.
 
     `stopping` ends the stream before the next batch; an exception of `process` ends it at once, and is
     raised here. `until` is asked between two batches, and ends it, too; `meanwhile` is called again and
@@ -48,8 +60,8 @@ def run_batches(
             failures.append(failure)
             raise
 
-    writer = arriving.writeStream.foreachBatch(run_batch).option("checkpointLocation", to_uri(checkpoint))
-    query = writer.trigger(**trigger).start()
+    writer = arriving.writeStream.foreachBatch(run_batch).trigger(**trigger)
+    query = start(writer, session=arriving.sparkSession, checkpoint=checkpoint)
     try:
         with stopped(query):
             wait(query, stopping=stopping, until=until, meanwhile=meanwhile)
@@ -58,6 +70,13 @@ def run_batches(
             raise failures[0] from None
         if not stopping.is_set():
             raise
+
+
+def start(writer: DataStreamWriter, *, session: SparkSession, checkpoint: str) -> StreamingQuery:
+    """Start a query that keeps its state at a checkpoint; its session is the stream's own."""
+    for key, value in (_ON_DISKS if is_local(checkpoint) else {}).items():
+        session.conf.set(key, value)
+    return writer.option("checkpointLocation", to_uri(checkpoint)).start()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.infra import locations
-from retail_clusters.infra.plans import Template
+from retail_clusters.infra.plans import Template, empty
 from retail_clusters.purchases import customer_days, sink
 from retail_clusters.purchases.account import BatchRecord, Counts
 from retail_clusters.purchases.customer_days import EPOCH, SHAPE, flat
@@ -27,8 +27,8 @@ class BatchSums:
         self._place = request.place
         self._columns = request.columns
         self._in_one_task = request.settings.max_files_per_trigger <= FEW_FILES
-        self._parsed = Template(spark, sink.LATE_LINE, self._parse)
-        self._days = Template(spark, self._parsed.schema, lambda parsed: flat(spend(invoices.good(parsed))))
+        self._parsed = Template(empty(spark, csv_files.TEXT), self._parse)
+        self._days = Template(self._parsed.result, lambda parsed: flat(spend(invoices.good(parsed))))
 
     def take(self, batch: int, files: list[str], *, closed_before: datetime) -> tuple[BatchRecord, pa.Table]:
         """Sum up the files that can be trusted; keep late and quarantined lines apart.
@@ -41,7 +41,7 @@ class BatchSums:
         parsed, timely, found = None, SHAPE.empty_table(), Counts()
         newest = EPOCH
         if readable:
-            parsed = self._parsed.over(csv_files.read_lines(self._spark, readable, columns=self._columns))
+            parsed = self._parsed.over(csv_files.read_text(self._spark, readable))
             timely, found, newest = self._sum_up(batch, parsed, closed_before=closed_before)
         else:
             sink.write_late(self._place, batch, None)
@@ -77,7 +77,8 @@ class BatchSums:
         newest = EPOCH if seen[NEWEST] is None else EPOCH + timedelta(microseconds=seen[NEWEST])
         return timely, counts, newest
 
-    def _parse(self, lines: DataFrame) -> DataFrame:
+    def _parse(self, text: DataFrame) -> DataFrame:
+        lines = csv_files.lines_of(text, columns=self._columns)
         parsed = invoices.parse(lines, columns=self._columns)
         return parsed.coalesce(1) if self._in_one_task else parsed
 

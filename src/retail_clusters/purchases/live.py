@@ -15,7 +15,7 @@ from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.infra import checkpoint, locations, storage, tracking
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.streams import DRAIN, stopped, wait
+from retail_clusters.infra.streams import DRAIN, start, stopped, wait
 from retail_clusters.purchases import charts, query, sink
 from retail_clusters.purchases.batch import account, damaged_files, read_parsed
 from retail_clusters.purchases.report import Summary, report, report_answer, report_parity, table_rows
@@ -69,7 +69,7 @@ def stream_lines(
 def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
     """Start to drain a stream of good lines into its session's table `customer_purchases`."""
     writer = spend(lines).writeStream.format("memory").queryName(query.TABLE).outputMode("complete")
-    return writer.trigger(**DRAIN).option("checkpointLocation", locations.to_uri(checkpoint)).start()
+    return start(writer.trigger(**DRAIN), session=lines.sparkSession, checkpoint=checkpoint)
 
 
 @contextmanager

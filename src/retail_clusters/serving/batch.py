@@ -2,19 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.locations import literal
 from retail_clusters.infra.logged_model import OpenedVersion
-from retail_clusters.infra.plans import Template
+from retail_clusters.infra.plans import Template, empty
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving.staged import StagedBatch
 from retail_clusters.settings import Columns
@@ -24,7 +22,6 @@ from retail_clusters.training.drift import Counts
 from retail_clusters.training.interface import open_model
 from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
 
-_TEXT: Final = StructType([StructField(name, StringType()) for name in (schema.LINE, schema.SOURCE_FILE)])
 _LINES, _BAD = "lines", "bad"
 
 
@@ -78,13 +75,12 @@ def serve(spark: SparkSession, registry: ModelRegistry, *, version: str, columns
     check_model(spark, opened.model, version=version)
     model = opened.model
 
-    def parse(lines: DataFrame) -> DataFrame:
+    def parse(text: DataFrame) -> DataFrame:
+        lines = csv_files.lines_of(text, columns=columns)
         return refuse_unseen_days(invoices.parse(lines, columns=columns), model=model)
 
-    parsed = Template(spark, _TEXT, parse)
-    scored = Template(
-        spark, parsed.schema, lambda lines: score_lines(_good(lines), model=model, version=version)
-    )
+    parsed = Template(empty(spark, csv_files.TEXT), parse)
+    scored = Template(parsed.result, lambda lines: score_lines(_good(lines), model=model, version=version))
     text = opened.metadata.get(DRIFT_BASELINE)
     baseline = Baseline.from_json(text) if text else None
     return ServedModel(opened=opened, baseline=baseline, parsed=parsed, scored=scored)
@@ -99,8 +95,8 @@ def write_batch(
     """
     broken = {file: why for file in files if (why := unreadable_files.problem(file, columns))}
     good = [file for file in files if file not in broken]
-    lines = csv_files.read_lines(spark, good, columns=columns) if good else None
-    accounts = _write_lines(staged, lines, model=model) if lines else Accounts(0, 0, 0)
+    text = csv_files.read_text(spark, good) if good else None
+    accounts = _write_lines(staged, text, model=model) if text else Accounts(0, 0, 0)
     whole = staged.write_whole_files(_rows(broken, columns))
     return Accounts(accounts.rows_in + whole, accounts.rows_scored, accounts.rows_quarantined + whole)
 
@@ -138,12 +134,12 @@ def _rows(broken: dict[str, str], columns: Columns) -> Iterator[dict[str, str | 
         yield from unreadable_files.quarantine_rows(file, reason=reason, columns=columns)
 
 
-def _write_lines(staged: StagedBatch, lines: DataFrame, *, model: ServedModel) -> Accounts:
+def _write_lines(staged: StagedBatch, text: DataFrame, *, model: ServedModel) -> Accounts:
     """Score in one pass; a second one reads the quarantined lines, if there are any."""
     came, scored, quarantined = Observation(), Observation(), Observation()
     count = F.count(F.lit(1)).alias(_LINES)
     bad = F.count_if(F.col(schema.REASON).isNotNull()).alias(_BAD)
-    parsed = model.parsed.over(lines)
+    parsed = model.parsed.over(text)
     staged.write_scored(model.scored.over(parsed.observe(came, count, bad)).observe(scored, count))
     if came.get[_BAD]:
         staged.write_quarantine(invoices.quarantined(parsed).observe(quarantined, count))

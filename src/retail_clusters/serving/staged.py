@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from retail_clusters import schema
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, to_uri
+from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
 from retail_clusters.infra.staging import staged_folder
 from retail_clusters.serving.output import Output
 
@@ -20,6 +21,7 @@ _ROWS_AT_ONCE: Final = 10_000
 _COMMITTER: Final = {
     "mapreduce.fileoutputcommitter.algorithm.version": "2",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    **WITHOUT_CHECKSUMS,
 }
 
 

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters.data import csv_files
 from retail_clusters.infra.locations import to_uri
+from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.streams import DRAIN, FOLLOW, run_batches
 from retail_clusters.serving.known_files import InputFile
 
@@ -38,7 +39,7 @@ def run_stream(
     """
     run_batches(
         csv_files.read_arriving(
-            spark,
+            small_session(spark),
             source,
             max_files_per_trigger=max_files_per_trigger,
             ignoreMissingFiles="true",
