@@ -9,11 +9,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.infra import spark_settings
-from retail_clusters.infra.spark import spark_session
+from retail_clusters.infra.spark import small_session, spark_session
 
 EARLY = """
 import sys, time
-from retail_clusters.infra.spark import spark_session, start_session_early
+from retail_clusters.infra.spark import small_session, spark_session, start_session_early
 start_session_early("early", short_lived=True)
 if sys.argv[1] == "refused":
     sys.exit(2)
@@ -25,7 +25,7 @@ with spark_session("job") as spark:
 print("stopped", spark.sparkContext._jsc is None)
 """
 CLUSTER = """
-from retail_clusters.infra.spark import spark_session
+from retail_clusters.infra.spark import small_session, spark_session
 with spark_session("cluster") as spark:
     one = spark.sparkContext.parallelize([0], 1)
     print(one.map(lambda _: __import__("retail_clusters").__file__).first())
@@ -94,6 +94,18 @@ def test_a_session_that_is_there_is_adopted_and_given_back_as_it_was(spark: Spar
         assert spark.range(2).count() == 2
     finally:
         spark.conf.set("spark.sql.session.timeZone", str(zone))
+
+
+def test_a_streams_own_session_is_set_as_the_one_that_it_is_made_from(spark: SparkSession):
+    spark.conf.set("fs.s3a.access.key", "ours")
+    try:
+        own = small_session(spark, partitions=3)
+        assert own.conf.get("fs.s3a.access.key") == "ours"
+        assert own.conf.get("spark.sql.session.timeZone") == spark.conf.get("spark.sql.session.timeZone")
+        assert own.conf.get("spark.sql.shuffle.partitions") == "3"
+        assert spark.conf.get("spark.sql.shuffle.partitions") != "3"
+    finally:
+        spark.conf.unset("fs.s3a.access.key")
 
 
 def test_a_session_that_was_begun_early_is_the_one_that_the_job_gets_and_is_stopped(monkeypatch):

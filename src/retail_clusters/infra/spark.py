@@ -85,11 +85,15 @@ def spark_session(name: str) -> Iterator[SparkSession]:
 def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
     """Return a session of its own for a stream over small files: few shuffle partitions, few state stores.
 
-    Adaptive execution, which finds their number elsewhere, is not for streams.
+    Adaptive execution, which finds their number elsewhere, is not for streams. All else is set as it is in
+    `spark`, such as the keys to a store.
     """
     session = spark.newSession()
-    for key, value in {**_FIXED, "spark.sql.shuffle.partitions": str(partitions)}.items():
-        session.conf.set(key, value)
+    fresh = session.conf.getAll
+    for key, value in spark.conf.getAll.items():
+        if fresh.get(key) != value:
+            session.conf.set(key, value)
+    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
     return session
 
 
