@@ -108,12 +108,18 @@ def copy_figures(source: str, target: str, *, run_id: str | None) -> None:
 
 
 def read_description(uri: str, *, version: str) -> Model:
-    """Read what MLflow notes beside a model: its signature, its metadata.
+    """Read what MLflow notes beside a model, its signature and its metadata, and leave no file behind.
 
     Raises:
         RegistryError: it is no Spark model.
     """
-    described = Model.load(uri)
+    with _private_folder() as folder:
+        return _described(mlflow.artifacts.download_artifacts(f"{uri}/MLmodel", dst_path=folder), version)
+
+
+def _described(local: str, version: str) -> Model:
+    """Read a description that is on this machine's disks: of another, MLflow would keep a copy for ever."""
+    described = Model.load(local)
     if mlflow.spark.FLAVOR_NAME not in described.flavors:
         raise RegistryError(
             f"a model to score with must have MLflow's flavour spark, but version {version} has "
@@ -129,9 +135,9 @@ def load_model(uri: str, *, version: str) -> OpenedVersion:
     Raises:
         RegistryError: it is no Spark model.
     """
-    described = read_description(uri, version=version)
     with _scratch() as (folder, shared):
         local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+        described = _described(local, version)
         return OpenedVersion(
             version=version,
             model=mlflow.spark.load_model(local, dfs_tmpdir=shared),
@@ -140,13 +146,17 @@ def load_model(uri: str, *, version: str) -> OpenedVersion:
         )
 
 
+def _private_folder() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="retail-clusters-model-", ignore_cleanup_errors=True)
+
+
 @contextmanager
 def _scratch() -> Iterator[tuple[str, str]]:
     """Lend a folder for MLflow to download a model to, and one for executors to read it in.
 
     On disks it is the same one: what is there already, MLflow does not copy.
     """
-    with tempfile.TemporaryDirectory(prefix="retail-clusters-model-", ignore_cleanup_errors=True) as private:
+    with _private_folder() as private:
         named = _shared_folder(SparkContext.getOrCreate())
         shared = locations.join(named or private, f"retail-clusters-{uuid4().hex}")
         try:
