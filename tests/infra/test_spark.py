@@ -13,7 +13,7 @@ from retail_clusters.infra.spark import small_session, spark_session
 
 EARLY = """
 import sys, time
-from retail_clusters.infra.spark import small_session, spark_session, start_session_early
+from retail_clusters.infra.spark import spark_session, start_session_early
 start_session_early("early", short_lived=True)
 if sys.argv[1] == "refused":
     sys.exit(2)
@@ -25,7 +25,7 @@ with spark_session("job") as spark:
 print("stopped", spark.sparkContext._jsc is None)
 """
 CLUSTER = """
-from retail_clusters.infra.spark import small_session, spark_session
+from retail_clusters.infra.spark import spark_session
 with spark_session("cluster") as spark:
     one = spark.sparkContext.parallelize([0], 1)
     print(one.map(lambda _: __import__("retail_clusters").__file__).first())

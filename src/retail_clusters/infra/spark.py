@@ -28,7 +28,7 @@ _FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": 
 
 #: Options of a JVM that is started here.
 JAVA_OPTIONS = class_archive.options()
-#: Those of one that ends before Java's second compiler, which takes a core for a minute, has paid off.
+#: Those of one that ends before Java's second compiler, which competes for the cores, has paid off.
 SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 
