@@ -22,10 +22,10 @@ from pyspark.sql import functions as F
 from benchmarks.common import DATA, chatter_aside, session, verdict
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
-from retail_clusters.infra.registry import CHAMPION, ModelRegistry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import score
 from retail_clusters.serving.request import ScoreRequest
-from retail_clusters.settings import Experiment, Features, Scoring
+from retail_clusters.settings import CHAMPION, Experiment, Features, Scoring
 from retail_clusters.training import drift
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
 from retail_clusters.training.drift import Counts

@@ -21,13 +21,13 @@ from pyspark.sql import SparkSession
 from benchmarks import common
 from benchmarks.baseline import checkout, python
 from retail_clusters import schema
-from retail_clusters.infra.registry import CHAMPION, ModelRegistry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import score, scorer
 from retail_clusters.serving import stream as serving_stream
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.records import Record, RecordBook, read_record
 from retail_clusters.serving.request import ScoreRequest
-from retail_clusters.settings import Experiment, Scoring
+from retail_clusters.settings import CHAMPION, Experiment, Scoring
 from retail_clusters.training.interface import open_model
 from retail_clusters.training.train import train
 

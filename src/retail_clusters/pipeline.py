@@ -9,23 +9,21 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.data.prepare import prepare
-from retail_clusters.errors import InputError, PromotionRefusedError
-from retail_clusters.infra import locations, storage, tracking
-from retail_clusters.infra.registry import CHAMPION, ModelRegistry
+from retail_clusters.errors import PromotionRefusedError
+from retail_clusters.infra import locations, tracking
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.pipeline_places import OUTPUT, check_places
 from retail_clusters.pipeline_report import log_result
 from retail_clusters.promotion import promote
 from retail_clusters.promotion.promote import PromoteRequest
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import CHAMPION, Experiment
 from retail_clusters.training import cluster_report, descriptions, publish, sweep, sweep_report
 from retail_clusters.training.context import TrainingContext, training_context
 from retail_clusters.training.publish import Published
 from retail_clusters.training.sweep import StudyName
 from retail_clusters.training.sweep_report import SWEEP_RUN
-
-#: Where the scored lines go unless told: `OUTPUT/RUN_ID`.
-OUTPUT: Final = "output"
 
 #: The attribute of a study that names the run it was begun in.
 _RUN: Final = "mlflow_main_run_id"
@@ -40,22 +38,6 @@ class MainResult:
     scored: ScoreSummary
     output: str
     refusal: PromotionRefusedError | None
-
-
-def check_places(data: str, output: str) -> None:
-    """Refuse data that the scorer could not watch, and a place for its lines that none can be written to.
-
-    Raises:
-        InputError: data is no folder, or output cannot be addressed, or lies in it.
-    """
-    storage.check(output)
-    if not storage.is_folder(data):
-        raise InputError(f"main scores what it trains on, so data must be a folder, but got {data}: name one")
-    if locations.is_within(output, data):
-        raise InputError(
-            f"output must lie outside of data, but {locations.shown(output)} is in {locations.shown(data)}: "
-            "name another folder"
-        )
 
 
 def main(

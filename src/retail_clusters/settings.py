@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -27,6 +27,11 @@ ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
 DateFormat = Annotated[str, Field(min_length=1)]
+
+#: The aliases of a registered model's versions.
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+PREVIOUS: Final = "previous"
 
 _DATE_FORMAT = re.compile(
     r"(?!.*(?:MMM|ddd|HHH|hhh|yyyyy))(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+"

@@ -1,5 +1,7 @@
 """One style for every figure."""
 
+import pytest
+
 from retail_clusters.infra import plots
 
 
@@ -25,3 +27,21 @@ def test_figure_becomes_a_png_of_100_pixels_an_inch():
     png = plots.to_png(figure)
     assert png.startswith(b"\x89PNG")
     assert (int.from_bytes(png[16:20]), int.from_bytes(png[20:24])) == (300, 200)
+
+
+def test_figures_drawn_meanwhile_are_those_drawn_at_once():
+    with plots.drawing() as draw:
+        drawn = [draw(lambda title=title: plots.figure(title)[0]) for title in ("one", "two")]
+    assert [each.result() for each in drawn] == [
+        plots.to_png(plots.figure(title)[0]) for title in ("one", "two")
+    ]
+
+
+def test_what_goes_wrong_in_drawing_is_told_to_who_asks_for_the_picture():
+    def broken():
+        raise ValueError("nothing to draw")
+
+    with plots.drawing() as draw:
+        drawn = draw(broken)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        drawn.result()

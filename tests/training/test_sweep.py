@@ -24,8 +24,8 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import InputError, NoUsableClusteringError, StoppedError
 from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
-from retail_clusters.settings import Experiment
+from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.settings import CHALLENGER, Experiment
 from retail_clusters.training import study as studies
 from retail_clusters.training.model import centres_digest
 from retail_clusters.training.sweep import STORAGE, search_run, sweep

@@ -59,7 +59,7 @@ def purchases_command(
             report(_describe_customers(customers, output=output, top=top, experiment=experiment))
             return
         announce("purchases", f"spend per customer and day of {data}, {mode}")
-        from retail_clusters.purchases.job import PurchasesRequest, check, run
+        from retail_clusters.purchases.request import PurchasesRequest, check
 
         request = PurchasesRequest(
             data=data,
@@ -81,6 +81,8 @@ def purchases_command(
             locations=[request.data, request.place],
             lasting=True,
         ) as spark:
+            from retail_clusters.purchases.job import run
+
             report(run(spark, request))
 
 

@@ -16,6 +16,7 @@ from retail_clusters.cli.common import (
     optional,
 )
 from retail_clusters.cli.results import json_option, reporting
+from retail_clusters.settings import CHAMPION
 
 
 @command("promote", example='--version 3 --reason "sizes are even now"')
@@ -95,7 +96,7 @@ def history_command(experiment: Choice, model: str | None, as_json: bool) -> Non
 @click.option("--output", type=LOCATION, default="output", show_default=True, help="folder of the result")
 @optional("--checkpoint", LOCATION, "folder of the stream's state [default: OUTPUT/checkpoint]")
 @click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
-@click.option("--alias", default="champion", show_default=True, help="which model version to follow")
+@click.option("--alias", default=CHAMPION, show_default=True, help="which model version to follow")
 @optional("--max-files-per-trigger", click.INT, "files of a batch")
 @experiment_options
 @model_option
@@ -126,7 +127,7 @@ def score_command(
         )
         until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
         announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
-        from retail_clusters.serving.score import ScoreRequest, check, run
+        from retail_clusters.serving.request import ScoreRequest, check_places
 
         request = ScoreRequest(
             source=source,
@@ -139,15 +140,23 @@ def score_command(
             settings=settings.scoring,
             columns=settings.columns,
         )
-        experiment.connect()
+
+        def connect() -> None:
+            experiment.connect()
+            from retail_clusters.serving.score import check_alias
+
+            check_alias(request)
+
         with open_session(
             "score",
             imports="retail_clusters.serving.score",
-            connect=lambda: None,
-            check=lambda: check(request),
+            connect=connect,
+            check=lambda: check_places(request),
             locations=[request.source, request.output, request.state],
             lasting=True,
         ) as spark:
+            from retail_clusters.serving.score import run
+
             report(run(spark, request))
 
 

@@ -78,8 +78,7 @@ def main_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "sweep.trials": trials})
         announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
-        from retail_clusters.pipeline import check_places
-        from retail_clusters.pipeline import main as run_all
+        from retail_clusters.pipeline_places import check_places
 
         def check() -> None:
             _check_data(data, settings)
@@ -88,8 +87,10 @@ def main_command(
         with experiment.open_session(
             "main", imports="retail_clusters.pipeline", check=check, locations=[data, output]
         ) as spark:
+            from retail_clusters.pipeline import main
+
             kept = {"study": study, "storage_url": storage}
-            report(run_all(spark, data=data, output=output, experiment=settings, **kept))
+            report(main(spark, data=data, output=output, experiment=settings, **kept))
 
 
 @command("prepare", example="--data path/to/by-day --set split.train_until=2011-06-01")

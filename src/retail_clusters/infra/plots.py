@@ -2,7 +2,9 @@
 
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -32,6 +34,9 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 #: From little to much, and from below zero to above it.
 SEQUENTIAL: Final = "Blues"
 DIVERGING: Final = "PuOr_r"
+
+#: Takes what makes a figure; its PNG follows.
+Draw = Callable[[Callable[[], Figure]], Future[bytes]]
 
 _STYLE: Final[dict[Any, Any]] = {
     "font.size": 11,
@@ -115,6 +120,16 @@ def to_png(drawn: Figure) -> bytes:
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+@contextmanager
+def drawing() -> Iterator[Draw]:
+    """Draw figures in a thread of their own, one after another, while Spark works; at the end all are drawn.
+
+    Draw nothing else meanwhile: how matplotlib styles figures belongs to the whole process.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing") as thread:
+        yield lambda make: thread.submit(lambda: to_png(make()))
 
 
 def to_page(title: str, figures: Sequence[object]) -> str:

@@ -23,10 +23,6 @@ from retail_clusters.infra.logged_model import (
     read_description,
 )
 
-CHAMPION: Final = "champion"
-CHALLENGER: Final = "challenger"
-PREVIOUS: Final = "previous"
-
 #: How MLflow says that there is no such model, version or alias; the second for an unknown alias.
 _UNKNOWN: Final = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 

@@ -12,9 +12,10 @@ from typing import Final
 import click
 
 from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.infra.registry import CHALLENGER, CHAMPION, PREVIOUS, ModelRegistry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions, in_order
+from retail_clusters.settings import CHALLENGER, CHAMPION, PREVIOUS
 
 #: How often to try while another machine moves the champion, and how long to wait at first, in seconds: twice
 #: as long each time, and between none and all of it, so that two do not keep step.

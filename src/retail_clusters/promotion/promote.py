@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import NotRegisteredError
 from retail_clusters.infra import tracking
 from retail_clusters.infra.logged_model import check_model_folder
-from retail_clusters.infra.registry import CHALLENGER, CHAMPION, ModelRegistry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion import charts, renumber
 from retail_clusters.promotion.champion import Intent, move_champion, recover_interrupted
 from retail_clusters.promotion.describe import describe
@@ -21,7 +21,7 @@ from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.matching import Migration
 from retail_clusters.promotion.moves import Move, numbers_of
 from retail_clusters.promotion.report import print_verdict, record_verdict, refusal, verdict_tags
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,19 @@ from functools import partial
 import click
 from pyspark.sql import SparkSession
 
-from retail_clusters.data import csv_files
-from retail_clusters.errors import InputError, NotRegisteredError
-from retail_clusters.infra import storage, tracking
-from retail_clusters.infra.locations import is_within, shown, to_uri
+from retail_clusters.errors import NotRegisteredError
+from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.serving.descriptions import of_score
-from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.metrics import Totals
-from retail_clusters.serving.request import ScoreRequest
+from retail_clusters.serving.request import ScoreRequest, check_places, find_in_source
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
 from retail_clusters.serving.stream import run_stream
 from retail_clusters.wording import counted
 
-__all__ = ["ScoreRequest", "ScoreSummary", "check", "run"]
+__all__ = ["ScoreRequest", "ScoreSummary", "check", "check_alias", "run"]
 
 
 @dataclass(frozen=True)
@@ -39,28 +36,24 @@ class ScoreSummary:
 
 
 def check(request: ScoreRequest) -> None:
-    """Refuse what cannot be scored, before any Spark starts where the locations are local.
+    """Refuse what cannot be scored.
 
     Raises:
         InputError: there is no such source folder or file, or folders lie in one another.
         NotRegisteredError: the alias names no version.
         RegistryError: the registry does not answer.
     """
-    for location in (request.source, request.output, request.state):
-        storage.check(location)
-    if not storage.is_folder(request.source):
-        raise InputError(
-            f"source must be a folder that CSV files arrive in, but found no {shown(request.source)}: "
-            "make it or name another"
-        )
-    for name, folder in (("output", request.output), ("checkpoint", request.state)):
-        if is_within(folder, request.source):
-            raise InputError(
-                f"{name} must lie outside of source, but {shown(folder)} is in {shown(request.source)}: "
-                "name another folder"
-            )
-    if request.rescore:
-        _find(request.rescore, source=request.source)
+    check_places(request)
+    check_alias(request)
+
+
+def check_alias(request: ScoreRequest) -> None:
+    """Refuse an alias that names no version.
+
+    Raises:
+        NotRegisteredError: it names none.
+        RegistryError: the registry does not answer.
+    """
     with tracking.short_timeouts():
         if ModelRegistry(request.model).version_named(alias=request.alias) is None:
             raise NotRegisteredError(
@@ -99,7 +92,7 @@ def _score(
     """Score what there is to score, until done or told to stop."""
     scorer.start()
     if request.rescore:
-        scorer.rescore(_find(request.rescore, source=request.source))
+        scorer.rescore(find_in_source(request.rescore, source=request.source))
     else:
         _run_stream(spark, request, scorer, checkpoint=checkpoint, stopping=stopping)
 
@@ -131,21 +124,6 @@ def _run_stream(
         if stopping.is_set():
             scorer.look_again()
             return
-
-
-def _find(file: str, *, source: str) -> InputFile:
-    found = storage.status(file)
-    if (
-        found is None
-        or found.is_folder
-        or not is_within(file, source)
-        or not file.endswith(csv_files.SUFFIXES)
-    ):
-        raise InputError(
-            f"rescore must name a CSV file in source, but got {shown(file)} (source: {shown(source)}): "
-            "name one that the scorer has told of as changed"
-        )
-    return InputFile(to_uri(file), found.length, found.modified_ms)
 
 
 def _open_run(state: ScorerState, request: ScoreRequest) -> str:

@@ -12,7 +12,7 @@ from retail_clusters.infra import tracking
 from retail_clusters.infra.console import Progress
 from retail_clusters.infra.failures import in_short
 from retail_clusters.infra.locations import shown
-from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving import charts, source_watch
 from retail_clusters.serving.archive import put_away
 from retail_clusters.serving.batch import Agreement, ServedModel, compare, count_batch, serve, write_batch
@@ -27,6 +27,7 @@ from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.sender import Sender
 from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
 from retail_clusters.serving.state import ScorerState
+from retail_clusters.settings import CHALLENGER
 from retail_clusters.training.interface import TRAINED_ON
 
 

@@ -1,14 +1,16 @@
 """What a clustering leaves in MLflow on the open run: its data sets, tables and figures."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from retail_clusters import schema
-from retail_clusters.infra import tracking
+from retail_clusters.infra import plots, tracking
 from retail_clusters.settings import Split
 from retail_clusters.training import cluster_charts, cluster_page, features, quality, quality_charts
 from retail_clusters.training.blocks import InMemory, Labels, in_memory
@@ -36,17 +38,29 @@ class Clustering:
     stability: StabilityReport
 
 
-def log_clustering(context: TrainingContext, clustering: Clustering) -> None:
-    """Log the tables and figures of a clustering."""
+def log_tables(clustering: Clustering) -> None:
+    """Log the tables of a clustering."""
     tracking.log_table(clustering.profile, "profile")
     tracking.log_comparable_table(clustering.profile, "profile")
     tracking.log_table(clusters_table(clustering), CLUSTERS)
+
+
+@contextmanager
+def figures_logged(context: TrainingContext, clustering: Clustering) -> Iterator[None]:
+    """Draw the figures of a clustering while Spark does something else; log them at its end."""
     picture = _picture(context, clustering)
-    tracking.log_figure(cluster_charts.sizes_chart(clustering.profile), "charts/sizes.png")
-    tracking.log_figure(cluster_charts.price_quantity_chart(picture), "charts/price_quantity.png")
-    tracking.log_figure(cluster_charts.centres_chart(picture), "charts/centres.png")
-    tracking.log_figure(quality_charts.stability_chart(clustering.stability), "charts/stability.png")
-    _log_silhouettes(context, clustering, picture)
+    silhouettes = _silhouettes_chart(context, clustering, picture)
+    figures = (
+        lambda: cluster_charts.sizes_chart(clustering.profile),
+        lambda: cluster_charts.price_quantity_chart(picture),
+        lambda: cluster_charts.centres_chart(picture),
+        silhouettes,
+        lambda: quality_charts.stability_chart(clustering.stability),
+    )
+    with plots.drawing() as draw:
+        drawn = {name: draw(make) for name, make in zip(CHARTS, figures, strict=True)}
+        yield
+        tracking.log_pictures({name: picture.result() for name, picture in drawn.items()})
 
 
 def clusters_table(clustering: Clustering) -> pd.DataFrame:
@@ -100,19 +114,20 @@ def _picture(context: TrainingContext, clustering: Clustering) -> Picture:
     return Picture(context.weighted[schema.TRAIN], clustering.labels, clustering.profile)
 
 
-def _log_silhouettes(context: TrainingContext, clustering: Clustering, picture: Picture) -> None:
-    """Log how silhouettes spread: of all validation lines, or of a sample where they stay in Spark."""
+def _silhouettes_chart(
+    context: TrainingContext, clustering: Clustering, picture: Picture
+) -> Callable[[], Figure]:
+    """Measure how silhouettes spread: of all validation lines, or of a sample where they stay in Spark."""
     weighted = context.weighted[schema.VALIDATION]
     rows = context.rows[schema.VALIDATION]
     if not isinstance(rows, InMemory):
         vectors = features.vectors([weighted], pipeline=context.pipeline, spark=context.spark)[0]
         rows = in_memory(vectors, weighted.weights)
     labels, silhouettes = quality.row_silhouettes(rows, clustering.found.centres)
-    figure = quality_charts.silhouettes_chart(
+    return lambda: quality_charts.silhouettes_chart(
         labels,
         silhouettes,
         weighted.weights,
         names=picture.names(clustering.found.k),
         mean=clustering.found.validation.silhouette,
     )
-    tracking.log_figure(figure, "charts/silhouettes.png")

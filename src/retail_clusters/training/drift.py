@@ -158,7 +158,11 @@ def empty_counts(against: Baseline) -> Counts:
 
 def measure(newest_first: Sequence[Counts], *, against: Baseline) -> Drift | None:
     """Compare the latest lines with the training lines; None before any window is full."""
-    short, long = _windows(newest_first, against=against)
+    return _compared(_windows(newest_first, against=against), against=against)
+
+
+def _compared(found: tuple[Counts | None, Counts | None], *, against: Baseline) -> Drift | None:
+    short, long = found
     windows = {}
     for name in _BINNED:
         counts = short if name in _SHORT else long
@@ -188,9 +192,8 @@ def latest(
 
 def bounded(baseline: Baseline, *, by: Sequence[Counts]) -> Baseline:
     """Add what bounds a warning: what a stream of these days, oldest first, would have measured itself."""
-    streams = [by[end::-1] for end in range(len(by))]
-    found = [measure(stream, against=baseline) or Drift({}) for stream in streams]
-    windows = [_windows(stream, against=baseline) for stream in streams]
+    windows = [_windows(by[end::-1], against=baseline) for end in range(len(by))]
+    found = [_compared(each, against=baseline) or Drift({}) for each in windows]
     return replace(
         baseline,
         usual=tuple(max((each.indices.get(name, 0.0) for each in found), default=0.0) for name in _BINNED),

@@ -55,12 +55,13 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
     clustering = _clustering(context, measured)
     tags = run_tags(context, measured)
     tracking.log_table(model.centres_table(found.centres), "centres")
-    cluster_report.log_clustering(context, clustering)
+    cluster_report.log_tables(clustering)
     tracking.set_tags(tags)
     data_sets = cluster_report.log_inputs(context)
     registry = ModelRegistry(context.experiment.model)
     version = _registered_before(registry, tags) if reuse else None
-    logged = None if version else _log_model(context, measured, registry)
+    with cluster_report.figures_logged(context, clustering):
+        logged = None if version else _log_model(context, measured, registry)
     metrics = {**measured.metrics, **clustering.stability.metrics}
     tracking.log_metrics(metrics, measured_on=measured_on(metrics, data_sets))
     if logged:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import CHAMPION, ModelRegistry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.tracking import Run, by_id
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import CHAMPION, Experiment
 from retail_clusters.training.cluster_report import CHARTS
 from retail_clusters.training.sweep_report import CHARTS as SWEEP_CHARTS
 from retail_clusters.training.sweep_report import SWEEP_RUN

@@ -16,10 +16,10 @@ from retail_clusters import schema
 from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import CHALLENGER, ModelRegistry
+from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.signals import stop_on_signals
-from retail_clusters.settings import Experiment, Sweep
+from retail_clusters.settings import CHALLENGER, Experiment, Sweep
 from retail_clusters.training import cluster_report, publish, study, sweep_report
 from retail_clusters.training.candidates import Trial
 from retail_clusters.training.context import TrainingContext, check_clusters, training_context

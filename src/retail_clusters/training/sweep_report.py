@@ -7,7 +7,7 @@ import optuna
 import pandas as pd
 
 from retail_clusters.errors import NoUsableClusteringError
-from retail_clusters.infra import tracking
+from retail_clusters.infra import plots, tracking
 from retail_clusters.infra.tracking import by_id
 from retail_clusters.settings import Experiment, Objective, Sweep
 from retail_clusters.training import charts, descriptions, seed_agreement, study
@@ -63,25 +63,24 @@ def log_report(
             "trials_infeasible": sum(not trial.usable for trial in trials),
         }
     )
-    table = trials_table(trials)
-    groups = seed_agreement.by_k(trials)
-    seeds = seed_agreement.table(groups, evaluator.agreements(groups))
-    winners = winners_table(trials, settings=experiment.sweep)
+    table, winners = trials_table(trials), winners_table(trials, settings=experiment.sweep)
     tracking.log_table(table, "trials")
     tracking.log_table(winners, "winners")
-    tracking.log_table(seeds, "seed_agreement")
     best, guardrail = _best(trials, experiment.sweep), experiment.guardrails.max_cluster_share
     chosen = (best.k, best.seed) if best else None
-    drawn = {
-        "silhouette": charts.silhouette_chart(table, chosen=chosen),
-        "largest_cluster_share": charts.share_chart(table, chosen=chosen, guardrail=guardrail),
-        "cost": charts.cost_chart(table, chosen=chosen),
-        "seed_agreement": charts.seed_agreement_chart(seeds),
-    }
-    for name, figure in drawn.items():
-        tracking.log_figure(figure, f"charts/{name}.png")
-    page = sweep_page(opened, table, chosen=chosen, guardrail=guardrail)
-    tracking.log_text(page, "charts/sweep.html")
+    with plots.drawing() as draw:
+        drawn = [
+            draw(lambda: charts.silhouette_chart(table, chosen=chosen)),
+            draw(lambda: charts.share_chart(table, chosen=chosen, guardrail=guardrail)),
+            draw(lambda: charts.cost_chart(table, chosen=chosen)),
+        ]
+        groups = seed_agreement.by_k(trials)
+        seeds = seed_agreement.table(groups, evaluator.agreements(groups))
+        drawn.append(draw(lambda: charts.seed_agreement_chart(seeds)))
+        tracking.log_table(seeds, "seed_agreement")
+        page = sweep_page(opened, table, chosen=chosen, guardrail=guardrail)
+        tracking.log_text(page, "charts/sweep.html")
+        tracking.log_pictures({name: picture.result() for name, picture in zip(CHARTS, drawn, strict=True)})
     tracking.describe(
         descriptions.of_search(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep)
     )

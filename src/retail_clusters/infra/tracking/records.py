@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import mlflow
@@ -148,6 +150,17 @@ def log_figure(figure: Any, name: str) -> None:
     """Log a matplotlib or plotly figure on the open run."""
     with answered():
         mlflow.log_figure(figure, name)
+
+
+def log_pictures(pictures: Mapping[str, bytes]) -> None:
+    """Log pictures, such as `charts/sizes.png`, on the open run, all at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in pictures.items():
+            place = Path(folder, name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        with answered():
+            mlflow.log_artifacts(folder)
 
 
 def log_input(
