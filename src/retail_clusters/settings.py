@@ -33,6 +33,9 @@ CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 
+#: The page of a report.
+REPORT: Final = "report.html"
+
 _DATE_FORMAT = re.compile(
     r"(?!.*(?:MMM|ddd|HHH|hhh|yyyyy))(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+"
 )

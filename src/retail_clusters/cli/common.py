@@ -13,7 +13,7 @@ import click
 
 from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra.secrets import masked
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import REPORT, Experiment
 
 DATA: Final = "data/sample/by-day"
 EXPERIMENT: Final = Path("experiments", "default.yaml")
@@ -88,14 +88,12 @@ class _PageLocation(_Location):
 
         place = super().convert(value, param, ctx)
         is_folder = value.endswith("/") or (is_local(place) and storage.is_folder(place))
-        return f"{place.rstrip('/')}/{PAGE}" if is_folder else place
+        return f"{place.rstrip('/')}/{REPORT}" if is_folder else place
 
 
 #: A command on fewer bytes of lines is over before Java's second compiler has earned its time back.
 _FEW_BYTES: Final = 256 << 20
 
-#: The name of a report's page.
-PAGE: Final = "report.html"
 LOCATION: Final = _Location()
 PAGE_LOCATION: Final = _PageLocation()
 

@@ -6,7 +6,6 @@ import click
 
 from retail_clusters.cli.common import (
     LOCATION,
-    PAGE,
     PAGE_LOCATION,
     Choice,
     announce,
@@ -24,7 +23,8 @@ from retail_clusters.cli.common import (
 from retail_clusters.cli.results import json_option, reporting
 from retail_clusters.errors import InputError
 from retail_clusters.infra.secrets import holds_secret, masked
-from retail_clusters.settings import Experiment
+from retail_clusters.pipeline_places import OUTPUT, check_places
+from retail_clusters.settings import REPORT, Experiment
 
 study_option = optional("--study", click.STRING, "name of the study, to resume it")
 
@@ -56,7 +56,7 @@ storage_option = click.option(
 @command("main", example="--data path/to/by-day --study by-day")
 @data_option
 @click.option(
-    "--output", type=LOCATION, default="output", show_default=True, help="scored lines go to OUTPUT/RUN_ID"
+    "--output", type=LOCATION, default=OUTPUT, show_default=True, help="scored lines go to OUTPUT/RUN_ID"
 )
 @experiment_options
 @model_option
@@ -78,7 +78,6 @@ def main_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "sweep.trials": trials})
         announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
-        from retail_clusters.pipeline_places import check_places
 
         def check() -> None:
             _check_data(data, settings)
@@ -229,7 +228,7 @@ def verify_command(run_id: str | None, version: str | None, model: str, as_json:
 @click.option(
     "--output",
     type=PAGE_LOCATION,
-    default=f"output/{PAGE}",
+    default=f"output/{REPORT}",
     show_default=True,
     help="file of the page, or a folder for it",
 )

@@ -1,16 +1,14 @@
 """One page for a sweep or a version: written to a file, and logged on the run that it is about."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import click
 
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.tracking import by_id
+from retail_clusters.settings import REPORT
 from retail_clusters.training.report_facts import ReportFacts, facts_of_run, facts_of_version
 from retail_clusters.training.report_page import to_html
-
-NAME: Final = "report.html"
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,14 @@ def run(request: ReportRequest) -> Reported:
     page = to_html(facts)
     storage.make_folder(locations.parent(request.output))
     storage.write_text(request.output, page)
-    by_id.log_text(told, page, NAME)
-    click.echo(f"report: {request.output} ({len(page) / 1e6:.1f} MB), and {NAME} of run {told}")
+    by_id.log_text(told, page, REPORT)
+    click.echo(f"report: {request.output} ({len(page) / 1e6:.1f} MB), and {REPORT} of run {told}")
     return Reported(output=request.output, run_id=told)
 
 
 def log_on(run_id: str) -> None:
     """Log the report of a run on it."""
-    by_id.log_text(run_id, to_html(facts_of_run(run_id)), NAME)
+    by_id.log_text(run_id, to_html(facts_of_run(run_id)), REPORT)
 
 
 def run_of(facts: ReportFacts) -> str:
