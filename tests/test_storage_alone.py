@@ -29,6 +29,7 @@ OPENERS: Final = {
     "infra.spark_settings": "spark-defaults.conf",
     "infra.tracking.by_id": "MLflow downloads an artifact to this machine",
     "infra.tracking.reading": "an artifact's text, in memory",
+    "infra.tracking.records": "pictures on their way: MLflow takes them from files of this machine",
     "infra.tracking.store": "the store in a file of this machine",
     "promotion.ledger": "the name of a lock of this machine, and its temporary folder",
     "data.fetch": "an archive that comes as a stream, and names in it",
