@@ -7,7 +7,7 @@ from retail_clusters.serving.drift_watch import DriftWatch
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.records import RecordBook
 from retail_clusters.training.baseline import Baseline
-from retail_clusters.training.drift import Counts
+from retail_clusters.training.binned import Counts
 
 BASELINE = Baseline(
     clusters=(1.0,),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_clusters.training import drift
+from retail_clusters.training import binned, drift
 from retail_clusters.training.baseline import Baseline
-from retail_clusters.training.drift import Counts
+from retail_clusters.training.binned import Counts
 
 BASELINE = Baseline(
     clusters=(0.75, 0.25),
@@ -26,7 +26,7 @@ SHARES = st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(any)
 def scored(*rows: tuple[int, float, int, str]) -> pa.Table:
     columns = list(zip(*rows, strict=True))
     dates = pa.array([datetime.fromisoformat(day) for day in columns[3]], pa.timestamp("us"))
-    return pa.table([*columns[:3], dates], names=list(drift.WATCHED))
+    return pa.table([*columns[:3], dates], names=list(binned.WATCHED))
 
 
 def test_baseline_survives_json() -> None:
@@ -41,7 +41,7 @@ def test_renumbered_baseline_moves_the_shares_of_clusters_only() -> None:
 
 def test_count_sorts_lines_into_the_bins_of_the_baseline() -> None:
     table = scored((0, 1.0, 6, "2010-12-02"), (1, 1.5, 7, "2011-01-01 23:59:59"), (9, -3.0, 1, "1969-12-31"))
-    counts = drift.count(table, against=BASELINE)
+    counts = binned.count(table, against=BASELINE)
     assert counts == Counts(
         clusters=(1, 1, 1),
         price=(2, 1, 0),
@@ -52,6 +52,10 @@ def test_count_sorts_lines_into_the_bins_of_the_baseline() -> None:
     assert Counts.from_json(json.loads(json.dumps(asdict(counts)))) == counts
     assert counts.lines == 3
     assert counts.on_unseen_days(BASELINE) == 2
+
+
+#: The first Monday of 1970.
+MONDAY = 4
 
 
 def day(number: int, *, lines: int = 500, quantity: tuple[int, int] = (1, 1), price: int = 0) -> Counts:
@@ -65,7 +69,7 @@ def day(number: int, *, lines: int = 500, quantity: tuple[int, int] = (1, 1), pr
         price=prices,
         quantity=(few, many),
         weekday=of_week,
-        days=(number,),
+        days=(MONDAY + number,),
     )
 
 
@@ -124,7 +128,7 @@ def test_a_missing_number_counts_as_the_zero_that_a_model_takes_it_for() -> None
             "InvoiceDate": pa.array([datetime(2010, 12, 1)], pa.timestamp("us")),
         }
     )
-    counts = drift.count(table, against=BASELINE)
+    counts = binned.count(table, against=BASELINE)
     assert (counts.price, counts.quantity) == ((1, 0, 0), (1, 0))
 
 
@@ -137,27 +141,56 @@ def test_a_window_reaches_back_until_it_has_its_days_and_its_lines() -> None:
     assert drift.latest([], days=1, lines=1) is None
 
 
-def test_days_in_another_order_are_added_up_until_they_lie_as_close_as_training_days() -> None:
-    late, early, between = (day(number) for number in (11, 0, 4))
-    assert drift.latest([late, early], days=2, lines=1, density=0.5) == late + early
-    assert drift.latest([early, late], days=2, lines=1, density=0.5) is None
-    assert drift.latest([early, late], days=2, lines=1, density=2 / 12) == early + late
-    close = [early, late, between, *MONTH[5:1:-1]]
-    assert drift.latest(close, days=2, lines=1, density=0.5) == sum(close[1:], close[0])
+REGULAR = replace(BASELINE, coverage=1.0)
+
+
+def latest_days(arrived: list[Counts]) -> list[int] | None:
+    """Return the days that prices are measured over, counted from the first Monday."""
+    moved = drift.measure(arrived[::-1], against=REGULAR)
+    return [number - MONDAY for number in moved.windows["price"].counts.days] if moved else None
+
+
+def test_days_in_order_are_measured_over_the_latest_three_however_far_apart() -> None:
+    assert latest_days([*MONTH[:6], day(70), day(350), day(700)]) == [70, 350, 700]
+
+
+def test_days_in_another_order_are_added_up_until_few_of_them_are_missing() -> None:
+    one, two, three, four, five, six = MONTH[:6]
+    assert latest_days([one, six, three]) is None
+    assert latest_days([one, six, three, two]) is None
+    assert latest_days([one, six, three, two, four]) == [1, 3, 4]
+    assert latest_days([one, six, three, four, two, five]) == [1, 3, 4, 7]
+
+
+def test_three_days_that_come_in_order_by_chance_are_not_taken_for_the_latest() -> None:
+    arrived = [MONTH[place] for place in (4, 1, 2, 0, 3, 5)]
+    assert latest_days(arrived) == [0, 1, 3, 4, 7, 8]
+
+
+def test_after_a_week_in_order_an_earlier_day_out_of_it_is_forgotten() -> None:
+    mondays = [day(7 * week) for week in range(1, 8)]
+    assert latest_days([MONTH[1], MONTH[0], *mondays[:5]]) is None
+    assert latest_days([MONTH[1], MONTH[0], *mondays]) == [35, 42, 49]
 
 
 def test_days_of_one_batch_are_in_no_order() -> None:
-    batch = day(0) + day(11)
-    assert drift.latest([batch], days=2, lines=1, density=0.5) is None
-    assert drift.latest([batch], days=2, lines=1) == batch
-    assert drift.latest([sum(MONTH[1:], MONTH[0])], days=2, lines=1, density=0.5) is not None
+    assert latest_days([day(0) + day(11) + day(21)]) is None
+    assert latest_days([sum(MONTH[1:8], MONTH[0])]) == [0, 1, 3, 4, 7, 8, 10, 11]
 
 
-def test_the_sparsest_windows_of_training_days_say_how_close_days_lie() -> None:
-    away = [*MONTH[:8], *(day(number) for number in (21, 22, 24, 25))]
-    assert drift.bounded(BASELINE, by=MONTH).density == (3 / 5, 12 / 21)
-    assert drift.bounded(BASELINE, by=away).density == (3 / 12, 12 / 26)
-    assert drift.bounded(BASELINE, by=MONTH[:2]).density == (0, 0)
+def test_coverage_knows_on_which_weekdays_lines_come() -> None:
+    assert sum(MONTH[1:], MONTH[0]).coverage(BASELINE) == 1
+    assert sum(MONTH[2:8], MONTH[0]).coverage(BASELINE) == 7 / 8
+    assert (day(0) + day(1) + day(2)).coverage(BASELINE) == 1
+    assert day(2).coverage(BASELINE) == 1
+    assert drift.bounded(BASELINE, by=[*MONTH[:8], *MONTH[12:]]).coverage == 12 / 16
+    assert drift.bounded(BASELINE, by=[]).coverage == 0
+
+
+def test_a_baseline_of_an_earlier_form_is_read() -> None:
+    held = json.loads(BASELINE.to_json())
+    del held["coverage"]
+    assert Baseline.from_json(json.dumps(held | {"density": [0.5, 0.5]})) == BASELINE
 
 
 def test_what_goes_by_the_week_has_no_figure_before_three_weeks_have_come() -> None:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.settings import Scoring, Split
-from retail_clusters.training import drift, training_days
+from retail_clusters.training import binned, drift, training_days
 from retail_clusters.training.baseline import measure_baseline
 from retail_clusters.training.measure import measure
 from retail_clusters.training.model import scoring_pipeline
@@ -36,9 +36,9 @@ def days(spark, sample):
 
 def count_lines_by_day(scored, baseline):
     """Count scored lines day by day, as the scorer counts a batch of a day."""
-    table = scored.select(*drift.WATCHED).toArrow()
-    of = drift.days_of(table)
-    return [drift.count(table.filter(pa.array(of == day)), against=baseline) for day in np.unique(of)]
+    table = scored.select(*binned.WATCHED).toArrow()
+    of = binned.days_of(table)
+    return [binned.count(table.filter(pa.array(of == day)), against=baseline) for day in np.unique(of)]
 
 
 def warning(newest_first, baseline):
@@ -75,6 +75,17 @@ def test_training_days_in_any_order_never_warn(days):
     for seed in range(5):
         shuffled = random.Random(seed).sample(plain, len(plain))
         assert [warning(shuffled[end::-1], baseline) for end in range(len(plain))] == [None] * len(plain)
+
+
+@pytest.mark.parametrize("at_once", [4, 13])
+def test_training_days_copied_many_in_an_instant_never_warn(days, at_once):
+    """Files whose times are equal come in any order among themselves."""
+    baseline, plain, *_ = days
+    for seed in range(5):
+        order = random.Random(seed)
+        parts = [plain[first : first + at_once] for first in range(0, len(plain), at_once)]
+        arrived = [each for part in parts for each in order.sample(part, len(part))]
+        assert [warning(arrived[end::-1], baseline) for end in range(len(plain))] == [None] * len(plain)
 
 
 def test_prices_that_rise_by_30_percent_are_told_within_three_days_of_a_thousand_lines(days):

@@ -16,9 +16,9 @@ from retail_clusters.infra.plans import Template, empty
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.serving.staged import StagedBatch
 from retail_clusters.settings import Columns
-from retail_clusters.training import agreement, drift
+from retail_clusters.training import agreement, binned
 from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.drift import Counts
+from retail_clusters.training.binned import Counts
 from retail_clusters.training.interface import open_model
 from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
 
@@ -105,9 +105,9 @@ def count_batch(staged: StagedBatch, *, model: ServedModel) -> Counts | None:
     """Sort the scored lines of a batch into the bins of the model's baseline; None when it has none."""
     if model.baseline is None:
         return None
-    total = drift.empty_counts(model.baseline)
-    for table in staged.read_scored(drift.WATCHED):
-        total += drift.count(table, against=model.baseline)
+    total = binned.empty_counts(model.baseline)
+    for table in staged.read_scored(binned.WATCHED):
+        total += binned.count(table, against=model.baseline)
     return total
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from retail_clusters.serving.batch import ServedModel
 from retail_clusters.serving.records import RecordBook
 from retail_clusters.training import drift
-from retail_clusters.training.drift import Counts, Drift
+from retail_clusters.training.binned import Counts
+from retail_clusters.training.drift import Drift
 
 
 class DriftWatch:

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 
 from retail_clusters.serving.batch import Accounts, Agreement, ServedModel
 from retail_clusters.serving.records import Record
-from retail_clusters.training.drift import Counts, Drift
+from retail_clusters.training.binned import Counts
+from retail_clusters.training.drift import Drift
 from retail_clusters.wording import counted
 
 

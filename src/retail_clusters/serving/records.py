@@ -11,7 +11,7 @@ from retail_clusters.infra import storage
 from retail_clusters.infra.locations import shown
 from retail_clusters.serving.known_files import InputFile, KnownFiles
 from retail_clusters.serving.output import Output
-from retail_clusters.training.drift import Counts
+from retail_clusters.training.binned import Counts
 
 #: Batches whose figures are kept in memory: those that the chart shows.
 RECENT: Final = 1_000

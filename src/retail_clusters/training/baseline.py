@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -35,8 +35,8 @@ class Baseline:
     Attributes:
         usual: how far the training days themselves are from all of them: the largest PSI of clusters, prices,
             quantities and weekdays that a stream of them would have measured. Empty where that is not known.
-        density: how close together their days lie: days with lines per day of the calendar, in the sparsest
-            short and the sparsest long window of that stream. Empty where that is not known.
+        coverage: how many of the days between their first and their last have lines, of those weekdays that
+            have any: a share. 0 where that is not known.
     """
 
     clusters: Shares
@@ -46,7 +46,7 @@ class Baseline:
     quantity: Shares
     weekday: Shares
     usual: Shares = ()
-    density: Shares = ()
+    coverage: float = 0.0
 
     def to_json(self) -> str:
         """Write the record as one JSON text."""
@@ -55,7 +55,12 @@ class Baseline:
     @classmethod
     def from_json(cls, text: str) -> "Baseline":
         """Read the record that `to_json` wrote."""
-        return cls(**{name: tuple(shares) for name, shares in json.loads(text).items()})
+        found = json.loads(text)
+        held = {each.name: found[each.name] for each in fields(cls) if each.name in found}
+        shares: dict[str, Any] = {
+            name: tuple(each) if isinstance(each, list) else each for name, each in held.items()
+        }
+        return cls(**shares)
 
     def renumbered(self, numbers: Mapping[int, int]) -> "Baseline":
         """Return the clusters new numbers: old to new."""

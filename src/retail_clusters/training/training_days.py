@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from retail_clusters.training import drift
+from retail_clusters.training import binned, drift
 from retail_clusters.training.baseline import Baseline
+from retail_clusters.training.binned import Counts
 from retail_clusters.training.blocks import Labels
-from retail_clusters.training.drift import Counts
 from retail_clusters.training.rows import WeightedRows
 
 
@@ -16,7 +16,7 @@ def calibrated(baseline: Baseline, *, rows: WeightedRows, labels: Labels) -> Bas
 
 def count_days(rows: WeightedRows, labels: Labels, *, against: Baseline) -> list[Counts]:
     """Count the lines of each day, in order."""
-    bins = drift.bins_of(
+    bins = binned.bins_of(
         clusters=labels, prices=rows.prices, quantities=rows.quantities, weekdays=rows.weekdays, of=against
     )
     first = min(int(found.days.min()) for found in rows.days())
