@@ -22,7 +22,9 @@ _SHORT: Final = ("price", "quantity")
 _LINES: Final = 1_000
 #: Whether days come in order is told from at least so many of the latest batches: three may be so by chance.
 _TO_JUDGE: Final = 7
-#: Days in any order: the share that must be there of the days that as long a time of training would have.
+#: Days in any order: so many times as many, as it is chance which of them have come, and the share that must
+#: be there of the days that as long a time of training would have.
+_IN_ANY_ORDER: Final = 2
 _FEW_MISSING: Final = 7 / 8
 
 
@@ -119,13 +121,13 @@ def _window(newest_first: Sequence[Counts], days: int, *, against: Baseline) -> 
     """Return the latest lines of so many days.
 
     Counts that did not come a day at a time, in order, are of no latest days: files of a copied folder come
-    in any order. Those are added up until few of their days are missing.
+    in any order. Those are added up until they are of twice as many days, and few between are missing.
     """
     if _in_order(newest_first[: max(days, _TO_JUDGE)]):
         return latest(newest_first, days=days)
     return latest(
         newest_first,
-        days=days,
+        days=_IN_ANY_ORDER * days,
         whole=lambda found: found.coverage(against) >= _FEW_MISSING * against.coverage,
     )
 
