@@ -173,8 +173,12 @@ def test_after_a_week_in_order_an_earlier_day_out_of_it_is_forgotten() -> None:
     assert latest_days([MONTH[1], MONTH[0], *mondays]) == [35, 42, 49]
 
 
-def test_days_of_one_batch_are_in_no_order() -> None:
-    assert latest_days([day(0) + day(11) + day(21)]) is None
+def test_days_of_one_batch_are_in_order_where_few_between_them_are_missing() -> None:
+    whole, gaps = sum(MONTH[1:3], MONTH[0]), day(0) + day(11) + day(21)
+    assert latest_days([whole]) == [0, 1, 3]
+    assert latest_days([whole, sum(MONTH[4:6], MONTH[3])]) == [4, 7, 8]
+    assert latest_days([whole, MONTH[1] + MONTH[3], MONTH[4]]) is None
+    assert latest_days([gaps]) is None
     assert latest_days([sum(MONTH[1:8], MONTH[0])]) == [0, 1, 3, 4, 7, 8, 10, 11]
 
 

@@ -120,22 +120,25 @@ def _windows(newest_first: Sequence[Counts], *, against: Baseline) -> tuple[Coun
 def _window(newest_first: Sequence[Counts], days: int, *, against: Baseline) -> Counts | None:
     """Return the latest lines of so many days.
 
-    Counts that did not come a day at a time, in order, are of no latest days: files of a copied folder come
-    in any order. Those are added up until they are of twice as many days, and few between are missing.
+    Days that did not come in order are no latest days: files of a copied folder come in any order. Those are
+    added up until they are twice as many, and few between are missing.
     """
-    if _in_order(newest_first[: max(days, _TO_JUDGE)]):
+    if _in_order(newest_first[: max(days, _TO_JUDGE)], against=against):
         return latest(newest_first, days=days)
     return latest(
-        newest_first,
-        days=_IN_ANY_ORDER * days,
-        whole=lambda found: found.coverage(against) >= _FEW_MISSING * against.coverage,
+        newest_first, days=_IN_ANY_ORDER * days, whole=lambda found: _is_whole(found, against=against)
     )
 
 
-def _in_order(newest_first: Sequence[Counts]) -> bool:
-    return all(len(counts.days) == 1 for counts in newest_first) and all(
-        later.days >= earlier.days for later, earlier in pairwise(newest_first)
+def _in_order(newest_first: Sequence[Counts], *, against: Baseline) -> bool:
+    """Tell whether the days of each batch follow those before, and few of a batch of several are missing."""
+    return all(len(each.days) == 1 or _is_whole(each, against=against) for each in newest_first) and all(
+        later.days[0] >= earlier.days[-1] for later, earlier in pairwise(newest_first)
     )
+
+
+def _is_whole(found: Counts, *, against: Baseline) -> bool:
+    return found.coverage(against) >= _FEW_MISSING * against.coverage
 
 
 def _expected(baseline: Baseline, name: str) -> Shares:
