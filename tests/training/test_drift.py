@@ -182,6 +182,12 @@ def test_days_of_one_batch_are_in_order_where_few_between_them_are_missing() -> 
     assert latest_days([sum(MONTH[1:8], MONTH[0])]) == [0, 1, 3, 4, 7, 8, 10, 11]
 
 
+def test_a_batch_without_a_line_changes_no_window() -> None:
+    nothing = binned.empty_counts(BASELINE)
+    assert latest_days([nothing]) is None
+    assert latest_days([*MONTH[:2], nothing, *MONTH[2:4], nothing]) == [1, 3, 4]
+
+
 def test_coverage_knows_on_which_weekdays_lines_come() -> None:
     assert sum(MONTH[1:], MONTH[0]).coverage(BASELINE) == 1
     assert sum(MONTH[2:8], MONTH[0]).coverage(BASELINE) == 7 / 8

@@ -114,7 +114,8 @@ def bounded(baseline: Baseline, *, by: Sequence[Counts]) -> Baseline:
 def _windows(newest_first: Sequence[Counts], *, against: Baseline) -> tuple[Counts | None, Counts | None]:
     """Return the short and the long window of the latest lines, each None before it is full."""
     weeks = _WEEKS * sum(share > 0 for share in against.weekday)
-    return _window(newest_first, _DAYS, against=against), _window(newest_first, weeks, against=against)
+    some = [counts for counts in newest_first if counts.days]
+    return _window(some, _DAYS, against=against), _window(some, weeks, against=against)
 
 
 def _window(newest_first: Sequence[Counts], days: int, *, against: Baseline) -> Counts | None:
