@@ -1,4 +1,4 @@
-"""Where `main` reads and writes, checked before Spark starts: nothing here waits for MLflow or Spark."""
+"""Where `main` reads and writes, checked before Spark starts: nothing here waits for MLflow or a session."""
 
 from typing import Final
 

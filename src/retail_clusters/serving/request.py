@@ -1,4 +1,4 @@
-"""What a person asks a scorer for, and whether the places can be: nothing here waits for MLflow or Spark."""
+"""What a person asks a scorer for, and whether the places can be: nothing here waits for MLflow or a session."""
 
 from dataclasses import dataclass, field
 
