@@ -1,4 +1,4 @@
-"""What a person asks a scorer for, and whether the places can be: nothing here waits for MLflow or a session."""
+"""What a person asks a scorer for, and whether the places can be; waits for no MLflow and no session."""
 
 from dataclasses import dataclass, field
 
