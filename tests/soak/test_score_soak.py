@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
+from retail_clusters.serving import compact
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_scored
 from retail_clusters.serving.records import RecordBook
@@ -167,26 +169,51 @@ def test_a_thousand_spoilt_files_end_in_balanced_accounts(spark: SparkSession, p
     assert quarantined > 0
 
 
-def test_many_small_batches_take_no_longer_and_no_more_memory_than_the_first(place: Path) -> None:
+def test_many_small_batches_take_no_longer_no_more_memory_and_no_more_files_than_the_first(
+    spark: SparkSession, place: Path
+) -> None:
     for number in range(BATCHES):
-        scorers.put(place / "in", f"{number:06}.csv", scorers.lines(3))
+        scorers.put(place / "in", f"{number:06}.csv", scorers.lines(3, invoice=f"{number}"))
     process = scorers.start(place / "in", files=1)
     commits = place / "output" / "commits"
     marks = []
     for goal in range(0, BATCHES, max(1, BATCHES // 20)):
         scorers.wait_until((commits / f"{goal}.json").exists, process, seconds=86_400)
-        marks.append((time.monotonic(), memory_of(process.pid)))
+        marks.append((time.monotonic(), memory_of(process.pid), old_files_in(place / "checkpoint")))
+        print(goal, marks[-1], flush=True)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     pauses = [after[0] - before[0] for before, after in pairwise(marks[1:])]
-    print(json.dumps({"seconds": pauses, "python and JVM, MB": [memory for _, memory in marks]}))
+    print(json.dumps({"seconds": pauses, "files of the output": files_in(place / "output") / BATCHES}))
     assert statistics.median(pauses[-5:]) < 1.5 * statistics.median(pauses[:5])
-    assert marks[-1][1] < 1.5 * max(memory for _, memory in marks[: len(marks) // 4])
+    assert marks[-1][1] < 1.5 * max(memory for _, memory, _ in marks[: len(marks) // 4])
+    assert max(files for _, _, files in marks) < 10
     shutil.rmtree(place / "in")
     (run,) = mlflow.search_runs(
         search_all_experiments=True, output_format="list", filter_string="run_name = 'score'"
     )
     assert len(scorers.points(run.info.run_id, "rows_in")) == BATCHES
+    assert files_in(place / "output" / "scored") == BATCHES
+    summary = compact.run(spark, str(place / "output"))
+    print(json.dumps({"compacted": summary.batches, "files": summary.files}))
+    assert (summary.batches, summary.lines, summary.files) == (BATCHES, 3 * BATCHES, 1)
+    assert invoices(spark, place) == {f"{number}": 3 for number in range(BATCHES)}
+    assert not list((place / "output" / "scored").glob("batch_id=*"))
+
+
+def files_in(folder: Path) -> int:
+    """Count the files of a folder and of those in it."""
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
+def old_files_in(folder: Path, *, minutes: int = 15) -> int:
+    """Count the files of a folder that were last written before Spark's ten minutes, and half as many."""
+    before = time.time() - 60 * minutes
+    old = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            old += file.is_file() and file.stat().st_mtime < before
+    return old
 
 
 def memory_of(group: int) -> int:
