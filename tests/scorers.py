@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import mlflow
 import numpy as np
@@ -109,15 +109,20 @@ def drain(spark: SparkSession, source: Path, **changes: object) -> ScoreSummary:
     return score.run(spark, request(source, **changes))  # type: ignore[arg-type]
 
 
-def start(source: Path, **changes: object) -> "subprocess.Popen[str]":
-    """Start a scorer as a process of its own, in a group of its own."""
+def start(
+    source: Path, *, stdout: IO[str] | int = subprocess.PIPE, **changes: object
+) -> "subprocess.Popen[str]":
+    """Start a scorer as a process of its own, in a group of its own.
+
+    It says a line a batch: where there are many, to a file, since a full pipe would halt it.
+    """
     asked = asdict(request(source, **changes))  # type: ignore[arg-type]
     asked |= {"settings": asked["settings"].model_dump()}
     del asked["columns"]
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, json.dumps(asked)],
         env=os.environ | {"SPARK_MASTER": "local[2]"},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,

@@ -20,6 +20,7 @@ _ROOT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/(/[^/]*)?")
 #: In an object store a file appears whole when its writer closes it; a folder's rename copies all in it.
 _OBJECT_STORES: Final = frozenset({"s3a", "s3", "s3n", "gs", "oss", "cosn", "obs", "oci"})
 _PATTERN: Final = frozenset("[]{}*?\\")
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 #: What Java quotes in the path of a URI.
 _QUOTED: Final = frozenset(' %"<>[]{}|\\^`#?\x7f')
 
@@ -112,7 +113,7 @@ def is_within(location: str, folder: str) -> bool:
 
 def is_utf8(location: str) -> bool:
     """Tell whether a name is text: Java, and so Spark, opens no file whose name is not UTF-8."""
-    return not any("\ud800" <= sign <= "\udfff" for sign in location)
+    return not _SURROGATE.search(location)
 
 
 def shown(text: str) -> str:

@@ -9,11 +9,13 @@ from retail_clusters.serving import source_watch
 from retail_clusters.serving.archive import put_away
 from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.records import RecordBook
-from retail_clusters.serving.source_watch import ChangedFiles
+from retail_clusters.serving.source_watch import ChangedFiles, Seen
 from retail_clusters.settings import Archive
 
-#: Seconds between two looks at the whole folder, which the stream itself lists at each trigger.
+#: Seconds between two looks at the whole folder, which the stream itself lists at each trigger; and how many
+#: times as long as a look took, so that those at a large folder cost little of the whole.
 _LOOK_EVERY: Final = 10.0
+_LOOK_AFTER: Final = 50
 
 
 class FolderWatch:
@@ -26,7 +28,7 @@ class FolderWatch:
         self._source, self._book = source, book
         self._archive, self._warn = archive, warn
         self._changed = ChangedFiles(book.output)
-        self._looked = self._listed = float("-inf")
+        self._look_at = self._list_at = float("-inf")
         self._waiting: set[InputFile] = set()
 
     @property
@@ -39,10 +41,9 @@ class FolderWatch:
 
         These are the empty ones and such, and those of `waited` that still wait.
         """
-        if not due and time.monotonic() - self._looked < _LOOK_EVERY:
+        if not due and time.monotonic() < self._look_at:
             return []
-        self._looked = time.monotonic()
-        seen = source_watch.look(self._source, self._book.known)
+        seen, self._look_at = self._list()
         for file in self._changed.update(seen.changed, self._book.known):
             self._warn(
                 f"{shown(file.location)} changed after batch {file.batch_id} had scored it, and its lines "
@@ -54,14 +55,15 @@ class FolderWatch:
 
     def waiting(self) -> list[InputFile]:
         """List the files that the stream has not brought yet."""
-        return list(source_watch.look(self._source, self._book.known).waiting)
+        seen, _ = self._list()
+        return list(seen.waiting)
 
     def waits_in_vain(self) -> bool:
         """Tell whether a file waits that did so at the last look, some time ago."""
-        if time.monotonic() - self._listed < _LOOK_EVERY:
+        if time.monotonic() < self._list_at:
             return False
-        self._listed = time.monotonic()
-        before, self._waiting = self._waiting, set(self.waiting())
+        seen, self._list_at = self._list()
+        before, self._waiting = self._waiting, set(seen.waiting)
         return not before.isdisjoint(self._waiting)
 
     def has_lines(self, file: InputFile) -> bool:
@@ -81,3 +83,10 @@ class FolderWatch:
                 f"{shown(looped[0].location)}: their files are read once, under their own names"
             )
         return [file for file in files if file not in looped]
+
+    def _list(self) -> tuple[Seen, float]:
+        """Look at the whole folder; say also when to do so again."""
+        began = time.monotonic()
+        seen = source_watch.look(self._source, self._book.known)
+        ended = time.monotonic()
+        return seen, ended + max(_LOOK_EVERY, _LOOK_AFTER * (ended - began))

@@ -27,8 +27,8 @@ def look(source: str, known: KnownFiles) -> Seen:
     A stream of files has those of length 0 in its log, not in its frame, and none whose name is not UTF-8.
     """
     files = [
-        InputFile(to_uri(file.location), file.length, file.modified_ms)
-        for file in storage.list_files(source, recursive=True, suffixes=csv_files.SUFFIXES)
+        InputFile(file.location, file.length, file.modified_ms)
+        for file in storage.list_files(to_uri(source), recursive=True, suffixes=csv_files.SUFFIXES)
     ]
     scored = [known.find(file.location) for file in files]
     new = [file for file, found in zip(files, scored, strict=True) if not found]
