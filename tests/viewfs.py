@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from retail_clusters.infra import storage
+
 STORE = "viewfs://shop"
 _LINK = "fs.viewfs.mounttable.shop.link"
 
@@ -50,6 +52,12 @@ def in_session(spark: SparkSession, folder: Path) -> str:
     root = folder.parents[1]
     spark.sparkContext._jsc.hadoopConfiguration().set(f"{_LINK}./data", root.as_uri())
     return f"{STORE}/data/{folder.relative_to(root)}"
+
+
+def take_over(lock: str) -> None:
+    """Let another machine have taken over a lock on the store, whose holder stood still."""
+    assert storage.is_file(lock)
+    storage.write_text(lock, "the other machine")
 
 
 @contextmanager

@@ -8,16 +8,19 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_clusters.errors import DifferenceFoundError, InputError
+from retail_clusters.errors import DifferenceFoundError, InputError, StorageError
 from retail_clusters.infra import checkpoint
-from retail_clusters.purchases import proof
+from retail_clusters.purchases import proof, sink
+from retail_clusters.purchases.batch_sums import BatchSums
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.settings import Columns, Purchases
 from tests.purchases.shop import HEADER, SWAPPED, metrics, put, rows, text, truncated, write, written
+from tests.viewfs import in_session, take_over
 
 APPEND = PurchasesRequest(
     data="data",
@@ -212,3 +215,19 @@ def kill_after(workplace: Path, *, batches: int) -> None:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def test_a_stream_that_stood_still_while_another_machine_went_on_leaves_the_account_alone(
+    spark: SparkSession, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    add_up, far = BatchSums.take, in_session(spark, workplace)
+
+    def stand_still(*arguments: Any, **options: Any) -> Any:
+        take_over(f"{far}/out/{sink.LOCK}")
+        return add_up(*arguments, **options)
+
+    write("a.csv", ("1.0", 1, "2", 2))
+    monkeypatch.setattr(BatchSums, "take", stand_still)
+    with pytest.raises(StorageError, match="was taken over"):
+        run(spark, replace(APPEND, output=f"{far}/out"))
+    assert not (workplace / "out" / "batches").exists()

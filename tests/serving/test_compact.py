@@ -3,17 +3,19 @@
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from retail_clusters.errors import InputError
+from retail_clusters.errors import InputError, StorageError
 from retail_clusters.serving import compact
 from retail_clusters.serving.output import SCORED_LINE, Output
 from retail_clusters.serving.reader import read_quarantine, read_scored
 from retail_clusters.serving.records import RecordBook
 from retail_clusters.serving.staged import prepare, staged_batch
 from tests.serving.test_records import record
+from tests.viewfs import in_session, take_over
 
 
 def line(text: str, *, day: int = 1, file: str = "f") -> Row:
@@ -125,3 +127,20 @@ def test_killed_after_the_list_is_replaced_its_leftovers_count_no_more(
 def test_a_folder_that_no_scorer_wrote_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no records of batches"):
         compact.check(str(tmp_path))
+
+
+def test_a_compaction_that_stood_still_while_another_went_on_leaves_the_list_alone(
+    spark: SparkSession, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(spark, place, 0, line("a"))
+    rewrite, far = compact._rewrite, in_session(spark, place)
+
+    def stand_still(*arguments: Any) -> Any:
+        take_over(f"{far}/compact.lock")
+        return rewrite(*arguments)
+
+    monkeypatch.setattr(compact, "_rewrite", stand_still)
+    with pytest.raises(StorageError, match="was taken over"):
+        compact.run(spark, far)
+    assert not (place / "commits" / "compacted.json").exists()
+    assert scored(spark, place) == [("a", 0)]

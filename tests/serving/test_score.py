@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -18,10 +19,10 @@ from pyspark.testing import assertDataFrameEqual
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
-from retail_clusters.errors import InputError, RegistryError
+from retail_clusters.errors import InputError, RegistryError, StorageError
 from retail_clusters.infra.locations import to_uri
-from retail_clusters.serving import folder_watch, score
-from retail_clusters.serving.batch import ServedModel, serve
+from retail_clusters.serving import folder_watch, score, scorer
+from retail_clusters.serving.batch import Accounts, ServedModel, serve
 from retail_clusters.serving.follower import Follower
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_quarantine, read_scored
@@ -32,6 +33,7 @@ from tests import scorers, shop
 from tests.conftest import SAMPLE
 from tests.mutations import mutated
 from tests.scorers import HEADER, LINE, registry
+from tests.viewfs import in_session, take_over
 
 SATURDAY = LINE.replace("2010-12-01", "2010-12-04")
 
@@ -433,3 +435,22 @@ def test_champion_that_is_no_spark_model_is_told_in_one_line_at_the_start_and_wh
     assert told == [f"{problem}; version 1 goes on"]
     with pytest.raises(RegistryError, match=re.escape(problem)):
         scorers.drain(spark, place / "in")
+
+
+def test_a_scorer_that_stood_still_while_another_machine_went_on_publishes_and_records_nothing(
+    spark: SparkSession, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wakes up in a batch whose lock it has lost: the lines there are the other's by now."""
+    score_files, far = scorer.write_batch, in_session(spark, place)
+
+    def stand_still(*arguments: Any, **options: Any) -> Accounts:
+        take_over(f"{far}/checkpoint/lock")
+        return score_files(*arguments, **options)
+
+    scorers.put(place / "in", "a.csv", scorers.lines())
+    monkeypatch.setattr(scorer, "write_batch", stand_still)
+    with pytest.raises(StorageError, match="checkpoint/lock was taken over: start again"):
+        scorers.drain(spark, place / "in", output=f"{far}/output", checkpoint=f"{far}/checkpoint")
+    assert not recorded(place, 0)
+    assert not list((place / "output" / "scored").glob("batch_id=*"))
+    assert (place / "checkpoint" / "lock").read_text() == "the other machine"

@@ -32,12 +32,17 @@ class Lock:
     lost: threading.Event = field(default_factory=threading.Event)
 
     def confirm(self) -> None:
-        """Refuse to go on after another process has taken the lock over.
+        """Refuse to go on after another process has taken the lock over, as the store says now.
+
+        It is to be asked before what two processes must not both do: one that stood still has not noticed.
 
         Raises:
-            StorageError: the lease had run out, because this process or its store stood still.
+            StorageError: the lease had run out, because this process or its store stood still; or the store
+                does not answer.
         """
-        if self.lost.is_set():
+        if is_local(self.location):
+            return
+        if self.lost.is_set() or storage.find_text(self.location) != self.holder.text:
             raise StorageError(
                 f"a lock must be held to the end, but {shown(self.location)} was taken over: start again"
             )

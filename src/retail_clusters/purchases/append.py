@@ -7,6 +7,7 @@ newest InvoiceDate.
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -33,11 +34,14 @@ from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.stream import shown
 
 
-def run_append(spark: SparkSession, request: PurchasesRequest) -> Summary:
-    """Take the files that are there, close days, account for every line; unless `once`, go on for ever."""
+def run_append(spark: SparkSession, request: PurchasesRequest, *, confirm: Callable[[], None]) -> Summary:
+    """Take the files that are there, close days, account for every line; unless `once`, go on for ever.
+
+    `confirm` is asked before each step in the account, and raises when another process has taken over.
+    """
     started = time.perf_counter()
     with stop_on_signals(lambda: click.echo("purchases: stopping after this batch")) as stopping:
-        stream = DaysStream(spark, request, stopping=stopping)
+        stream = DaysStream(spark, request, stopping=stopping, confirm=confirm)
         before = stream.state
         stream.drain()
         if not (request.once or stopping.is_set()):
@@ -55,7 +59,12 @@ class DaysStream:
     """What runs in Spark's stream: batches in, closed days out."""
 
     def __init__(
-        self, spark: SparkSession, request: PurchasesRequest, *, stopping: threading.Event | None = None
+        self,
+        spark: SparkSession,
+        request: PurchasesRequest,
+        *,
+        stopping: threading.Event | None = None,
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
         """Go on where the output and the checkpoint stand.
 
@@ -69,6 +78,7 @@ class DaysStream:
         self._account = Account(request.place)
         self._latest = ""
         self._stopping = stopping or threading.Event()
+        self._confirm = confirm
         self.state = self._resume()
 
     def drain(self) -> None:
@@ -91,6 +101,7 @@ class DaysStream:
         state, days = self._add_up(last)
         closed_before = self._closing(state)
         closed, left = customer_days.split(days, closed_before=closed_before)
+        self._confirm()
         if closed.num_rows:
             sink.write_days(self._request.place, last, closed)
         self._account.write_open(last, left)
@@ -145,6 +156,7 @@ class DaysStream:
             self._account.write_state(self.state)
         if not self._is_done(files, batch):
             record, days = self._sums.take(batch, files, closed_before=self.state.closed_before)
+            self._confirm()
             self._account.write_record(record, days)
             self._tell(record)
         if closing and batch > self.state.through and self._closes_a_day(batch):

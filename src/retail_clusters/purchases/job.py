@@ -1,7 +1,5 @@
 """Invoice lines → spend per customer and day, at rest or as a stream."""
 
-from collections.abc import Callable
-
 from pyspark.sql import SparkSession
 
 from retail_clusters.infra import locations, tracking
@@ -29,16 +27,12 @@ def run(spark: SparkSession, request: PurchasesRequest) -> Summary:
     if request.sql is not None:
         check_sql(spark, request.sql)
     purpose = f"one purchases at a time writes to {locations.shown(place)}"
-    with lock(join(place, sink.LOCK), purpose=purpose), tracking.run("purchases"):
+    with lock(join(place, sink.LOCK), purpose=purpose) as held, tracking.run("purchases"):
         params = {"data": request.data, "mode": request.mode, "top": str(request.top), "sink": request.sink}
         settings = {f"purchases.{name}": str(value) for name, value in request.settings.model_dump().items()}
         tracking.log_settings(params | settings)
         tracking.set_tags({"output": place, "once": str(request.once)})
-        return _way(request)(spark, request)
-
-
-def _way(request: PurchasesRequest) -> Callable[[SparkSession, PurchasesRequest], Summary]:
-    if request.appends:
-        return run_append
-    sink.check_table_place(request.place)
-    return run_batch if request.mode == "batch" else run_live
+        if request.appends:
+            return run_append(spark, request, confirm=held.confirm)
+        sink.check_table_place(place)
+        return run_batch(spark, request) if request.mode == "batch" else run_live(spark, request)

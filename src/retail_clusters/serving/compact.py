@@ -53,13 +53,15 @@ def run(spark: SparkSession, output: str) -> CompactSummary:
     moment the next call removes what is in neither.
     """
     place = Output(output)
-    with lock(join(place.location, "compact.lock"), purpose="one compact at a time works on an output"):
+    purpose = "one compact at a time works on an output"
+    with lock(join(place.location, "compact.lock"), purpose=purpose) as held:
         done = read_compacted(place)
         _remove_leftovers(place, done)
         records = [read_record(place, number) for number in place.committed() if number > done.until]
         summary = CompactSummary(0, 0, 0)
         if records:
             compacted, summary = _rewrite(spark, place, records, done)
+            held.confirm()
             write_compacted(place, compacted)
             _remove_leftovers(place, compacted)
     click.echo(

@@ -151,6 +151,7 @@ class Scorer:
             accounts.check(batch_id)
             counts = count_batch(staged, model=model)
             agreement = self._shadow(staged)
+            self._state.lock.confirm()
         metrics = batch_metrics(
             accounts,
             time.perf_counter() - started,
@@ -171,6 +172,7 @@ class Scorer:
             replaces=replaces,
             **asdict(accounts),
         )
+        self._state.lock.confirm()
         self._book.append(record)
         self._recorded(record)
 

@@ -11,7 +11,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, shown, to_uri
-from retail_clusters.infra.locks import lock
+from retail_clusters.infra.locks import Lock, lock
 
 _IDENTITY: Final = "scorer.json"
 _OWNER: Final = "_scorer.json"
@@ -33,6 +33,7 @@ class ScorerState:
 
     folder: str
     identity: Identity
+    lock: Lock
     sent_until: int = -1
 
     @property
@@ -61,8 +62,8 @@ def open_state(checkpoint: str, *, output: str, source: str) -> Iterator[ScorerS
         InputError: another process holds the checkpoint, or the output is of another checkpoint or source.
     """
     storage.make_folder(checkpoint)
-    with lock(join(checkpoint, "lock"), purpose="a checkpoint serves one scorer at a time"):
-        state = _load(checkpoint)
+    with lock(join(checkpoint, "lock"), purpose="a checkpoint serves one scorer at a time") as held:
+        state = _load(checkpoint, held)
         _own(output, checkpoint, scorer=state.identity.scorer, source=to_uri(source))
         yield state
 
@@ -72,12 +73,12 @@ def stream_checkpoint(folder: str) -> str:
     return join(folder, "stream")
 
 
-def _load(checkpoint: str) -> ScorerState:
+def _load(checkpoint: str, held: Lock) -> ScorerState:
     known = _read(join(checkpoint, _IDENTITY))
     identity = Identity(**known) if known else Identity(scorer=uuid.uuid4().hex)
     _write(join(checkpoint, _IDENTITY), asdict(identity))
     sent = _read(join(checkpoint, _SENT))
-    return ScorerState(folder=checkpoint, identity=identity, sent_until=-1 if sent is None else sent)
+    return ScorerState(checkpoint, identity, held, sent_until=-1 if sent is None else sent)
 
 
 def _own(output: str, checkpoint: str, *, scorer: str, source: str) -> None:
