@@ -6,9 +6,11 @@ from pathlib import Path
 import optuna
 import pytest
 
-from retail_clusters.errors import InputError
+from retail_clusters.errors import InputError, StorageError
+from retail_clusters.training import study_lock
 from retail_clusters.training.study import open_study
 from retail_clusters.training.study_lock import only_worker
+from tests.scorers import wait_until
 
 
 def _hold(journal: str, held: "multiprocessing.synchronize.Event") -> None:
@@ -51,3 +53,20 @@ def test_a_worker_of_another_machine_counts_until_it_falls_silent(study, tmp_pat
     study.set_user_attr("worker", elsewhere | {"seen": time.time() - 1_000})
     with only_worker(study, storage=str(tmp_path / "journal")):
         pass
+
+
+def test_a_worker_is_heard_of_while_a_batch_of_any_length_runs(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(study_lock, "_LEASE", 0.2)
+    with only_worker(study, storage=str(tmp_path / "journal")):
+        first = study.user_attrs["worker"]["seen"]
+        wait_until(lambda: study.user_attrs["worker"]["seen"] > first)
+
+
+def test_a_worker_that_stood_still_while_another_took_over_stops_and_leaves_the_study_to_it(study, tmp_path):
+    other = {"host": "elsewhere", "pid": 7, "token": "other", "seen": time.time()}
+    with only_worker(study, storage=str(tmp_path / "journal")) as confirm:
+        confirm()
+        study.set_user_attr("worker", other)
+        with pytest.raises(StorageError, match="another has taken over 's'"):
+            confirm()
+    assert study.user_attrs["worker"] == other

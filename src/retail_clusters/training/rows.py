@@ -18,7 +18,6 @@ S = TypeVar("S")
 #: The column of a frame that holds a row's feature vector as an array of double.
 VALUES: Final = "values"
 
-_COLUMNS: Final = [field.name for field in schema.WEIGHTED_ROW]
 #: A row has as many days as the data, at most: some megabytes of them at a time.
 _ROWS_AT_ONCE: Final = 4_096
 _ORDER: Final = [(name, "ascending") for name in schema.ROW_KEY]

@@ -121,14 +121,14 @@ def search(
         InputError: another process works on the study.
         StoppedError: the user ended it; `entry_point` with the same study goes on from there.
     """
-    with only_worker(opened, storage=which.storage) as alive:
-        return _search(context, opened, alive, parent=parent, entry_point=entry_point)
+    with only_worker(opened, storage=which.storage) as confirm:
+        return _search(context, opened, confirm, parent=parent, entry_point=entry_point)
 
 
 def _search(
     context: TrainingContext,
     opened: optuna.Study,
-    alive: Callable[[], None],
+    confirm: Callable[[], None],
     *,
     parent: str,
     entry_point: str,
@@ -144,7 +144,7 @@ def _search(
     cluster_report.log_inputs(context, (schema.TRAIN, schema.VALIDATION))
     evaluator = context.evaluator()
     try:
-        outcome = _run(context, opened, alive, parent=parent, start=evaluator.start)
+        outcome = _run(context, opened, confirm, parent=parent, start=evaluator.start)
         click.echo(f"sweep: {len(outcome.trials)} trials, {outcome.reason}")
         tracking.set_tags({"sweep_ended": outcome.reason})
         if outcome.interrupted:
@@ -205,7 +205,7 @@ def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) 
 def _run(
     context: TrainingContext,
     opened: optuna.Study,
-    alive: Callable[[], None],
+    confirm: Callable[[], None],
     *,
     parent: str,
     start: study.Start,
@@ -219,7 +219,7 @@ def _run(
     bar = tqdm(total=total, initial=len(done), desc="sweep", unit=" trials", disable=None)
 
     def on_batch(progress: Progress) -> None:
-        alive()
+        confirm()
         sweep_report.write_trials(children, progress.new, experiment=context.experiment, tags=tags)
         bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
         bar.update(len(progress.new))
