@@ -180,6 +180,12 @@ def test_a_holder_renews_its_lock_for_longer_than_a_lease(far: str):
         assert "held by process" in refused(far, wait=2.5, lease=0.9)
 
 
+def test_a_holder_that_asks_at_the_moment_of_renewing_is_still_the_holder(far: str):
+    with lock(far, purpose=PURPOSE, lease=0.03) as held:
+        for _ in range(200):
+            held.confirm()
+
+
 def test_a_holder_that_was_taken_over_is_told_and_leaves_the_lock_alone(far: str):
     with lock(far, purpose=PURPOSE, lease=0.3) as held:
         other = elsewhere().text

@@ -30,6 +30,8 @@ class Lock:
     location: str
     holder: Holder
     lost: threading.Event = field(default_factory=threading.Event)
+    #: Held while the file is written anew: who reads it meanwhile may find nothing.
+    renewing: threading.Lock = field(default_factory=threading.Lock)
 
     def confirm(self) -> None:
         """Refuse to go on after another process has taken the lock over, as the store says now.
@@ -42,7 +44,9 @@ class Lock:
         """
         if is_local(self.location):
             return
-        if self.lost.is_set() or storage.find_text(self.location) != self.holder.text:
+        with self.renewing:
+            found = storage.find_text(self.location)
+        if self.lost.is_set() or found != self.holder.text:
             raise StorageError(
                 f"a lock must be held to the end, but {shown(self.location)} was taken over: start again"
             )
@@ -187,7 +191,8 @@ def _renew(held: Lock, lease: float, done: threading.Event) -> None:
             if not _is_ours(held):
                 held.lost.set()
                 return
-            storage.rewrite_text(held.location, held.holder.text)
+            with held.renewing:
+                storage.rewrite_text(held.location, held.holder.text)
             last = time.monotonic()
         except RetailClustersError:
             if time.monotonic() - last > lease:
