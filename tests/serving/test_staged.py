@@ -6,6 +6,8 @@ import pytest
 from pyspark.errors import ArithmeticException
 from pyspark.sql import SparkSession
 
+from retail_clusters.errors import LockLostError
+from retail_clusters.infra import staging
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.staged import prepare, staged_batch
 
@@ -39,6 +41,35 @@ def test_a_batch_that_fails_leaves_nothing(spark: SparkSession, tmp_path: Path) 
     with pytest.raises(ArithmeticException), staged_batch(Output(str(tmp_path)), 1) as staged:
         staged.write_scored(lines)
     assert [folder.name for folder in tmp_path.glob("*/*")] == ["batch_id=0"]
+
+
+def test_a_batch_that_another_machine_has_taken_over_in_an_object_store_withdraws_its_own_lines_alone(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the two write to one folder, and what was on its way arrives after the other has recorded."""
+    monkeypatch.setattr(staging, "is_object_store", lambda _: True)
+    answers = iter([None, LockLostError("taken over")])
+
+    def confirm() -> None:
+        if lost := next(answers):
+            raise lost
+
+    output, folder = Output(str(tmp_path)), tmp_path / "scored" / "batch_id=7"
+    prepare(output, after=6)
+
+    def stand_still() -> None:
+        with staged_batch(output, 7, confirm=confirm) as mine:
+            mine.write_scored(spark.createDataFrame([("mine",)], "InvoiceNo string").coalesce(1))
+            (late,) = folder.glob("*.parquet")
+            on_its_way = late.read_bytes()
+            write(spark, output, 7, "theirs")
+            late.write_bytes(on_its_way)
+            assert sorted(map(str, content(folder))) == ["mine", "theirs"]
+
+    with pytest.raises(LockLostError):
+        stand_still()
+    assert content(folder) == ["theirs"]
+    assert content(tmp_path / "quarantine" / "batch_id=7") == ["theirs", None]
 
 
 def test_what_a_killed_scorer_left_is_removed_and_what_is_recorded_stays(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from retail_clusters.errors import InputError, RetailClustersError, StorageError
+from retail_clusters.errors import InputError, LockLostError, RetailClustersError, StorageError
 from retail_clusters.infra import storage
 from retail_clusters.infra.holders import Holder
 from retail_clusters.infra.locations import is_local, local_path, parent, shown
@@ -39,15 +39,15 @@ class Lock:
         It is to be asked before what two processes must not both do: one that stood still has not noticed.
 
         Raises:
-            StorageError: the lease had run out, because this process or its store stood still; or the store
-                does not answer.
+            LockLostError: the lease had run out, because this process or its store stood still.
+            StorageError: the store does not answer.
         """
         if is_local(self.location):
             return
         with self.renewing:
             found = storage.find_text(self.location)
         if self.lost.is_set() or found != self.holder.text:
-            raise StorageError(
+            raise LockLostError(
                 f"a lock must be held to the end, but {shown(self.location)} was taken over: start again"
             )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from retail_clusters.errors import LockLostError
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import is_object_store, join, name, parent
 
@@ -12,7 +13,7 @@ def staged_folder(place: str) -> Iterator[str]:
     """Lend a folder to write in, and publish it as `place` if the block ends well.
 
     In an object store it is `place` itself, emptied: there a folder counts once a record that is written
-    after it says so.
+    after it says so. One that another process has taken over meanwhile (LockLostError) is left to it.
     """
     staged = place if is_object_store(place) else storage.draft_beside(place)
     storage.remove(staged)
@@ -21,8 +22,9 @@ def staged_folder(place: str) -> Iterator[str]:
         yield staged
         if staged != place:
             publish_folder(staged, place)
-    except BaseException:
-        storage.remove(staged)
+    except BaseException as failure:
+        if staged != place or not isinstance(failure, LockLostError):
+            storage.remove(staged)
         raise
 
 

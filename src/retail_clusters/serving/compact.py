@@ -1,6 +1,7 @@
 """Scored batches → few files: rewritten beside them, exchanged by one object, then removed."""
 
 import math
+import uuid
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +51,8 @@ def run(spark: SparkSession, output: str) -> CompactSummary:
 
     The scorer may run meanwhile: committed batches do not change. Until the list of what is compacted is
     replaced, in one step, readers take the batches; from then on, the new files. After a kill at any
-    moment the next call removes what is in neither.
+    moment the next call removes what is in neither. A folder's name is one call's alone: what one that stood
+    still writes late is in no list.
     """
     place = Output(output)
     purpose = "one compact at a time works on an output"
@@ -83,7 +85,7 @@ def _rewrite(
     until = records[-1].batch_id
     known = Compacted(done.until, tuple(small), done.replaced)
     lines = read_batches(spark, place, records, known)
-    folder = f"until={until}"
+    folder = f"until={until}-{uuid.uuid4().hex[:8]}"
     with staged_folder(join(place.compacted, folder)) as staged:
         _write(lines, staged, files=max(1, math.ceil(size / SENSIBLE_SIZE)))
         files = storage.list_files(staged, suffixes=(".parquet",))

@@ -144,14 +144,14 @@ class Scorer:
         if self._champion.take():
             self.progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
         model = self._champion.current
-        with staged_batch(self._output, batch_id) as staged:
+        confirm = self._state.lock.confirm
+        with staged_batch(self._output, batch_id, confirm=confirm) as staged:
             accounts = write_batch(
                 self._spark, staged, [file.location for file in files], model=model, columns=self._columns
             )
             accounts.check(batch_id)
             counts = count_batch(staged, model=model)
             agreement = self._shadow(staged)
-            self._state.lock.confirm()
         metrics = batch_metrics(
             accounts,
             time.perf_counter() - started,
@@ -172,7 +172,7 @@ class Scorer:
             replaces=replaces,
             **asdict(accounts),
         )
-        self._state.lock.confirm()
+        confirm()
         self._book.append(record)
         self._recorded(record)
 

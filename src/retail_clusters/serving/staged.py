@@ -1,6 +1,7 @@
 """What a batch writes before anyone sees it: folders that are published whole."""
 
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
@@ -9,8 +10,9 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from retail_clusters import schema
+from retail_clusters.errors import LockLostError
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import join, to_uri
+from retail_clusters.infra.locations import join, name, to_uri
 from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
 from retail_clusters.infra.staging import staged_folder
 from retail_clusters.serving.output import Output
@@ -26,22 +28,27 @@ _COMMITTER: Final = {
 
 
 class StagedBatch:
-    """The folders of one batch, each staged when it is first written to."""
+    """The folders of one batch, each staged when it is first written to.
+
+    Its files have names of their own: in an object store they may stand beside another process's.
+    """
 
     def __init__(self, output: Output, batch_id: int, stack: ExitStack) -> None:
         """Stage nothing yet."""
         self._output, self._batch_id, self._stack = output, batch_id, stack
         self._scored: str | None = None
         self._quarantine: str | None = None
+        self._mark = f"part-{uuid.uuid4().hex[:12]}"
+        self._options = _COMMITTER | {"mapreduce.output.basename": self._mark}
 
     def write_scored(self, lines: DataFrame) -> None:
         """Write scored lines."""
         self._scored = self._stack.enter_context(staged_folder(self._output.scored_batch(self._batch_id)))
-        lines.write.options(**_COMMITTER).mode("append").parquet(to_uri(self._scored))
+        lines.write.options(**self._options).mode("append").parquet(to_uri(self._scored))
 
     def write_quarantine(self, lines: DataFrame) -> None:
         """Write quarantined lines."""
-        lines.write.options(**_COMMITTER).mode("append").parquet(to_uri(self._staged_quarantine()))
+        lines.write.options(**self._options).mode("append").parquet(to_uri(self._staged_quarantine()))
 
     def write_whole_files(self, rows: Iterator[dict[str, str | None]]) -> int:
         """Write rows that stand for whole files, line by line or one without a line; count the lines."""
@@ -73,6 +80,13 @@ class StagedBatch:
                 for batch in opened.iter_batches(batch_size=262_144, columns=list(columns)):
                     yield pa.Table.from_batches([batch])
 
+    def withdraw(self) -> None:
+        """Remove this batch's files from folders that are another's by now, and leave the other's."""
+        for folder in filter(None, (self._scored, self._quarantine)):
+            for file in storage.list_files(folder):
+                if name(file.location).startswith(self._mark):
+                    storage.remove(file.location)
+
     def _staged_quarantine(self) -> str:
         if self._quarantine is None:
             folder = staged_folder(self._output.quarantine_batch(self._batch_id))
@@ -81,13 +95,23 @@ class StagedBatch:
 
 
 @contextmanager
-def staged_batch(output: Output, batch_id: int) -> Iterator[StagedBatch]:
+def staged_batch(
+    output: Output, batch_id: int, *, confirm: Callable[[], None] = lambda: None
+) -> Iterator[StagedBatch]:
     """Stage a batch, and publish it if the block ends well: quarantined lines first, then scored ones.
 
-    Neither counts before the batch has a record.
+    Neither counts before the batch has a record. `confirm` is asked at both ends whether the output is still
+    this process's, and raises LockLostError when it is not.
     """
+    confirm()
     with ExitStack() as stack:
-        yield StagedBatch(output, batch_id, stack)
+        batch = StagedBatch(output, batch_id, stack)
+        try:
+            yield batch
+            confirm()
+        except LockLostError:
+            batch.withdraw()
+            raise
 
 
 def prepare(output: Output, *, after: int) -> None:
