@@ -168,7 +168,7 @@ def _left_by_compaction(place: Output) -> dict[str, set[Any]]:
 
 
 def _until(folder: str) -> int:
-    return int(folder.partition("=")[2])
+    return int(folder.partition("=")[2].partition("-")[0])
 
 
 def _batches(output: Path) -> list[int]:
