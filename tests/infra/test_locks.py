@@ -14,6 +14,7 @@ from retail_clusters.infra import storage
 from retail_clusters.infra.holders import Holder
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.locks import Lock, lock
+from tests.scorers import wait_until
 from tests.viewfs import in_session
 
 PURPOSE = "one scorer at a time uses the output"
@@ -184,6 +185,22 @@ def test_a_holder_that_asks_at_the_moment_of_renewing_is_still_the_holder(far: s
     with lock(far, purpose=PURPOSE, lease=0.03) as held:
         for _ in range(200):
             held.confirm()
+
+
+def test_a_store_that_fails_once_costs_no_lock(far: str, monkeypatch: pytest.MonkeyPatch):
+    answer, asked = storage.find_text, list[str]()
+
+    def fail_once(location: str) -> str | None:
+        asked.append(location)
+        if len(asked) == 1:
+            raise StorageError("no answer")
+        return answer(location)
+
+    with lock(far, purpose=PURPOSE, lease=6) as held:
+        monkeypatch.setattr(storage, "find_text", fail_once)
+        wait_until(lambda: len(asked) > 1)
+        held.confirm()
+        assert not held.lost.is_set()
 
 
 def test_a_holder_that_was_taken_over_is_told_and_leaves_the_lock_alone(far: str):

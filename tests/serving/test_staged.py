@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,17 @@ def write(spark: SparkSession, output: Output, batch_id: int, text: str) -> None
         rows = [{"line": line, "reason": "r", "source_file": "f"} for line in (text, None)]
         assert staged.write_whole_files(iter(rows)) == 1
         assert [table.to_pylist() for table in staged.read_scored(["InvoiceNo"])] == [[{"InvoiceNo": text}]]
+
+
+def held_once() -> Callable[[], None]:
+    """Return what says that the output is this process's, and later that it is another's."""
+    answers = iter([None, LockLostError("taken over")])
+
+    def confirm() -> None:
+        if lost := next(answers):
+            raise lost
+
+    return confirm
 
 
 def content(folder: Path) -> list[object]:
@@ -48,17 +60,11 @@ def test_a_batch_that_another_machine_has_taken_over_in_an_object_store_withdraw
 ) -> None:
     """There the two write to one folder, and what was on its way arrives after the other has recorded."""
     monkeypatch.setattr(staging, "is_object_store", lambda _: True)
-    answers = iter([None, LockLostError("taken over")])
-
-    def confirm() -> None:
-        if lost := next(answers):
-            raise lost
-
     output, folder = Output(str(tmp_path)), tmp_path / "scored" / "batch_id=7"
     prepare(output, after=6)
 
     def stand_still() -> None:
-        with staged_batch(output, 7, confirm=confirm) as mine:
+        with staged_batch(output, 7, confirm=held_once()) as mine:
             mine.write_scored(spark.createDataFrame([("mine",)], "InvoiceNo string").coalesce(1))
             (late,) = folder.glob("*.parquet")
             on_its_way = late.read_bytes()
@@ -70,6 +76,24 @@ def test_a_batch_that_another_machine_has_taken_over_in_an_object_store_withdraw
         stand_still()
     assert content(folder) == ["theirs"]
     assert content(tmp_path / "quarantine" / "batch_id=7") == ["theirs", None]
+
+
+def test_a_batch_that_fails_as_another_machine_empties_its_folder_leaves_the_other_s_lines(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "is_object_store", lambda _: True)
+    output = Output(str(tmp_path))
+    prepare(output, after=6)
+
+    def fail() -> None:
+        with staged_batch(output, 7, confirm=held_once()) as mine:
+            mine.write_scored(spark.createDataFrame([("mine",)], "InvoiceNo string"))
+            write(spark, output, 7, "theirs")
+            raise FileNotFoundError("_temporary")
+
+    with pytest.raises(LockLostError):
+        fail()
+    assert content(tmp_path / "scored" / "batch_id=7") == ["theirs"]
 
 
 def test_what_a_killed_scorer_left_is_removed_and_what_is_recorded_stays(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from retail_clusters.errors import InputError, StorageError
+from retail_clusters.errors import InputError, LockLostError
 from retail_clusters.training import study_lock
 from retail_clusters.training.study import open_study
 from retail_clusters.training.study_lock import only_worker
@@ -67,6 +67,6 @@ def test_a_worker_that_stood_still_while_another_took_over_stops_and_leaves_the_
     with only_worker(study, storage=str(tmp_path / "journal")) as confirm:
         confirm()
         study.set_user_attr("worker", other)
-        with pytest.raises(StorageError, match="another has taken over 's'"):
+        with pytest.raises(LockLostError, match="another has taken over 's'"):
             confirm()
     assert study.user_attrs["worker"] == other

@@ -188,7 +188,7 @@ def _renew(held: Lock, lease: float, done: threading.Event) -> None:
     last = time.monotonic()
     while not done.wait(lease / 3):
         try:
-            if not _is_ours(held):
+            if storage.find_text(held.location) != held.holder.text:
                 held.lost.set()
                 return
             with held.renewing:

@@ -83,7 +83,7 @@ class StagedBatch:
     def withdraw(self) -> None:
         """Remove this batch's files from folders that are another's by now, and leave the other's."""
         for folder in filter(None, (self._scored, self._quarantine)):
-            for file in storage.list_files(folder):
+            for file in storage.list_files(folder) if storage.is_folder(folder) else ():
                 if name(file.location).startswith(self._mark):
                     storage.remove(file.location)
 
@@ -101,14 +101,17 @@ def staged_batch(
     """Stage a batch, and publish it if the block ends well: quarantined lines first, then scored ones.
 
     Neither counts before the batch has a record. `confirm` is asked at both ends whether the output is still
-    this process's, and raises LockLostError when it is not.
+    this process's, and raises LockLostError when it is not: after a failure, too, since another that empties
+    the folder makes this one's writing fail.
     """
     confirm()
     with ExitStack() as stack:
         batch = StagedBatch(output, batch_id, stack)
         try:
-            yield batch
-            confirm()
+            try:
+                yield batch
+            finally:
+                confirm()
         except LockLostError:
             batch.withdraw()
             raise

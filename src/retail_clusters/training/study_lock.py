@@ -13,7 +13,7 @@ from typing import Any, Final
 import optuna
 from optuna.exceptions import OptunaError
 
-from retail_clusters.errors import InputError, StorageError
+from retail_clusters.errors import InputError, LockLostError
 from retail_clusters.infra.locks import lock
 
 _WORKER: Final = "worker"
@@ -31,7 +31,7 @@ def only_worker(study: optuna.Study, *, storage: str) -> Iterator[Callable[[], N
 
     Raises:
         InputError: another process works on it.
-        StorageError: by the check; this process has not been heard of for too long, and another went on.
+        LockLostError: by the check; this process has not been heard of for too long, and another went on.
     """
     with lock(
         _lock_file(study.study_name, storage),
@@ -72,7 +72,7 @@ def _is_ours(study: optuna.Study, worker: dict[str, Any]) -> bool:
 
 def _confirm(study: optuna.Study, worker: dict[str, Any]) -> None:
     if not _is_ours(study, worker):
-        raise StorageError(
+        raise LockLostError(
             f"one process works on a study at a time, but another has taken over {study.study_name!r}, since "
             "this one was not heard of for two minutes: let it go on, or start this one again after it"
         )
