@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepared import PreparedTable
+from retail_clusters.infra.locations import literal
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.settings import Features
@@ -138,7 +139,7 @@ def raw_lines(spark: SparkSession) -> DataFrame:
 
 def read_lines(spark: SparkSession, file: Path) -> DataFrame:
     """Read a CSV file of invoice lines as Spark does with their types."""
-    return spark.read.csv(file.as_uri(), header=True, schema=schema.INVOICE_LINE)
+    return spark.read.csv(literal(str(file)), header=True, schema=schema.INVOICE_LINE)
 
 
 def aliases() -> dict[str, str | None]:
