@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
+from mlflow.utils.file_utils import path_to_local_sqlite_uri
 
 from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra import tracking
@@ -98,6 +100,20 @@ def test_deleted_experiment_says_what_to_do(workplace: Path):
 
     with pytest.raises(InputError, match=r"gone was deleted: restore it in the MLflow UI"):
         tracking.connect(experiment="gone")
+
+
+def test_a_store_in_a_folder_with_a_space_is_read_as_mlflow_names_it(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = workplace / "a b"
+    folder.mkdir()
+    named = path_to_local_sqlite_uri(str(folder / "mlflow.db"))
+    assert named.endswith("/a%20b/mlflow.db")
+    assert tracking.sqlite_file(named) == tracking.sqlite_file(f"sqlite:///{folder}/mlflow.db")
+    shutil.copy(workplace / "mlflow.db", folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", named)
+    tracking.connect_to_read()
+    assert mlflow.search_runs(search_all_experiments=True).empty
 
 
 def test_reading_makes_no_store(workplace: Path, monkeypatch: pytest.MonkeyPatch):

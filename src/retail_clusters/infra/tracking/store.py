@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import click
 import mlflow
@@ -67,9 +68,14 @@ def store_uri() -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the file of an sqlite store; None of any other."""
+    """Return the file of an sqlite store; None of any other.
+
+    A space in its name is `%20` where MLflow has made the URI, and both spellings open one store.
+    """
     scheme, found, path = uri.partition(":///")
-    return Path(path.partition("?")[0]).absolute() if found and scheme.startswith("sqlite") else None
+    if not found or not scheme.startswith("sqlite"):
+        return None
+    return Path(unquote(path.partition("?")[0])).absolute()
 
 
 @contextmanager
