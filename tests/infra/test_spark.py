@@ -20,15 +20,11 @@ if sys.argv[1] == "refused":
 with spark_session("job") as spark:
     zone = spark.sql("SELECT current_timezone()").first()[0]
     print(spark.range(3).count(), spark.sparkContext.appName, zone)
+    one = spark.sparkContext.parallelize([0], 1)
+    print(one.map(lambda _: __import__("retail_clusters").__file__).first())
     options = spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments()
     print("-XX:TieredStopAtLevel=1" in list(options))
 print("stopped", spark.sparkContext._jsc is None)
-"""
-CLUSTER = """
-from retail_clusters.infra.spark import spark_session
-with spark_session("cluster") as spark:
-    one = spark.sparkContext.parallelize([0], 1)
-    print(one.map(lambda _: __import__("retail_clusters").__file__).first())
 """
 
 
@@ -108,17 +104,16 @@ def test_a_streams_own_session_is_set_as_the_one_that_it_is_made_from(spark: Spa
         spark.conf.unset("fs.s3a.access.key")
 
 
-def test_a_session_that_was_begun_early_is_the_one_that_the_job_gets_and_is_stopped(monkeypatch):
+def test_a_session_that_was_begun_early_is_the_job_s_brings_executors_the_package_and_is_stopped(monkeypatch):
     monkeypatch.delenv("SPARK_SUBMIT_OPTS")  # the tests' own JVMs are short-lived, all of them
-    done = run(EARLY, "job")
-    assert done.stdout.splitlines() == ["3 retail-clusters early UTC", "True", "stopped True"], done.stderr
+    done = run(EARLY, "job", master="local-cluster[1,1,1024]")
+    assert done.returncode == 0, done.stderr
+    job, package, *options = done.stdout.splitlines()
+    assert job == "3 retail-clusters early UTC"
+    assert package.endswith("retail_clusters.zip/retail_clusters/__init__.py")
+    assert options == ["True", "stopped True"]
 
 
 def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_quietly():
     done = run(EARLY, "refused")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
-
-
-def test_executors_get_the_package():
-    done = run(CLUSTER, master="local-cluster[1,1,1024]")
-    assert "retail_clusters.zip/retail_clusters/__init__.py" in done.stdout, done.stderr

@@ -8,7 +8,6 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters import schema
 from retail_clusters.settings import Features
 from retail_clusters.training import features
-from retail_clusters.training.context import TrainingContext
 from retail_clusters.training.rows import WeightedRows
 from retail_clusters.training.spark_solver import expanded_lines
 from tests import examples
@@ -82,28 +81,6 @@ def test_vectors_of_several_parts_come_in_their_order(spark):
     pipeline = features.fit_features(rows, features=Features(), spark=spark)
     whole, one, two = features.vectors(parts, pipeline=pipeline, spark=spark)
     assert [one.tolist(), two.tolist()] == [whole[1:2].tolist(), whole[2:4].tolist()]
-
-
-@pytest.mark.real
-def test_real_rows_weekdays_and_vectors_are_those_of_the_notebook(spark, real: TrainingContext):
-    assert real.prepared.table.data_digest == "eaa52dd8c1061c34986774f92961414b"
-    assert {name: len(real.weighted[name]) for name in ("train", "validation")} == {
-        "train": 13_576,
-        "validation": 9_104,
-    }
-    assert real.pipeline.stages[0].labels == [
-        *("Thursday", "Tuesday", "Monday", "Wednesday", "Friday", "Sunday")
-    ]
-    values = real.sample.values
-    assert values.shape[1] == 7
-    train = real.weighted["train"]
-    assert not values[train.weekdays == 6, 2:].any()
-    # The notebook's first vectors, all of a Monday: (7, [0, 1, 4], [2.95, 6, 1]) and so on.
-    shown = {
-        (price, quantity, 0, 0, 1, 0, 0)
-        for price, quantity in [(2.95, 6), (2.1, 8), (5.95, 2), (1.65, 6), (0.42, 25)]
-    }
-    assert shown <= {tuple(row) for row in values.tolist()}
 
 
 def test_expanded_lines_are_the_vectors_in_canonical_order(spark):

@@ -68,11 +68,6 @@ def test_registered_model_gives_every_row_of_the_sample_the_label_that_was_measu
     assert assert_scores_as_measured(spark, sample, k=20, seed=1) == 0
 
 
-@pytest.mark.real
-def test_registered_model_gives_every_row_of_the_real_data_the_label_that_was_measured(spark, real):
-    assert assert_scores_as_measured(spark, real, k=46, seed=0) <= 10
-
-
 def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_figures_are_those_of_its_labels(spark):
     parts = {"train": HALF_WAY + OTHER_DAYS, "validation": HALF_WAY[:40], "test": HALF_WAY[20:]}
     context = examples.context(spark, **parts, experiment=Experiment())

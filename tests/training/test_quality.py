@@ -8,7 +8,7 @@ from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.ml.linalg import Vectors
 from sklearn import metrics
 
-from retail_clusters.training import blocks, kmeans, model, quality, spark_solver
+from retail_clusters.training import blocks, kmeans, quality
 
 CENTS = st.integers(-99_999, 9_999_999).map(lambda cents: cents / 100)
 ROWS = st.lists(
@@ -119,15 +119,6 @@ def test_silhouette_is_that_of_spark_s_evaluator_on_the_lines(spark, seed):
     frame = spark.createDataFrame(lines, ["features", "prediction"]).coalesce(1)
     expected = ClusteringEvaluator().evaluate(frame)
     assert measure(values, weights, centres).silhouette == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.real
-def test_silhouette_of_the_real_data_is_that_of_spark_s_evaluator_on_its_lines(spark, real):
-    found = real.fit(k=20, seed=1)
-    lines = spark_solver.expanded_lines(real.weighted["validation"], pipeline=real.pipeline, spark=spark)
-    labelled = model.kmeans_model(found.centres, spark=spark).transform(lines)
-    assert found.validation.lines == 125_028
-    assert found.validation.silhouette == pytest.approx(ClusteringEvaluator().evaluate(labelled), abs=1e-9)
 
 
 def test_one_populated_cluster_scores_zero():
