@@ -451,6 +451,8 @@ def test_a_scorer_that_stood_still_while_another_machine_went_on_publishes_and_r
     monkeypatch.setattr(scorer, "write_batch", stand_still)
     with pytest.raises(StorageError, match="checkpoint/lock was taken over: start again"):
         scorers.drain(spark, place / "in", output=f"{far}/output", checkpoint=f"{far}/checkpoint")
+    (run,) = mlflow.search_runs(output_format="list", filter_string="attributes.run_name = 'score'")
+    assert run.info.status == "RUNNING", "the other machine goes on in it"
     assert not recorded(place, 0)
     assert not list((place / "output" / "scored").glob("batch_id=*"))
     assert (place / "checkpoint" / "lock").read_text() == "the other machine"

@@ -7,7 +7,7 @@ from functools import partial
 import click
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import NotRegisteredError
+from retail_clusters.errors import LockLostError, NotRegisteredError
 from retail_clusters.infra import tracking
 from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.signals import stop_on_signals
@@ -66,7 +66,8 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     """Run as the step `score`: score what is in `source`, and what arrives, until done or told to stop.
 
     SIGTERM and Ctrl-C end it after the batch under way. Started again on the same checkpoint, it goes on
-    with the next batch and in the same MLflow run.
+    with the next batch and in the same MLflow run. Where another machine has done so, because this one stood
+    still for too long, the run stays open, as it is that one's.
     """
     with (
         tracking.short_timeouts(),
@@ -75,14 +76,18 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     ):
         scorer = Scorer(spark, request, state=state)
         run_id = _open_run(state, request)
-        status = "FAILED"
+        status: str | None = "FAILED"
         try:
             with tracking.system_metrics(run_id):
                 _score(spark, request, scorer, checkpoint=state.stream, stopping=stopping)
             status = "FINISHED"
+        except LockLostError:
+            status = None
+            raise
         finally:
             scorer.finish(status=status)
-            tracking.try_describe(run_id, of_score(request, scorer.totals))
+            if status:
+                tracking.try_describe(run_id, of_score(request, scorer.totals))
     return _summary(run_id, scorer.totals)
 
 

@@ -115,19 +115,21 @@ class Scorer:
         self._score([file], query_id=self._query_id, stream_batch=None, replaces=replaces)
         self.folder.look(due=True)
 
-    def finish(self, *, status: str) -> None:
-        """Send what waits and a chart of the drift, and close the run; say so when that fails."""
+    def finish(self, *, status: str | None) -> None:
+        """Send what waits and a chart of the drift, and close the run; say so when that fails.
+
+        Without a status the run is another process's by now, and is left alone.
+        """
         self.progress.close()
         if self._lookout:
             self._lookout.finish()
-        if self._sender is None:
-            tracking.try_end_run(self._state.identity.run_id or "", status=status)
-            return
-        self._sender.finish()
         run_id = self._state.identity.run_id
-        if run_id is None or not self._sender.has_sent_all:
+        if self._sender:
+            self._sender.finish()
+        if run_id is None or status is None or (self._sender and not self._sender.has_sent_all):
             return
-        problem = self._send_chart(run_id) or tracking.try_end_run(run_id, status=status)
+        chart_problem = self._send_chart(run_id) if self._sender else None
+        problem = chart_problem or tracking.try_end_run(run_id, status=status)
         if problem:
             self.progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
