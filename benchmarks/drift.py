@@ -22,15 +22,15 @@ from pyspark.sql import functions as F
 from benchmarks.common import DATA, chatter_aside, session, verdict
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.features import binned, drift
+from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.features.binned import Counts
+from retail_clusters.features.interface import open_model
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.search.train import train
 from retail_clusters.serving import score
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.settings import CHAMPION, Experiment, Features, Scoring
-from retail_clusters.training import binned, drift
-from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.binned import Counts
-from retail_clusters.training.interface import open_model
-from retail_clusters.training.train import train
 
 RISE: Final = 1.3
 WITHIN: Final = 3

@@ -21,22 +21,22 @@ from pyspark.sql import SparkSession
 from benchmarks import common
 from benchmarks.baseline import checkout, python
 from retail_clusters import schema
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.features.interface import open_model
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.search.train import train
 from retail_clusters.serving import score, scorer
 from retail_clusters.serving import stream as serving_stream
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import Record, RecordBook, read_record
+from retail_clusters.serving.records import CommitLog, Record, read_record
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.settings import CHAMPION, Experiment, Scoring
-from retail_clusters.training.interface import open_model
-from retail_clusters.training.train import train
 
 OUTPUT: Final = "output"
 _PARTS: Final[Mapping[str, tuple[Any, str]]] = {
     "names of the files, from the stream": (serving_stream, "arrived"),
     "read, parse, score, write Parquet, count": (scorer, "write_batch"),
     "drift: the written numbers, into bins": (scorer, "count_batch"),
-    "the record, as one object": (RecordBook, "append"),
+    "the record, as one object": (CommitLog, "append"),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.common import PROJECT
 from benchmarks.processes import Used, run
-from retail_clusters.infra import plots
+from retail_clusters.report import plots
 
 FILES: Final = 305
 LINES_A_DAY: Final = 1_777

@@ -6,10 +6,10 @@ from typing import Final
 
 from benchmarks.common import DATA, chatter_aside, session, verdict
 from retail_clusters.data.prepare import ensure_prepared
+from retail_clusters.report.stability_report import StabilityReport
+from retail_clusters.search.context import TrainingContext, training_context
+from retail_clusters.search.publish import measure_stability
 from retail_clusters.settings import Experiment, Features, Scaling, Stability
-from retail_clusters.training.context import TrainingContext, training_context
-from retail_clusters.training.publish import measure_stability
-from retail_clusters.training.stability_report import StabilityReport
 from retail_clusters.wording import percent
 
 #: Scaling and K: the best of each feature space in a sweep of K up to 40, and a smaller K of each.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.common import DATA, PROJECT, chatter_aside, session, timed, training_context, verdict
-from retail_clusters.infra import tracking
-from retail_clusters.training import candidates, study, sweep
-from retail_clusters.training.context import TrainingContext
+from retail_clusters.registry import tracking
+from retail_clusters.search import candidates, study, sweep
+from retail_clusters.search.context import TrainingContext
 
 _TURNS: Final = 3
 _CORES: Final = (1, 2, 4)

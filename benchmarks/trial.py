@@ -13,8 +13,8 @@ from sklearn.cluster import KMeans as ScikitKMeans
 from sklearn.metrics import silhouette_score
 
 from benchmarks.common import DATA, print_table, session, take_turns, training_context, verdict
-from retail_clusters.training import kmeans, quality
-from retail_clusters.training.evaluation import Problem
+from retail_clusters.clustering import kmeans, metrics
+from retail_clusters.clustering.evaluation import Problem
 
 K, SEED = 20, 1
 _OURS = "this project: seeding, Lloyd, cost and every figure of the validation lines"
@@ -99,7 +99,7 @@ def parts(problem: Problem) -> None:
         f"Lloyd, {fitted.iterations} iterations, and the cost": lambda: kmeans.iterate(
             problem.train, first, max_iterations=settings.max_iterations, tolerance=settings.tolerance
         ),
-        "silhouettes, indices, sizes of the validation lines": lambda: quality.measure(
+        "silhouettes, indices, sizes of the validation lines": lambda: metrics.measure(
             problem.validation, fitted.centres
         ),
     }

@@ -12,19 +12,19 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
+from retail_clusters.clustering.blocks import Floats
+from retail_clusters.clustering.evaluation import Evaluation
+from retail_clusters.clustering.metrics import Quality
 from retail_clusters.data import csv_files, invoices, weighted_rows
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.data.prepared import PreparedTable
+from retail_clusters.features.model import kmeans_model
+from retail_clusters.features.rows import WeightedRows
+from retail_clusters.features.rows import weighted_rows as sorted_rows
+from retail_clusters.features.stages import NUMBERS
+from retail_clusters.search.candidates import Trial
+from retail_clusters.search.context import TrainingContext, training_context
 from retail_clusters.settings import Experiment, Split
-from retail_clusters.training.blocks import Floats
-from retail_clusters.training.candidates import Trial
-from retail_clusters.training.context import TrainingContext, training_context
-from retail_clusters.training.evaluation import Evaluation
-from retail_clusters.training.features import NUMBERS
-from retail_clusters.training.model import kmeans_model
-from retail_clusters.training.quality import Quality
-from retail_clusters.training.rows import WeightedRows
-from retail_clusters.training.rows import weighted_rows as sorted_rows
 
 #: Price, quantity, weekday, lines, and how many of these cancel.
 Row = tuple[float, int, str, int, int]

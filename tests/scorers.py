@@ -24,17 +24,17 @@ import mlflow
 import numpy as np
 import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
+from retail_clusters.pipeline.model import scoring_pipeline
 
 from retail_clusters import schema
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.features import stages
+from retail_clusters.features.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.rows import WeightedRows
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import Features, Scoring
-from retail_clusters.training import features
-from retail_clusters.training.baseline import DRIFT_BASELINE, measure_baseline
-from retail_clusters.training.interface import INTERFACE
-from retail_clusters.training.model import scoring_pipeline
-from retail_clusters.training.rows import WeightedRows
 from tests import examples
 
 registry = ModelRegistry("retail-clusters")
@@ -42,7 +42,7 @@ HEADER = ",".join(schema.COLUMNS)
 LINE = "536365,85123A,WHITE,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
 SCRIPT = """
 import json, sys
-from retail_clusters.infra import tracking
+from retail_clusters.registry import tracking
 from retail_clusters.infra.spark import spark_session
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest
@@ -70,13 +70,13 @@ def register_broken(*, of: str) -> str:
 
 def _register_model(spark: SparkSession, *, k: int, unseen_days: str) -> str:
     rows = _training_rows()
-    stages = features.fit_features(rows, features=Features(unseen_days=unseen_days), spark=spark)  # type: ignore[arg-type]
-    width = len(features.NUMBERS) + len(schema.WEEKDAYS) - 1 - (unseen_days == "error")
+    fitted = stages.fit_features(rows, features=Features(unseen_days=unseen_days), spark=spark)  # type: ignore[arg-type]
+    width = len(stages.NUMBERS) + len(schema.WEEKDAYS) - 1 - (unseen_days == "error")
     centres = np.linspace(1, 50, k)[:, None] * np.ones(width)
     baseline = measure_baseline(rows, np.arange(len(rows)) % k, clusters=k)
     with mlflow.start_run(run_name="train"):
         logged = registry.log(
-            scoring_pipeline(stages, centres, spark=spark),
+            scoring_pipeline(fitted, centres, spark=spark),
             interface=INTERFACE,
             metadata={DRIFT_BASELINE: baseline.to_json()},
         )

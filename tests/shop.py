@@ -14,18 +14,18 @@ from mlflow.pyfunc import FLAVOR_NAME as PYTHON
 from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
+from retail_clusters.pipeline.model import centres_digest, scoring_pipeline
 
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepared import PreparedTable
+from retail_clusters.features import stages
+from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.rows import weighted_rows
 from retail_clusters.infra.locations import literal
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.ledger import Ledger
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.settings import Features
-from retail_clusters.training import features
-from retail_clusters.training.interface import INTERFACE
-from retail_clusters.training.model import centres_digest, scoring_pipeline
-from retail_clusters.training.rows import weighted_rows
 from tests import examples
 
 #: The versions of `stocked`: three clusters; four, better ones; these in another order, moved a little; four
@@ -72,7 +72,7 @@ def model(
 ) -> PipelineModel:
     """Make a model of raw lines with given centres (price, quantity), as good on any weekday."""
     rows = weighted_rows(prepared.read_rows(spark, table).where("split = 'train'").drop("split").toArrow())
-    pipeline = features.fit_features(rows, features=how, spark=spark)
+    pipeline = stages.fit_features(rows, features=how, spark=spark)
     points = np.array(centres, dtype=float)
     if how.scaling == "log":
         points = np.sign(points) * np.log1p(np.abs(points))
@@ -83,7 +83,7 @@ def model(
 def register(made: PipelineModel, table: PreparedTable, *, k: int) -> str:
     """Register a model as a training would; give its version."""
     with mlflow.start_run():
-        mlflow.log_params({"k": k, "split.train_until": "2011-07-01", "features.scaling": "none"})
+        mlflow.log_params({"k": k, "split.train_until": "2011-07-01", "pipeline.scaling": "none"})
         mlflow.log_metrics({"validation_silhouette": 0.5, "stable_line_share": 0.6})
         kmeans = made.stages[-2]
         return registry.register(

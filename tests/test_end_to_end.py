@@ -9,7 +9,7 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from retail_clusters.infra import tracking
+from retail_clusters.registry import tracking
 from tests.conftest import PROJECT, SAMPLE
 
 COMMAND = ["--env-manager", "local", "--experiment-name", "default", "-P", "trials=8"]

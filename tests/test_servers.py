@@ -10,8 +10,8 @@ import yaml
 from mlflow.exceptions import MlflowException
 
 from retail_clusters.errors import RegistryError
-from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
 from tests.databases import postgresql, programs
 from tests.servers import mlflow_server
 from tests.tied_metrics import assert_figures_keep_their_data_sets

@@ -1,6 +1,6 @@
 import pytest
 
-from retail_clusters.wording import counted, percent, roomy
+from retail_clusters.wording import pad_table, percent, pluralize
 
 
 @pytest.mark.parametrize(
@@ -19,21 +19,21 @@ def test_share_that_is_not_all_is_not_written_as_all(value, written):
 
 
 def test_one_is_not_written_as_many():
-    assert [counted(number, "batch", "batches") for number in (0, 1, 2)] == [
+    assert [pluralize(number, "batch", "batches") for number in (0, 1, 2)] == [
         "0 batches",
         "1 batch",
         "2 batches",
     ]
-    assert counted(12345, "file") == "12,345 files"
+    assert pluralize(12345, "file") == "12,345 files"
 
 
 def test_tables_get_room_once_and_all_else_stays():
     table = "| a | b |\n| --- | ---: |\n| 1 | 2 |"
     text = f"No table | here\n\n{table}\n"
 
-    roomy_text = roomy(text)
+    roomy_text = pad_table(text)
 
-    assert roomy(roomy_text) == roomy_text
+    assert pad_table(roomy_text) == roomy_text
     assert roomy_text.split("\n")[:2] == ["No table | here", ""]
     assert "| --- | ---: |" in roomy_text
     assert [line.count("\u2003") for line in roomy_text.split("\n")[2:5]] == [1, 0, 1]

@@ -4,7 +4,7 @@ import mlflow
 from mlflow.entities import LoggedModelOutput
 from mlflow.tracking import MlflowClient
 
-from retail_clusters.infra import tracking
+from retail_clusters.registry import tracking
 
 
 def assert_figures_keep_their_data_sets() -> None:

@@ -10,20 +10,21 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra import locations, tracking
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.infra import locations
 from retail_clusters.pipeline_places import OUTPUT, check_places
 from retail_clusters.pipeline_report import log_result
 from retail_clusters.promotion import promote
 from retail_clusters.promotion.promote import PromoteRequest
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.search import cluster_report, descriptions, publish, sweep, sweep_report
+from retail_clusters.search.context import TrainingContext, training_context
+from retail_clusters.search.publish import Published
+from retail_clusters.search.sweep import StudyName
+from retail_clusters.search.sweep_report import SWEEP_RUN
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import CHAMPION, Experiment
-from retail_clusters.training import cluster_report, descriptions, publish, sweep, sweep_report
-from retail_clusters.training.context import TrainingContext, training_context
-from retail_clusters.training.publish import Published
-from retail_clusters.training.sweep import StudyName
-from retail_clusters.training.sweep_report import SWEEP_RUN
 
 #: The attribute of a study that names the run it was begun in.
 _RUN: Final = "mlflow_main_run_id"

@@ -20,6 +20,6 @@ def check_places(data: str, output: str) -> None:
         raise InputError(f"main scores what it trains on, so data must be a folder, but got {data}: name one")
     if locations.is_within(output, data):
         raise InputError(
-            f"output must lie outside of data, but {locations.shown(output)} is in {locations.shown(data)}: "
+            f"output must lie outside of data, but {locations.for_display(output)} is in {locations.for_display(data)}: "
             "name another folder"
         )

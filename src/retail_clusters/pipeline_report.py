@@ -1,13 +1,15 @@
 """What the run `main` shows: its champion's figures, its data sets, every step, what is next."""
 
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra import markdown, tracking
-from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.infra.tracking import by_id
+from retail_clusters.infra import markdown
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.tracking import by_id
+from retail_clusters.report import report
+from retail_clusters.search import cluster_report, descriptions
+from retail_clusters.search.context import TrainingContext
+from retail_clusters.search.publish import Published
 from retail_clusters.serving.score import ScoreSummary
-from retail_clusters.training import cluster_report, descriptions, report
-from retail_clusters.training.context import TrainingContext
-from retail_clusters.training.publish import Published
 
 
 def log_result(
@@ -23,7 +25,7 @@ def log_result(
     version = ModelRegistry(published.model).read_version(version=champion)
     trained = str(version.run_id)
     if tracking.is_active(trained):
-        tracking.log_metrics(tracking.figures_of(tracking.read_run(trained)))
+        tracking.log_metrics(tracking.metrics_of(tracking.read_run(trained)))
     by_id.use_model(run_id, str(version.source))
     cluster_report.log_inputs(context)
     flat = context.experiment.flat()

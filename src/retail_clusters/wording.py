@@ -17,10 +17,10 @@ def percent(share: float) -> str:
     return f"{share:.{digits}%}"
 
 
-def counted(number: int, one: str, many: str = "") -> str:
+def pluralize(number: int, one: str, many: str = "") -> str:
     """Return a number with what it counts.
 
-    >>> counted(1, "batch", "batches"), counted(2000, "file"), counted(0, "line")
+    >>> pluralize(1, "batch", "batches"), pluralize(2000, "file"), pluralize(0, "line")
     ('1 batch', '2,000 files', '0 lines')
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
@@ -30,16 +30,16 @@ def counted(number: int, one: str, many: str = "") -> str:
 ROOM: Final = "\u200b\u2003"
 
 
-def roomy(markdown: str) -> str:
+def pad_table(markdown: str) -> str:
     """Return Markdown with room between the columns of its tables: the MLflow UI draws them without any.
 
-    >>> roomy("| lines | share |\\n| --- | ---: |\\n| 8,033 | 53.3% |").replace(ROOM, "__")
+    >>> pad_table("| lines | share |\\n| --- | ---: |\\n| 8,033 | 53.3% |").replace(ROOM, "__")
     '| lines | __share |\\n| --- | ---: |\\n| 8,033 | __53.3% |'
     """
-    return "\n".join(map(_roomy_line, markdown.split("\n")))
+    return "\n".join(map(_pad_line, markdown.split("\n")))
 
 
-def _roomy_line(line: str) -> str:
+def _pad_line(line: str) -> str:
     if not line.startswith("| ") or not line.strip("|-: "):
         return line
     return line.replace(ROOM, "").replace(" | ", f" | {ROOM}")

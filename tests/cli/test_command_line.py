@@ -13,7 +13,13 @@ from click.testing import CliRunner
 
 from retail_clusters import __main__
 from retail_clusters.__main__ import cli
-from retail_clusters.cli.common import Choice, announce, data_option, experiment_options, reads_little
+from retail_clusters.cli.common import (
+    ExperimentOptions,
+    data_option,
+    experiment_options,
+    print_header,
+    reads_little,
+)
 from retail_clusters.cli.results import reporting, to_json
 from retail_clusters.errors import InputError, PromotionRefusedError
 
@@ -63,7 +69,7 @@ def test_bare_command_shows_its_usage_and_calls_it_no_error(monkeypatch, capsys)
 
 def test_first_line_hides_the_password_of_the_store(monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:open-sesame@tracking:5000")
-    announce("train", "K=20, seed 1, on data")
+    print_header("train", "K=20, seed 1, on data")
     assert capsys.readouterr().out == (
         "train: K=20, seed 1, on data; results go to https://ann:***@tracking:5000\n"
     )
@@ -72,7 +78,7 @@ def test_first_line_hides_the_password_of_the_store(monkeypatch, capsys):
 @click.command(context_settings={"token_normalize_func": lambda token: token.replace("_", "-")})
 @data_option
 @experiment_options
-def probe(data: str, experiment: Choice) -> None:
+def probe(data: str, experiment: ExperimentOptions) -> None:
     click.echo(f"{data} {experiment.file} {experiment.assignments} {experiment.name}")
 
 

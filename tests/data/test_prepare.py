@@ -9,7 +9,7 @@ from retail_clusters.data import weighted_rows
 from retail_clusters.data.headers import header
 from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import InputError
-from retail_clusters.infra import tracking
+from retail_clusters.registry import tracking
 from retail_clusters.settings import Columns, Experiment, Split
 from tests.conftest import SAMPLE
 

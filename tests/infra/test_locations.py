@@ -39,7 +39,7 @@ def test_a_name_comes_back_from_its_uri_and_from_its_quoted_uri(name: str):
 
 @given(st.text(max_size=20))
 def test_what_is_shown_is_one_line(text: str):
-    assert len(locations.shown(text).splitlines()) <= 1
+    assert len(locations.for_display(text).splitlines()) <= 1
 
 
 def test_a_relative_path_starts_at_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -89,7 +89,7 @@ def test_a_literal_escapes_what_a_reader_would_expand():
     ],
 )
 def test_what_is_shown_has_no_password_and_is_text(text: str, shown: str):
-    assert locations.shown(text) == shown
+    assert locations.for_display(text) == shown
 
 
 def test_a_name_that_is_not_utf8_is_found():

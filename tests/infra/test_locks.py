@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, StorageError
 from retail_clusters.infra import storage
-from retail_clusters.infra.holders import Holder
+from retail_clusters.infra.holders import LockOwner
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.locks import Lock, lock
 from tests.scorers import wait_until
@@ -41,10 +41,10 @@ def hold(location: str | Path) -> "subprocess.Popen[str]":
     return process
 
 
-def elsewhere(**changes: str) -> Holder:
+def elsewhere(**changes: str) -> LockOwner:
     """Describe a process of another machine."""
     fields = {"host": "far", "user": "ann", "since": "2026-01-01T00:00:00+00:00", "process": "boot 1 7@1"}
-    return Holder(pid=7, **(fields | changes))
+    return LockOwner(pid=7, **(fields | changes))
 
 
 @pytest.fixture(params=["local", "viewfs"])
@@ -158,14 +158,14 @@ def test_a_lock_of_another_machine_holds_while_its_lease_does(far: str, tmp_path
 
 
 def test_a_lock_of_a_process_known_to_be_gone_is_free_at_once(far: str):
-    here = Holder.here()
+    here = LockOwner.here()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     gone = here.process.rpartition(" ")[0] + f" {ended.pid}@1"
-    left = Holder(here.host, ended.pid, here.user, here.since, gone)
-    assert left.is_gone
-    assert not here.is_gone
-    assert not elsewhere(host=here.host).is_gone
+    left = LockOwner(here.host, ended.pid, here.user, here.since, gone)
+    assert left.is_dead
+    assert not here.is_dead
+    assert not elsewhere(host=here.host).is_dead
     storage.create_exclusive(far, left.text)
     with lock(far, purpose=PURPOSE):
         pass
@@ -223,7 +223,7 @@ def test_a_second_user_of_the_machine_takes_the_lock_of_the_first():
         os.seteuid(65534)
         try:
             with lock(str(folder / "lock"), purpose=PURPOSE) as held:
-                assert Holder.parse((folder / "lock").read_text()) == held.holder
+                assert LockOwner.parse((folder / "lock").read_text()) == held.holder
         finally:
             os.seteuid(0)
 
@@ -231,5 +231,5 @@ def test_a_second_user_of_the_machine_takes_the_lock_of_the_first():
 def test_a_lock_is_what_it_says(tmp_path: Path):
     with lock(str(tmp_path / "lock"), purpose=PURPOSE) as held:
         assert isinstance(held, Lock)
-        assert Holder.parse((tmp_path / "lock").read_text()) == held.holder
+        assert LockOwner.parse((tmp_path / "lock").read_text()) == held.holder
     assert join(str(tmp_path), "lock") == held.location

@@ -8,12 +8,12 @@ import mlflow
 import numpy as np
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra.logged_model import OPTIONAL
+from retail_clusters.features import interface
+from retail_clusters.features.model import centres_digest
 from retail_clusters.promotion import promote
 from retail_clusters.promotion.promote import PromoteRequest
+from retail_clusters.registry.logged_model import OPTIONAL
 from retail_clusters.settings import Experiment, Features
-from retail_clusters.training import interface
-from retail_clusters.training.model import centres_digest
 from tests import examples, shop
 from tests.shop import registry
 

@@ -1,10 +1,10 @@
 import pytest
 
+from retail_clusters.clustering import guardrails
+from retail_clusters.clustering.metrics import Quality
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.settings import Guardrails, Promotion
-from retail_clusters.training import guardrails
-from retail_clusters.training.quality import Quality
 
 COLUMNS = {"Quantity": "integer (optional)", "UnitPrice": "double (optional)"}
 

@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra.holders import Holder
+from retail_clusters.infra.holders import LockOwner
 from retail_clusters.promotion import champion, ledger, moves
 from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.ledger import Ledger, lock_file
@@ -21,8 +21,8 @@ from tests import shop
 from tests.shop import book, registry
 
 
-def announce(before: str | None, after: str, *, number: int = 1) -> Move:
-    return book.announce(
+def print_header(before: str | None, after: str, *, number: int = 1) -> Move:
+    return book.print_header(
         number=number, action="promote", before=before, after=after, reason="why", facts={}, texts={}
     )
 
@@ -32,7 +32,7 @@ def intent(before: str | None, after: str) -> Intent:
 
 
 def test_announced_move_is_a_run_of_its_own_that_ends_when_it_is_closed(workplace: Path):
-    move = book.announce(
+    move = book.print_header(
         number=1,
         action="promote",
         before=None,
@@ -56,7 +56,7 @@ def test_announced_move_is_a_run_of_its_own_that_ends_when_it_is_closed(workplac
 
 
 def test_each_registered_model_has_a_ledger_of_its_own(workplace: Path):
-    announce(None, "1")
+    print_header(None, "1")
 
     assert Ledger("another").moves() == []
 
@@ -71,7 +71,7 @@ def test_reading_a_ledger_makes_no_experiment(workplace: Path):
 
 def test_announcing_leaves_the_open_run_and_the_experiment_alone(workplace: Path):
     with mlflow.start_run() as opened:
-        announce(None, "1")
+        print_header(None, "1")
         active = mlflow.active_run()
         assert active
         assert active.info.run_id == opened.info.run_id
@@ -79,7 +79,7 @@ def test_announcing_leaves_the_open_run_and_the_experiment_alone(workplace: Path
 
 
 def test_run_that_is_no_move_is_passed_over(workplace: Path):
-    move = announce(None, "1")
+    move = print_header(None, "1")
     MlflowClient().create_run(MlflowClient().get_run(move.run_id).info.experiment_id)
 
     assert [each.run_id for each in book.moves()] == [move.run_id]
@@ -122,8 +122,8 @@ def test_store_has_one_lock_however_its_address_is_written(tmp_path: Path):
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process believe for one announcement that it runs on another machine of the same name."""
-    foreign = replace(Holder.here(), process="another boot 1 7@9", pid=7)
-    monkeypatch.setattr(Holder, "here", lambda: foreign)
+    foreign = replace(LockOwner.here(), process="another boot 1 7@9", pid=7)
+    monkeypatch.setattr(LockOwner, "here", lambda: foreign)
 
 
 def test_move_under_way_on_another_machine_of_the_same_name_is_left_alone_until_it_must_be_dead(
@@ -134,7 +134,7 @@ def test_move_under_way_on_another_machine_of_the_same_name_is_left_alone_until_
     monkeypatch.setattr(champion, "FIRST_WAIT", 0)
     with monkeypatch.context() as there:
         elsewhere(there)
-        announce("1", "2")
+        print_header("1", "2")
 
     with pytest.raises(PromotionRefusedError, match="has been moving it to version 2"):
         move_champion(registry, intent("1", "3"))
@@ -181,7 +181,7 @@ def test_move_withdraws_while_it_sees_any_other_and_goes_on_when_that_has_ended(
 MACHINE = """
 import sys
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.promotion import champion, ledger
 ledger.lock_file = lambda store, model: f"{sys.argv[1]}.lock"
 print("ready", flush=True)
@@ -229,7 +229,7 @@ def test_second_user_of_the_machine_can_take_the_lock(workplace: Path):
 def test_ledger_longer_than_a_page_is_read_whole(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ledger, "_PAGE", 2)
     for number in range(1, 6):
-        book.close(announce(None, str(number), number=number), state=DONE, note="")
+        book.close(print_header(None, str(number), number=number), state=DONE, note="")
 
     assert [move.number for move in book.moves()] == [1, 2, 3, 4, 5]
 

@@ -12,13 +12,13 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import NotRegisteredError, PromotionRefusedError, RegistryError
+from retail_clusters.features.model import parse
 from retail_clusters.promotion import promote
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.moves import DONE
 from retail_clusters.promotion.promote import PromoteRequest, Promotion
 from retail_clusters.settings import Experiment
 from retail_clusters.settings import Promotion as Bounds
-from retail_clusters.training.model import parse
 from retail_clusters.wording import ROOM
 from tests import shop
 from tests.shop import BETTER_VERSION, FAIR_VERSION, LOG_VERSION, TWIN_VERSION, UNKNOWN_DATA, book, registry
@@ -178,7 +178,7 @@ def test_numbers_of_a_deleted_champion_stay_used(workplace: Path):
     shop.versions(3)
     registry.tag(version="2", tags={"cluster_numbers": "0,7"})
     for number, (version, numbers) in enumerate((("1", "5,0"), ("2", "")), start=1):
-        move = book.announce(
+        move = book.print_header(
             number=number,
             action="promote",
             before=None,

@@ -11,11 +11,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import NotRegisteredError, PromotionRefusedError, RegistryError
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.history import history
 from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions
 from retail_clusters.promotion.rollback import rollback
+from retail_clusters.registry.models import ModelRegistry
 from tests import shop
 from tests.shop import book, registry
 
@@ -149,7 +149,7 @@ def test_move_takes_the_challenger_off_what_it_promoted(three: Path):
 #: Kills itself at the n-th change of an alias, or right after it.
 KILLED = """
 import os, signal, sys
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.ledger import Ledger
 registry = ModelRegistry("retail-clusters")

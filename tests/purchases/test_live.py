@@ -7,7 +7,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import DifferenceFoundError, InputError
-from retail_clusters.infra import tracking
 from retail_clusters.infra.spark import small_session
 from retail_clusters.purchases import charts
 from retail_clusters.purchases.job import PurchasesRequest, run
@@ -15,6 +14,7 @@ from retail_clusters.purchases.live import TOP_SQL, start_live, stream_lines
 from retail_clusters.purchases.query import check_sql
 from retail_clusters.purchases.report import report_parity
 from retail_clusters.purchases.spend import Parity
+from retail_clusters.registry import tracking
 from retail_clusters.settings import Columns, Purchases
 from tests.purchases.shop import artifacts, metrics, put, read_artifact, rows, totals, truncated, write
 from tests.viewfs import as_default

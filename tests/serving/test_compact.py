@@ -12,7 +12,7 @@ from retail_clusters.errors import InputError, StorageError
 from retail_clusters.serving import compact
 from retail_clusters.serving.output import SCORED_LINE, Output
 from retail_clusters.serving.reader import read_quarantine, read_scored
-from retail_clusters.serving.records import RecordBook
+from retail_clusters.serving.records import CommitLog
 from retail_clusters.serving.staged import prepare, staged_batch
 from tests.serving.test_records import record
 from tests.viewfs import in_session, take_over
@@ -28,7 +28,7 @@ def write(spark: SparkSession, place: Path, batch_id: int, *lines: Row, **change
     output = Output(str(place))
     with staged_batch(output, batch_id) as staged:
         staged.write_scored(spark.createDataFrame(lines, SCORED_LINE))
-    book = RecordBook.load(output)
+    book = CommitLog.load(output)
     book.append(record(batch_id, stream_batch=batch_id, rows_scored=len(lines), **changes))  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_batches_that_came_since_join_a_file_that_is_still_small(spark: SparkSes
     compact.run(spark, str(place))
     assert compacted(place) == ["until=1"]
     assert scored(spark, place) == [("a", 0), ("b", 1)]
-    assert RecordBook.load(Output(str(place))).last == 1
+    assert CommitLog.load(Output(str(place))).last == 1
 
 
 @pytest.mark.parametrize("compacted_between", [False, True])

@@ -3,11 +3,11 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+from retail_clusters.features.baseline import Baseline
+from retail_clusters.features.binned import Counts
 from retail_clusters.serving.drift_watch import DriftWatch
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import RecordBook
-from retail_clusters.training.baseline import Baseline
-from retail_clusters.training.binned import Counts
+from retail_clusters.serving.records import CommitLog
 
 BASELINE = Baseline(
     clusters=(1.0,),
@@ -32,7 +32,7 @@ def day(number: int, *, dear: int) -> Counts:
 
 def said(place: Path, days: list[int], *, baseline: Baseline | None = BASELINE) -> list[int]:
     """Return after which days a watch warns, given the dear lines of each."""
-    book = RecordBook(Output(str(place)))
+    book = CommitLog(Output(str(place)))
     warnings: list[str] = []
     watch = DriftWatch(book, warning=0.25, warn=warnings.append)
     model = SimpleNamespace(version="1", baseline=baseline)

@@ -6,7 +6,7 @@ from retail_clusters.serving import source_watch
 from retail_clusters.serving.folder_watch import FolderWatch
 from retail_clusters.serving.known_files import KnownFiles
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import RecordBook
+from retail_clusters.serving.records import CommitLog
 from retail_clusters.serving.source_watch import Seen
 
 
@@ -29,7 +29,7 @@ def watch(folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Folder
     monkeypatch.setattr("retail_clusters.serving.folder_watch.time", clock)
     monkeypatch.setattr("retail_clusters.serving.folder_watch.source_watch", clock)
     (folder / "in").mkdir()
-    book = RecordBook(Output(str(folder / "output")))
+    book = CommitLog(Output(str(folder / "output")))
     return FolderWatch(str(folder / "in"), book, archive="off", warn=pytest.fail)
 
 

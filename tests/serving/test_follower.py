@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from retail_clusters.errors import RegistryError
-from retail_clusters.serving.follower import Backoff, Follower, Lookout
+from retail_clusters.serving.follower import AliasPoller, Backoff, Follower
 from tests import scorers
 
 
@@ -155,7 +155,7 @@ def test_there_must_be_a_model_to_start_with() -> None:
 def test_a_lookout_looks_until_it_is_told_to_end() -> None:
     registry = Registry()
     model = registry.follow()
-    lookout = Lookout(model, every=0.01)
+    lookout = AliasPoller(model, every=0.01)
     registry.alias = "2"
     scorers.wait_until(model.take)
     lookout.finish()

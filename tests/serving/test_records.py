@@ -8,7 +8,7 @@ import pytest
 from retail_clusters.errors import InputError
 from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import RECENT, Record, RecordBook, read_record
+from retail_clusters.serving.records import RECENT, CommitLog, Record, read_record
 
 COUNTS = {
     "clusters": [2, 1, 0],
@@ -41,12 +41,12 @@ def record(
     return Record(**facts | changes)  # type: ignore[arg-type]
 
 
-def book(place: Path, *records: Record) -> RecordBook:
+def book(place: Path, *records: Record) -> CommitLog:
     (place / "commits").mkdir(exist_ok=True)
-    made = RecordBook.load(Output(str(place)))
+    made = CommitLog.load(Output(str(place)))
     for each in records:
         made.append(each)
-    return RecordBook.load(Output(str(place)))
+    return CommitLog.load(Output(str(place)))
 
 
 def test_a_record_outlives_the_process(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_missing_record_is_named(tmp_path: Path) -> None:
 
 
 def test_memory_holds_the_recent_figures_only(tmp_path: Path) -> None:
-    made = RecordBook(Output(str(tmp_path)))
+    made = CommitLog(Output(str(tmp_path)))
     for number in range(1_005):
         made._learn(record(number, stream_batch=number))
     assert len(made.recent) == 1_000
@@ -145,7 +145,7 @@ def test_memory_holds_the_recent_figures_only(tmp_path: Path) -> None:
 def test_batches_of_one_day_are_one_part_of_what_drift_is_measured_from(tmp_path: Path) -> None:
     """Defect 12: with small batches the window never held its lines."""
     small = [record(number, stream_batch=number, counts=COUNTS) for number in range(RECENT + 5)]
-    made = RecordBook.load(Output(str(tmp_path)))
+    made = CommitLog.load(Output(str(tmp_path)))
     for each in small:
         made._learn(each)
     (day,) = made.scored_days.newest_first("1")

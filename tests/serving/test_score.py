@@ -20,6 +20,7 @@ from pyspark.testing import assertDataFrameEqual
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError, RegistryError, StorageError
+from retail_clusters.features.model import UNSEEN_DAY, score_lines
 from retail_clusters.infra.locations import to_uri
 from retail_clusters.serving import folder_watch, score, scorer
 from retail_clusters.serving.batch import Accounts, ServedModel, serve
@@ -28,7 +29,6 @@ from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_quarantine, read_scored
 from retail_clusters.serving.records import read_record
 from retail_clusters.settings import Columns
-from retail_clusters.training.model import UNSEEN_DAY, score_lines
 from tests import scorers, shop
 from tests.conftest import SAMPLE
 from tests.mutations import mutated

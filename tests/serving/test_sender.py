@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import RecordBook
+from retail_clusters.serving.records import CommitLog
 from retail_clusters.serving.sender import Sender
 from retail_clusters.serving.state import ScorerState, open_state
 from tests import scorers
@@ -34,18 +34,18 @@ def state(tmp_path: Path) -> Iterator[ScorerState]:
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> RecordBook:
+def book(tmp_path: Path) -> CommitLog:
     (tmp_path / "output" / "commits").mkdir(parents=True)
-    return RecordBook.load(Output(str(tmp_path / "output")))
+    return CommitLog.load(Output(str(tmp_path / "output")))
 
 
-def start(state: ScorerState, book: RecordBook, store: Store) -> Sender:
+def start(state: ScorerState, book: CommitLog, store: Store) -> Sender:
     told = store.told.append
     return Sender(state, book.output, warn=told, note=told, send=store.send)
 
 
 def test_points_are_sent_once_in_order_and_what_is_sent_is_remembered(
-    state: ScorerState, book: RecordBook
+    state: ScorerState, book: CommitLog
 ) -> None:
     store = Store()
     sender = start(state, book, store)
@@ -62,7 +62,7 @@ def test_points_are_sent_once_in_order_and_what_is_sent_is_remembered(
 
 
 def test_an_outage_is_told_when_it_starts_and_when_it_ends_and_costs_no_point(
-    state: ScorerState, book: RecordBook
+    state: ScorerState, book: CommitLog
 ) -> None:
     store = Store()
     store.away = True
@@ -81,7 +81,7 @@ def test_an_outage_is_told_when_it_starts_and_when_it_ends_and_costs_no_point(
 
 
 def test_what_a_dead_store_does_not_take_waits_for_the_next_process(
-    state: ScorerState, book: RecordBook
+    state: ScorerState, book: CommitLog
 ) -> None:
     store = Store()
     store.away = True

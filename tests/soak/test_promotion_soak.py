@@ -18,9 +18,9 @@ from retail_clusters.promotion.history import history
 from retail_clusters.promotion.moves import DONE, UNDER_WAY, champions
 from retail_clusters.promotion.promote import PromoteRequest
 from retail_clusters.promotion.rollback import rollback
+from retail_clusters.search.train import train
 from retail_clusters.settings import Experiment
 from retail_clusters.settings import Promotion as Bounds
-from retail_clusters.training.train import train
 from tests import shop
 from tests.shop import book, registry
 
@@ -30,12 +30,12 @@ pytestmark = pytest.mark.soak
 KILLED = """
 import os, signal, sys
 from mlflow.tracking import MlflowClient
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.ledger import Ledger
 left = [int(sys.argv[3])]
 
-def counted(name):
+def pluralize(name):
     call = getattr(MlflowClient, name)
 
     def count(*arguments, **options):
@@ -48,7 +48,7 @@ def counted(name):
 
 for name in ("create_run", "log_text", "set_tag", "set_terminated", "search_runs",
              "set_registered_model_alias", "delete_registered_model_alias", "get_model_version_by_alias"):
-    counted(name)
+    pluralize(name)
 with Ledger("retail-clusters").exclusive():
     move_champion(ModelRegistry("retail-clusters"),
                   Intent("promote", sys.argv[1], sys.argv[2], "doomed", {}, {"gates.csv": "gate"}))

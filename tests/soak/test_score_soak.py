@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.serving import compact
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_scored
-from retail_clusters.serving.records import RecordBook
+from retail_clusters.serving.records import CommitLog
 from tests import scorers
 from tests.conftest import SAMPLE
 from tests.kills import Killer, compacting, compacting_state, rescoring, scoring, scoring_state
@@ -124,7 +124,7 @@ def test_kills_while_a_file_is_scored_anew_leave_its_lines_once(spark: SparkSess
     for number in range(KILLS):
         changed = scorers.put(place / "in", "a.csv", scorers.lines(number + 1, invoice="a"))
         before = invoices(spark, place)
-        batch_id = RecordBook.load(Output(str(place / "output"))).last + 1
+        batch_id = CommitLog.load(Output(str(place / "output"))).last + 1
         killer.kill(
             scorers.start(place / "in", rescore=str(changed)),
             lambda: scoring_state(place),

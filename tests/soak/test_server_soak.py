@@ -14,7 +14,7 @@ import mlflow
 import pytest
 import sqlalchemy
 
-from retail_clusters.infra import tracking
+from retail_clusters.registry import tracking
 from tests import databases, jobs, processes
 from tests.clusters import wait_until
 from tests.servers import PASSWORD, Server, mlflow_server

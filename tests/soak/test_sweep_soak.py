@@ -6,9 +6,9 @@ import mlflow
 import pandas as pd
 import pytest
 
-from retail_clusters.infra import tracking
+from retail_clusters.registry import tracking
 from tests import examples, processes
-from tests.training.test_sweep import finished, parents, settings, swept, table_of
+from tests.search.test_sweep import finished, parents, settings, swept, table_of
 
 pytestmark = pytest.mark.soak
 

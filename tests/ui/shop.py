@@ -12,10 +12,10 @@ from mlflow.entities import Run
 from pyspark.sql import SparkSession
 
 from retail_clusters.experiment_file import load_experiment
-from retail_clusters.infra import tracking
 from retail_clusters.pipeline import main
+from retail_clusters.registry import tracking
+from retail_clusters.search.train import train
 from retail_clusters.settings import Experiment
-from retail_clusters.training.train import train
 from tests.conftest import PROJECT, SAMPLE
 from tests.ui.browser import Browser, chromium, mlflow_server
 

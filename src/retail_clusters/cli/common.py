@@ -109,7 +109,7 @@ trials_option = optional("--trials", click.IntRange(min=1), "trials of the sweep
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExperimentOptions:
     """The experiment that a command works in: its file, what was set beside it, its name in MLflow."""
 
     file: Path
@@ -122,7 +122,7 @@ class Choice:
 
     def connect(self, *, beside_model: str | None = None) -> None:
         """Choose the tracking store and the MLflow experiment; `beside_model` makes none for a command."""
-        from retail_clusters.infra import tracking
+        from retail_clusters.registry import tracking
 
         beside = None if self.name else beside_model
         tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
@@ -148,7 +148,7 @@ class Choice:
 
 
 def experiment_options(of: Command) -> Command:
-    """Add the options of an experiment; the command gets a `Choice` as `experiment`."""
+    """Add the options of an experiment; the command gets a `ExperimentOptions` as `experiment`."""
 
     @click.option(
         "--experiment",
@@ -169,7 +169,7 @@ def experiment_options(of: Command) -> Command:
     def with_choice(
         *, experiment: Path, assignments: tuple[str, ...], experiment_name: str | None, **others: Any
     ) -> Any:
-        return of(experiment=Choice(experiment, assignments, experiment_name), **others)
+        return of(experiment=ExperimentOptions(experiment, assignments, experiment_name), **others)
 
     return cast("Command", with_choice)
 
@@ -215,7 +215,7 @@ def reads_little(locations: Sequence[str]) -> bool:
 
 
 @contextmanager
-def reaching(job: str, location: str) -> Iterator[None]:
+def session_if_remote(job: str, location: str) -> Iterator[None]:
     """Open a session for a command that works without one, where its files are not on this machine."""
     from retail_clusters.infra.locations import is_local
 
@@ -228,17 +228,17 @@ def reaching(job: str, location: str) -> Iterator[None]:
 
 def connect_to_read() -> None:
     """Choose a tracking store that is there, to read it."""
-    from retail_clusters.infra import tracking
+    from retail_clusters.registry import tracking
 
     tracking.connect_to_read()
 
 
-def announce(job: str, what: str) -> None:
+def print_header(job: str, what: str) -> None:
     """Print the first line of a command: what it is about to do, and where its results go."""
     click.echo(masked(f"{job}: {what}; results go to {_store()}"))
 
 
-def announce_reading(job: str, what: str) -> None:
+def print_header_reading(job: str, what: str) -> None:
     """Print the first line of a command that makes nothing: what it looks at, and where."""
     click.echo(masked(f"{job}: {what}, in {_store()}"))
 

@@ -6,13 +6,13 @@ import click
 
 from retail_clusters.cli.common import (
     LOCATION,
-    Choice,
-    announce,
+    ExperimentOptions,
     command,
     data_option,
     experiment_options,
     optional,
-    reaching,
+    print_header,
+    session_if_remote,
 )
 from retail_clusters.cli.results import json_option, reporting
 
@@ -48,7 +48,7 @@ def purchases_command(
     sql: str | None,
     prove: Literal["new", "all"],
     customers: str | None,
-    experiment: Choice,
+    experiment: ExperimentOptions,
     allowed_lateness: int | None,
     as_json: bool,
 ) -> None:
@@ -58,7 +58,7 @@ def purchases_command(
         if customers:
             report(_describe_customers(customers, output=output, top=top, experiment=experiment))
             return
-        announce("purchases", f"spend per customer and day of {data}, {mode}")
+        print_header("purchases", f"spend per customer and day of {data}, {mode}")
         from retail_clusters.purchases.request import PurchasesRequest, check
 
         request = PurchasesRequest(
@@ -86,8 +86,10 @@ def purchases_command(
             report(run(spark, request))
 
 
-def _describe_customers(source: str, *, output: str | None, top: int, experiment: Choice) -> object:
-    announce("purchases", f"the customers behind the lines that score wrote to {source}")
+def _describe_customers(
+    source: str, *, output: str | None, top: int, experiment: ExperimentOptions
+) -> object:
+    print_header("purchases", f"the customers behind the lines that score wrote to {source}")
     imports = "retail_clusters.purchases.customers_job"
     with experiment.open_session("customers", imports=imports, locations=[source]) as spark:
         from retail_clusters.infra import storage
@@ -130,5 +132,5 @@ def fetch_command(output: str, url: str | None, sha256: str | None, as_json: boo
         from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
 
         click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
-        with reaching("fetch", output):
+        with session_if_remote("fetch", output):
             report(fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256))

@@ -5,15 +5,15 @@ import click
 from retail_clusters.cli.common import (
     DATA,
     LOCATION,
-    Choice,
-    announce,
-    announce_reading,
+    ExperimentOptions,
     command,
     connect_to_read,
     experiment_options,
     model_option,
     open_session,
     optional,
+    print_header,
+    print_header_reading,
 )
 from retail_clusters.cli.results import json_option, reporting
 from retail_clusters.settings import CHAMPION
@@ -28,7 +28,7 @@ from retail_clusters.settings import CHAMPION
 @optional("--accept-new-space", click.BOOL, "promote although the champion scales features differently")
 @json_option
 def promote_command(
-    experiment: Choice,
+    experiment: ExperimentOptions,
     model: str | None,
     version: str | None,
     dry_run: bool,
@@ -41,9 +41,9 @@ def promote_command(
         settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
         if dry_run:
-            announce_reading("promote", f"{named} of {settings.model}, the gates alone")
+            print_header_reading("promote", f"{named} of {settings.model}, the gates alone")
         else:
-            announce("promote", f"{named} of {settings.model}, the gates, then champion")
+            print_header("promote", f"{named} of {settings.model}, the gates, then champion")
         imports = "retail_clusters.promotion.promote"
         session = (
             open_session("promote", imports=imports, connect=connect_to_read)
@@ -63,11 +63,13 @@ def promote_command(
 @model_option
 @optional("--reason", click.STRING, "for the ledger")
 @json_option
-def rollback_command(experiment: Choice, model: str | None, reason: str | None, as_json: bool) -> None:
+def rollback_command(
+    experiment: ExperimentOptions, model: str | None, reason: str | None, as_json: bool
+) -> None:
     """Make the champion before this one champion again."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
-        announce("rollback", f"{settings.model} back to the champion before this one")
+        print_header("rollback", f"{settings.model} back to the champion before this one")
         from retail_clusters.promotion.rollback import rollback
 
         experiment.connect(beside_model=settings.model)
@@ -78,11 +80,11 @@ def rollback_command(experiment: Choice, model: str | None, reason: str | None, 
 @experiment_options
 @model_option
 @json_option
-def history_command(experiment: Choice, model: str | None, as_json: bool) -> None:
+def history_command(experiment: ExperimentOptions, model: str | None, as_json: bool) -> None:
     """Print the ledger of promotions."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
-        announce_reading("history", f"the moves of champion of {settings.model}")
+        print_header_reading("history", f"the moves of champion of {settings.model}")
         from retail_clusters.promotion.history import history
 
         connect_to_read()
@@ -110,7 +112,7 @@ def score_command(
     once: bool,
     alias: str,
     max_files_per_trigger: int | None,
-    experiment: Choice,
+    experiment: ExperimentOptions,
     model: str | None,
     shadow: bool | None,
     rescore: str | None,
@@ -126,7 +128,7 @@ def score_command(
             }
         )
         until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
-        announce("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
+        print_header("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
         from retail_clusters.serving.request import ScoreRequest, check_places
 
         request = ScoreRequest(

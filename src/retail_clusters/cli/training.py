@@ -7,9 +7,7 @@ import click
 from retail_clusters.cli.common import (
     LOCATION,
     PAGE_LOCATION,
-    Choice,
-    announce,
-    announce_reading,
+    ExperimentOptions,
     command,
     connect_to_read,
     data_option,
@@ -17,7 +15,9 @@ from retail_clusters.cli.common import (
     model_option,
     open_session,
     optional,
-    reaching,
+    print_header,
+    print_header_reading,
+    session_if_remote,
     trials_option,
 )
 from retail_clusters.cli.results import json_option, reporting
@@ -67,7 +67,7 @@ storage_option = click.option(
 def main_command(
     data: str,
     output: str,
-    experiment: Choice,
+    experiment: ExperimentOptions,
     model: str | None,
     trials: int | None,
     study: str | None,
@@ -77,7 +77,7 @@ def main_command(
     """Prepare, sweep, register, promote, score."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "sweep.trials": trials})
-        announce("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
+        print_header("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
 
         def check() -> None:
             _check_data(data, settings)
@@ -96,12 +96,12 @@ def main_command(
 @data_option
 @experiment_options
 @json_option
-def prepare_command(data: str, experiment: Choice, as_json: bool) -> None:
+def prepare_command(data: str, experiment: ExperimentOptions, as_json: bool) -> None:
     """CSV files to checked, split, weighted rows."""
     with reporting(as_json) as report:
         settings = experiment.load()
         split = settings.split
-        announce(
+        print_header(
             "prepare",
             f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
         )
@@ -124,19 +124,24 @@ def prepare_command(data: str, experiment: Choice, as_json: bool) -> None:
 @optional("--seed", click.INT, "seed")
 @json_option
 def train_command(
-    data: str, experiment: Choice, model: str | None, k: int | None, seed: int | None, as_json: bool
+    data: str,
+    experiment: ExperimentOptions,
+    model: str | None,
+    k: int | None,
+    seed: int | None,
+    as_json: bool,
 ) -> None:
     """One KMeans at a given K and seed, logged and registered."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "k": k, "seed": seed})
-        announce("train", f"K={settings.k}, seed {settings.seed}, on {data}")
+        print_header("train", f"K={settings.k}, seed {settings.seed}, on {data}")
         with experiment.open_session(
             "train",
-            imports="retail_clusters.training.train",
+            imports="retail_clusters.search.train",
             check=lambda: _check_data(data, settings),
             locations=[data],
         ) as spark:
-            from retail_clusters.training.train import train
+            from retail_clusters.search.train import train
 
             report(train(spark, data=data, experiment=settings))
 
@@ -153,7 +158,7 @@ def train_command(
 @json_option
 def sweep_command(
     data: str,
-    experiment: Choice,
+    experiment: ExperimentOptions,
     model: str | None,
     trials: int | None,
     k_min: int | None,
@@ -167,14 +172,14 @@ def sweep_command(
         settings = experiment.load(
             {"model": model, "sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max}
         )
-        announce("sweep", f"{_search(settings)}, on {data}")
+        print_header("sweep", f"{_search(settings)}, on {data}")
         with experiment.open_session(
             "sweep",
-            imports="retail_clusters.training.sweep",
+            imports="retail_clusters.search.sweep",
             check=lambda: _check_data(data, settings),
             locations=[data],
         ) as spark:
-            from retail_clusters.training.sweep import sweep
+            from retail_clusters.search.sweep import sweep
 
             report(sweep(spark, data=data, experiment=settings, study=study, storage=storage))
 
@@ -213,10 +218,12 @@ def _named(command: str, run_id: str | None, version: str | None, model: str) ->
 def verify_command(run_id: str | None, version: str | None, model: str, as_json: bool) -> None:
     """Retrain a run and compare, bit for bit."""
     with reporting(as_json) as report:
-        announce_reading("verify", f"{_named('verify', run_id, version, model)}, trained again and compared")
-        imports = "retail_clusters.training.verify"
+        print_header_reading(
+            "verify", f"{_named('verify', run_id, version, model)}, trained again and compared"
+        )
+        imports = "retail_clusters.search.verify"
         with open_session("verify", imports=imports, connect=connect_to_read) as spark:
-            from retail_clusters.training.verify import verify
+            from retail_clusters.search.verify import verify
 
             report(verify(spark, run_id=run_id, version=version, model_name=model))
 
@@ -236,11 +243,11 @@ def verify_command(run_id: str | None, version: str | None, model: str, as_json:
 def report_command(run_id: str | None, version: str | None, model: str, output: str, as_json: bool) -> None:
     """One HTML page on a sweep or a version."""
     with reporting(as_json) as report:
-        announce_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
-        from retail_clusters.training.report import ReportRequest, check, run
+        print_header_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
+        from retail_clusters.report.report import ReportRequest, check, run
 
         request = ReportRequest(run_id=run_id, version=version, model=model, output=output)
-        with reaching("report", output):
+        with session_if_remote("report", output):
             check(request)
             connect_to_read()
             report(run(request))

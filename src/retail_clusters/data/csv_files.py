@@ -55,11 +55,11 @@ def list_files(data: str) -> list[FileStatus]:
         return found
     if storage.is_folder(data):
         raise InputError(
-            f"data needs at least one CSV file, but found none in the folder {locations.shown(data)}: "
+            f"data needs at least one CSV file, but found none in the folder {locations.for_display(data)}: "
             "name the folder that holds them, or make some with the entry point generate"
         )
     raise InputError(
-        f"data must name a folder, a file or a pattern, but found no such path: {locations.shown(data)} "
+        f"data must name a folder, a file or a pattern, but found no such path: {locations.for_display(data)} "
         "(relative paths start at the working folder)"
     )
 
@@ -101,7 +101,9 @@ def check_headers(files: Sequence[str], columns: Columns = _USUAL) -> None:
     for file in files:
         problem = header_problem(file, columns)
         if problem:
-            raise InputError(f"{locations.shown(file)}: {problem}; the header must be {header(columns)}")
+            raise InputError(
+                f"{locations.for_display(file)}: {problem}; the header must be {header(columns)}"
+            )
 
 
 def read_lines(spark: SparkSession, files: Sequence[str], *, columns: Columns = _USUAL) -> DataFrame:

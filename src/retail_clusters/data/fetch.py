@@ -19,7 +19,7 @@ from tqdm import tqdm
 from retail_clusters.errors import InputError, TransferError
 from retail_clusters.infra import storage
 from retail_clusters.infra.folders import new_folder
-from retail_clusters.infra.locations import join, name, shown
+from retail_clusters.infra.locations import for_display, join, name
 
 COMMIT: Final = "4ba5601eb9b9aed1d01ab79775e3af228216ff6f"
 ARCHIVE_URL: Final = f"https://codeload.github.com/databricks/Spark-The-Definitive-Guide/tar.gz/{COMMIT}"
@@ -54,7 +54,7 @@ def fetch(*, output: str, url: str = ARCHIVE_URL, sha256: str = BY_DAY_SHA256) -
     """
     there = _files_of(output)
     if there and not _difference(there, sha256):
-        click.echo(f"{shown(output)} is already complete, nothing to fetch")
+        click.echo(f"{for_display(output)} is already complete, nothing to fetch")
         return Fetched(output, len(there))
     with new_folder(output) as folder:
         files = _download(url, output=output)
@@ -62,7 +62,7 @@ def fetch(*, output: str, url: str = ARCHIVE_URL, sha256: str = BY_DAY_SHA256) -
             raise TransferError(f"{problem}: thrown away; {_by_hand(output)}")
         for file, content in files.items():
             storage.write_bytes(join(folder, file), content)
-    click.echo(f"Fetched {len(files)} daily files into {shown(output)}, SHA-256 as expected")
+    click.echo(f"Fetched {len(files)} daily files into {for_display(output)}, SHA-256 as expected")
     return Fetched(output, len(files))
 
 
@@ -134,5 +134,5 @@ class _Limited:
 def _by_hand(output: str) -> str:
     return (
         f"try again, or place the files by hand: unpack data/retail-data/by-day of that archive into "
-        f"{shown(output)}, and run the same command to check them"
+        f"{for_display(output)}, and run the same command to check them"
     )

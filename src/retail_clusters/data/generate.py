@@ -37,7 +37,7 @@ def generate(*, output: str, days: int = 60, lines_per_day: int = 500, seed: int
     write = _write_in_spark if large else _write_here
     total = write(chosen, output, lines_per_day, seed)
     click.echo(
-        f"Generated {total:,} invoice lines of {len(chosen)} days in {locations.shown(output)}, seed {seed}"
+        f"Generated {total:,} invoice lines of {len(chosen)} days in {locations.for_display(output)}, seed {seed}"
     )
     return Generated(output, len(chosen), total, seed)
 

@@ -17,10 +17,11 @@ from retail_clusters.data.prepare_description import description
 from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.data.weighted_rows import PREPARATION_VERSION
 from retail_clusters.errors import InputError
-from retail_clusters.infra import locations, storage, tracking
+from retail_clusters.infra import locations, storage
 from retail_clusters.infra.storage import FileStatus
+from retail_clusters.registry import tracking
 from retail_clusters.settings import Experiment, Split
-from retail_clusters.wording import counted
+from retail_clusters.wording import pluralize
 
 OpenRun = Callable[[tracking.Kind], AbstractContextManager[str]]
 
@@ -104,7 +105,7 @@ def _make(
     reduced.unpersist()
     seconds = time.perf_counter() - started
     click.echo(
-        f"prepare: {counted(table.total_lines, 'line')} of {counted(len(files), 'file')} in {seconds:.1f} s"
+        f"prepare: {pluralize(table.total_lines, 'line')} of {pluralize(len(files), 'file')} in {seconds:.1f} s"
     )
     if removed := prepared.prune():
         click.echo(f"prepare: removed {removed} prepared tables; the {prepared.TABLES_KEPT} used last stay")
@@ -120,7 +121,7 @@ def _naming_damage(files: Sequence[str]) -> Iterator[None]:
         for file in filter(csv_files.is_packed, files):
             if problem := unreadable_files.damage(file):
                 raise InputError(
-                    f"data must be readable to its end, but {locations.shown(file)}: {problem}; "
+                    f"data must be readable to its end, but {locations.for_display(file)}: {problem}; "
                     "bring the file anew, or take it out"
                 ) from failure
         raise

@@ -152,8 +152,8 @@ def _read_manifest(key: str) -> PreparedTable | None:
         return PreparedTable(**({"version": 1} | json.loads(text))) if text is not None else None
     except (ValueError, TypeError, InputError) as unreadable:
         click.echo(
-            f"warning: {locations.shown(manifest)} cannot be read and is passed over "
-            f"({locations.shown(str(unreadable))[:120]}); the next prepare of its data replaces it",
+            f"warning: {locations.for_display(manifest)} cannot be read and is passed over "
+            f"({locations.for_display(str(unreadable))[:120]}); the next prepare of its data replaces it",
             err=True,
         )
         return None

@@ -63,7 +63,7 @@ def quarantine_rows(file: str, *, reason: str, columns: Columns = _USUAL) -> Ite
 
 def source_name(file: str) -> str:
     """Name a file as Spark's `_metadata.file_path` does, in text that is UTF-8 whatever the name is."""
-    return locations.shown(locations.quoted(file))
+    return locations.for_display(locations.quoted(file))
 
 
 def _lines(file: str) -> Iterator[str]:

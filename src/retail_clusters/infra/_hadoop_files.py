@@ -14,7 +14,7 @@ from pyspark import SparkContext
 from retail_clusters.errors import InputError, StorageError
 from retail_clusters.infra._file_status import FileStatus
 from retail_clusters.infra._java_streams import read_stream, write_stream
-from retail_clusters.infra.locations import join, name, scheme, shown, to_uri
+from retail_clusters.infra.locations import for_display, join, name, scheme, to_uri
 
 _STATUS: Final = "org.apache.hadoop.fs.FileStatus"
 
@@ -28,7 +28,7 @@ class HadoopFiles:
             _jvm().org.apache.hadoop.fs.FileSystem.getFileSystemClass(scheme(location), _configuration())
         except Py4JJavaError as unknown:
             raise InputError(
-                f"a location's scheme must be one that Spark knows, but got {shown(location)}: "
+                f"a location's scheme must be one that Spark knows, but got {for_display(location)}: "
                 "correct it, or add the scheme's jar to Spark (spark.jars.packages)"
             ) from unknown
         _file_system(location)

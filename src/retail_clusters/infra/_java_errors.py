@@ -6,7 +6,7 @@ from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.errors import PySparkException
 
 from retail_clusters.errors import InputError, RetailClustersError, StorageError
-from retail_clusters.infra.locations import shown
+from retail_clusters.infra.locations import for_display
 
 _UNUSABLE: Final = frozenset(
     {
@@ -33,9 +33,11 @@ def failure(location: str, error: Exception) -> RetailClustersError | None:
     kind, reason = named(error)
     if kind in _UNUSABLE:
         return InputError(
-            f"a location must be one that can be used, but {shown(location)} gave: {shown(reason)}"
+            f"a location must be one that can be used, but {for_display(location)} gave: {for_display(reason)}"
         )
-    return StorageError(f"a store must do as it is asked, but at {shown(location)} got: {shown(reason)}")
+    return StorageError(
+        f"a store must do as it is asked, but at {for_display(location)} got: {for_display(reason)}"
+    )
 
 
 def named(error: Exception) -> tuple[str, str]:

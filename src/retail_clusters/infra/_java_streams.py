@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Final, cast
 from py4j.protocol import Py4JJavaError
 
 from retail_clusters.infra._java_errors import named
-from retail_clusters.infra.locations import shown
+from retail_clusters.infra.locations import for_display
 
 _PIECE: Final = 1 << 20
 
@@ -88,4 +88,4 @@ def _as_io(call: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return call(*arguments)
     except Py4JJavaError as failed:
-        raise OSError(errno.EIO, shown(named(failed)[1])) from failed
+        raise OSError(errno.EIO, for_display(named(failed)[1])) from failed

@@ -10,7 +10,7 @@ from typing import Final
 from retail_clusters.errors import InputError, RetailClustersError, StorageError
 from retail_clusters.infra._file_status import Files
 from retail_clusters.infra._local_files import LocalFiles
-from retail_clusters.infra.locations import is_local, shown
+from retail_clusters.infra.locations import for_display, is_local
 
 _LOCAL: Final = LocalFiles()
 _UNUSABLE: Final = {
@@ -30,10 +30,10 @@ def store_of(location: str) -> Iterator[Files]:
         reason = failed.strerror or str(failed)
         if failed.errno in _UNUSABLE or isinstance(failed, FileExistsError):
             raise InputError(
-                f"a location must be one that can be used, but {shown(location)} gave: {reason}"
+                f"a location must be one that can be used, but {for_display(location)} gave: {reason}"
             ) from failed
         raise StorageError(
-            f"a store must do as it is asked, but at {shown(location)} got: {reason}"
+            f"a store must do as it is asked, but at {for_display(location)} got: {reason}"
         ) from failed
     except Exception as failed:
         told = None if is_local(location) else _java_errors().failure(location, failed)

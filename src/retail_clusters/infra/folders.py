@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import shown
+from retail_clusters.infra.locations import for_display
 from retail_clusters.infra.staging import staged_folder
 
 
@@ -16,7 +16,7 @@ def new_folder(output: str) -> Iterator[str]:
         not storage.is_folder(output) or storage.list_files(output) or storage.list_folders(output)
     ):
         raise InputError(
-            f"An output folder must be new or empty, but {shown(output)} is not; remove it or choose another"
+            f"An output folder must be new or empty, but {for_display(output)} is not; remove it or choose another"
         )
     with staged_folder(output) as folder:
         yield folder

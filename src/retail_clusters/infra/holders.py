@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockOwner:
     """The process that holds a lock; `process` tells it from every other that ever ran, if the system can."""
 
     host: str
@@ -22,13 +22,13 @@ class Holder:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @classmethod
-    def here(cls) -> "Holder":
+    def here(cls) -> "LockOwner":
         """Describe this process."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(socket.gethostname(), os.getpid(), _user(), since, _process(os.getpid()))
 
     @classmethod
-    def parse(cls, text: str) -> "Holder | None":
+    def parse(cls, text: str) -> "LockOwner | None":
         """Read what a holder has written; None for anything else."""
         try:
             return cls(**json.loads(text))
@@ -41,7 +41,7 @@ class Holder:
         return json.dumps(asdict(self))
 
     @property
-    def is_gone(self) -> bool:
+    def is_dead(self) -> bool:
         """Tell whether the process is known to have ended: it ran where this one runs, and does no longer."""
         space, _, _ = self.process.rpartition(" ")
         if not space or space != _process(os.getpid()).rpartition(" ")[0]:

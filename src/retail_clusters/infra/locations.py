@@ -116,7 +116,7 @@ def is_utf8(location: str) -> bool:
     return not _SURROGATE.search(location)
 
 
-def shown(text: str) -> str:
+def for_display(text: str) -> str:
     """Return a location or a message for people: one line, UTF-8, without the password of a URI."""
     visible = masked(text).encode("utf-8", "backslashreplace").decode()
     return " ".join(visible.splitlines())

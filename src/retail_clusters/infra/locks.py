@@ -17,8 +17,8 @@ from typing import Final
 
 from retail_clusters.errors import InputError, LockLostError, RetailClustersError, StorageError
 from retail_clusters.infra import storage
-from retail_clusters.infra.holders import Holder
-from retail_clusters.infra.locations import is_local, local_path, parent, shown
+from retail_clusters.infra.holders import LockOwner
+from retail_clusters.infra.locations import for_display, is_local, local_path, parent
 
 _POLL: Final = 0.1
 
@@ -28,7 +28,7 @@ class Lock:
     """A lock that is held."""
 
     location: str
-    holder: Holder
+    holder: LockOwner
     lost: threading.Event = field(default_factory=threading.Event)
     #: Held while the file is written anew: who reads it meanwhile may find nothing.
     renewing: threading.Lock = field(default_factory=threading.Lock)
@@ -48,7 +48,7 @@ class Lock:
             found = storage.find_text(self.location)
         if self.lost.is_set() or found != self.holder.text:
             raise LockLostError(
-                f"a lock must be held to the end, but {shown(self.location)} was taken over: start again"
+                f"a lock must be held to the end, but {for_display(self.location)} was taken over: start again"
             )
 
 
@@ -63,7 +63,7 @@ def lock(location: str, *, purpose: str, wait: float = 0.0, lease: float = 60.0)
         InputError: another process still holds it after `wait`; its message names it.
     """
     storage.make_folder(parent(location))
-    held = Lock(location, Holder.here())
+    held = Lock(location, LockOwner.here())
     with _on_disk(held, purpose, wait) if is_local(location) else _on_store(held, purpose, wait, lease):
         yield held
 
@@ -76,7 +76,7 @@ def _on_disk(held: Lock, purpose: str, wait: float) -> Iterator[None]:
         ends = time.monotonic() + wait
         while not _flock(descriptor):
             if time.monotonic() >= ends:
-                raise _refusal(held.location, purpose, Holder.parse(_read(path)))
+                raise _refusal(held.location, purpose, LockOwner.parse(_read(path)))
             time.sleep(_POLL)
         with suppress(OSError):  # a lock file of another user may be one that only that user writes
             os.ftruncate(descriptor, 0)
@@ -100,7 +100,7 @@ def _open(path: Path) -> int:
             return os.open(path, os.O_RDONLY | always)
     except OSError as unusable:
         raise InputError(
-            f"a lock must be a plain file, but {shown(str(path))} gave: {unusable.strerror}; remove it"
+            f"a lock must be a plain file, but {for_display(str(path))} gave: {unusable.strerror}; remove it"
         ) from unusable
 
 
@@ -123,7 +123,7 @@ def _on_store(held: Lock, purpose: str, wait: float, lease: float) -> Iterator[N
     ends = time.monotonic() + wait
     known = None
     while not _create(held):
-        other = Holder.parse(_text(held.location))
+        other = LockOwner.parse(_text(held.location))
         known = other or known  # it cannot be read at the moment of renewing
         if _is_stale(held, other, lease):
             _take_away(held, other)
@@ -159,9 +159,9 @@ def _text(location: str) -> str:
     return ""
 
 
-def _is_stale(held: Lock, other: Holder | None, lease: float) -> bool:
+def _is_stale(held: Lock, other: LockOwner | None, lease: float) -> bool:
     """Compare the lock's age with that of a file written now: one clock, the store's, for both."""
-    if other and other.is_gone:
+    if other and other.is_dead:
         return True
     probe = f"{held.location}.{held.holder.token}"
     storage.write_text(probe, "")
@@ -170,12 +170,12 @@ def _is_stale(held: Lock, other: Holder | None, lease: float) -> bool:
     return now is not None and then is not None and now.modified_ms - then.modified_ms > lease * 1000
 
 
-def _take_away(held: Lock, other: Holder | None) -> None:
+def _take_away(held: Lock, other: LockOwner | None) -> None:
     """Move a stale lock aside, which one of several succeeds at; put back one that is not the stale one."""
     aside = f"{held.location}.{held.holder.token}"
     with suppress(RetailClustersError):
         storage.rename(held.location, aside)
-        if Holder.parse(_text(aside)) != other:
+        if LockOwner.parse(_text(aside)) != other:
             storage.rename(aside, held.location)
     storage.remove(aside)
 
@@ -200,6 +200,6 @@ def _renew(held: Lock, lease: float, done: threading.Event) -> None:
                 return
 
 
-def _refusal(location: str, purpose: str, other: Holder | None) -> InputError:
+def _refusal(location: str, purpose: str, other: LockOwner | None) -> InputError:
     by = other or "another process"
-    return InputError(f"{purpose}, but {shown(location)} is held by {by}: wait for it, or end it")
+    return InputError(f"{purpose}, but {for_display(location)} is held by {by}: wait for it, or end it")

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, cast
 from retail_clusters.errors import InputError
 from retail_clusters.infra._file_status import FileStatus
 from retail_clusters.infra._stores import store_of
-from retail_clusters.infra.locations import is_object_store, join, name, parent, shown
+from retail_clusters.infra.locations import for_display, is_object_store, join, name, parent
 
 __all__ = ["FileStatus"]
 
@@ -126,7 +126,9 @@ def read_text(location: str) -> str:
     try:
         return read_bytes(location).decode("utf-8")
     except UnicodeDecodeError as damaged:
-        raise InputError(f"a text file must be UTF-8, but {shown(location)} is not: {damaged}") from damaged
+        raise InputError(
+            f"a text file must be UTF-8, but {for_display(location)} is not: {damaged}"
+        ) from damaged
 
 
 def find_text(location: str) -> str | None:

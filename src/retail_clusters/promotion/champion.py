@@ -12,9 +12,9 @@ from typing import Final
 import click
 
 from retail_clusters.errors import PromotionRefusedError, RegistryError
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions, in_order
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.settings import CHALLENGER, CHAMPION, PREVIOUS
 
 #: How often to try while another machine moves the champion, and how long to wait at first, in seconds: twice
@@ -74,7 +74,7 @@ def move_champion(registry: ModelRegistry, intent: Intent) -> Move:
 
 
 def _announce(registry: ModelRegistry, intent: Intent, *, number: int) -> Move:
-    return Ledger(registry.name).announce(
+    return Ledger(registry.name).print_header(
         number=number,
         action=intent.action,
         before=intent.before,

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from retail_clusters.infra import plots
+from retail_clusters.report import plots
 
 #: Clusters beside one another whose lines can be written into their squares, and with large figures.
 _ANNOTATED: Final = 32

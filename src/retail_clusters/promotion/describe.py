@@ -6,13 +6,13 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
+from retail_clusters.clustering.blocks import Labels
+from retail_clusters.features.model import labels_digest
 from retail_clusters.promotion.evaluate import Measured
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.promotion.renumber import text_of
-from retail_clusters.training import profile
-from retail_clusters.training.blocks import Labels
-from retail_clusters.training.card import Card
-from retail_clusters.training.model import labels_digest
+from retail_clusters.report import profile
+from retail_clusters.report.card import Card
 
 
 def describe(

@@ -8,22 +8,22 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
+from retail_clusters.clustering import metrics
+from retail_clusters.clustering.agreement import contingency
+from retail_clusters.clustering.guardrails import Gate
+from retail_clusters.clustering.metrics import Quality
 from retail_clusters.data import prepared
 from retail_clusters.data.prepare import Prepared
-from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import ModelRegistry
-from retail_clusters.promotion import gates, matching
+from retail_clusters.features.interface import given_lines, open_model
+from retail_clusters.features.model import ParsedModel, parse
+from retail_clusters.features.rows import WeightedRows
+from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Verdict
-from retail_clusters.promotion.matching import Migration
+from retail_clusters.registry import numbering, tracking
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.numbering import Migration
+from retail_clusters.search.context import load_parts
 from retail_clusters.settings import Experiment
-from retail_clusters.training import quality
-from retail_clusters.training.agreement import contingency
-from retail_clusters.training.context import load_parts
-from retail_clusters.training.guardrails import Gate
-from retail_clusters.training.interface import given_lines, open_model
-from retail_clusters.training.model import ParsedModel, parse
-from retail_clusters.training.quality import Quality
-from retail_clusters.training.rows import WeightedRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,21 +140,21 @@ def migration(spark: SparkSession, measured: Measured) -> Migration | None:
         (champion.parsed.numbers[old], new, int(lines[old, new]))
         for old, new in zip(*(axis.tolist() for axis in lines.nonzero()), strict=True)
     ]
-    return matching.migration(counts, old=champion.parsed.numbers, new=range(len(challenger.centres)))
+    return numbering.migration(counts, old=champion.parsed.numbers, new=range(len(challenger.centres)))
 
 
 def _contender(spark: SparkSession, registry: ModelRegistry, name: str, test: WeightedRows) -> Contender:
     opened = open_model(registry, version=name)
     parts = parse(opened.model, version=name)
     scores = not parts.refused_days(test)
-    measured = quality.measure(parts.rows(test, spark=spark), parts.centres) if scores else None
+    measured = metrics.measure(parts.rows(test, spark=spark), parts.centres) if scores else None
     version = registry.read_version(version=name)
-    settings, metrics = _training(str(version.run_id))
+    settings, logged = _training(str(version.run_id))
     return Contender(
         name=name,
         run_id=str(version.run_id),
         settings=settings,
-        metrics=metrics,
+        metrics=logged,
         tags=version.tags,
         metadata=opened.metadata,
         parsed=parts,
@@ -167,7 +167,7 @@ def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
     if not tracking.is_active(run_id):
         return {}, {}
     run = tracking.read_run(run_id)
-    return tracking.settings_of(run), tracking.figures_of(run)
+    return tracking.settings_of(run), tracking.metrics_of(run)
 
 
 def _judge(spark: SparkSession, measured: Measured, *, experiment: Experiment) -> list[Gate]:
@@ -177,7 +177,7 @@ def _judge(spark: SparkSession, measured: Measured, *, experiment: Experiment) -
     )
     if test is None or not weekdays.passed:
         return [weekdays]
-    validation = quality.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
+    validation = metrics.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
     found = [
         weekdays,
         *gates.absolute_gates(test, settings=experiment.promotion),

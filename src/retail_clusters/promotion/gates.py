@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from retail_clusters.clustering.guardrails import Gate, guardrails, share_and_clusters
+from retail_clusters.clustering.metrics import Quality
 from retail_clusters.settings import Guardrails, Promotion
-from retail_clusters.training.guardrails import Gate, guardrails, share_and_clusters
-from retail_clusters.training.quality import Quality
 
 #: Column name to MLflow type, such as "integer" or "integer (optional)", or "any".
 Signature = Mapping[str, str]

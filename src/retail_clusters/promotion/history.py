@@ -4,11 +4,11 @@ from typing import Final
 
 import click
 
-from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.champion import recover_interrupted
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.settings import CHAMPION
 
 _STATES: Final = {DONE: "", WITHDRAWN: "withdrawn", UNDER_WAY: "under way"}

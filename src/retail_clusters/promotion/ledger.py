@@ -19,10 +19,10 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from retail_clusters.infra import tracking
-from retail_clusters.infra.holders import Holder
+from retail_clusters.infra.holders import LockOwner
 from retail_clusters.infra.locks import lock
 from retail_clusters.promotion.moves import Move, in_order, numbers_of
+from retail_clusters.registry import tracking
 
 #: How long to wait for another command on this machine, in seconds.
 PATIENCE: Final = 60.0
@@ -57,7 +57,7 @@ class Ledger:
         with lock(lock_file(mlflow.get_registry_uri(), self.model), purpose=purpose, wait=PATIENCE):
             yield
 
-    def announce(
+    def print_header(
         self,
         *,
         number: int,
@@ -69,7 +69,7 @@ class Ledger:
         texts: Mapping[str, str],
     ) -> Move:
         """Write that a move is about to happen, with its evidence: tags, and artifacts by file name."""
-        here = Holder.here()
+        here = LockOwner.here()
         tags = {
             "move": str(number),
             "action": action,
@@ -152,7 +152,7 @@ def _from_run(run: Run) -> Move:
         numbers=numbers_of(tags.get("cluster_numbers", "")),
         who=tags["who"],
         host=tags["host"],
-        process=Holder.parse(tags.get("process", "")),
+        process=LockOwner.parse(tags.get("process", "")),
         when=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
         reason=tags["reason"],
         state=run.info.status,

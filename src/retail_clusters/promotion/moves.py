@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from retail_clusters.infra.holders import Holder
+from retail_clusters.infra.holders import LockOwner
 
 UNDER_WAY: Final = "RUNNING"
 DONE: Final = "FINISHED"
@@ -35,7 +35,7 @@ class Move:
     numbers: tuple[int, ...]
     who: str
     host: str
-    process: Holder | None
+    process: LockOwner | None
     when: datetime
     reason: str
     state: str
@@ -44,7 +44,7 @@ class Move:
     @property
     def alive(self) -> bool:
         """Tell whether the process that makes it may still be at work."""
-        if self.state != UNDER_WAY or (self.process and self.process.is_gone):
+        if self.state != UNDER_WAY or (self.process and self.process.is_dead):
             return False
         return self.within_lease
 

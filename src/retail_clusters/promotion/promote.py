@@ -8,9 +8,6 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import NotRegisteredError
-from retail_clusters.infra import tracking
-from retail_clusters.infra.logged_model import check_model_folder
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion import charts, renumber
 from retail_clusters.promotion.champion import Intent, move_champion, recover_interrupted
 from retail_clusters.promotion.describe import describe
@@ -18,9 +15,12 @@ from retail_clusters.promotion.descriptions import of_promotion
 from retail_clusters.promotion.evaluate import Evaluated, Measured, evaluate
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.promotion.ledger import Ledger
-from retail_clusters.promotion.matching import Migration
 from retail_clusters.promotion.moves import Move, numbers_of
 from retail_clusters.promotion.report import print_verdict, record_verdict, refusal, verdict_tags
+from retail_clusters.registry import tracking
+from retail_clusters.registry.logged_model import check_model_folder
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.numbering import Migration
 from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
 
 
@@ -150,7 +150,7 @@ def _make_champion(spark: SparkSession, request: PromoteRequest, held: Measured,
     texts = {"gates.csv": verdict.table().to_csv(index=False), "model_card.md": card.to_markdown()}
     if chosen.migration:
         texts["migration.csv"] = chosen.migration.table().to_csv(index=False)
-        tracking.log_figure(_chart(chosen.migration, chosen.version), "migration.png")
+        tracking.log_chart(_chart(chosen.migration, chosen.version), "migration.png")
     if chosen.matching:
         texts["matching.csv"] = chosen.matching.table().to_csv(index=False)
     for name, text in texts.items():

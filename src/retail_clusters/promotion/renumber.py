@@ -7,12 +7,13 @@ from typing import Any, Final
 import click
 from pyspark.sql import SparkSession
 
-from retail_clusters.promotion import evaluate, matching
+from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.model import parse
+from retail_clusters.promotion import evaluate
 from retail_clusters.promotion.evaluate import Contender, Measured
-from retail_clusters.promotion.matching import Matching, Migration
-from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.interface import INTERFACE
-from retail_clusters.training.model import parse
+from retail_clusters.registry import numbering
+from retail_clusters.registry.numbering import Matching, Migration
 
 #: Tags of a version that are its own, and not those of the training it shares with others.
 _OWN_TAGS: Final = ("verdict", "held_against", "gate.")
@@ -52,7 +53,7 @@ def successor(spark: SparkSession, held: Measured, *, used: Sequence[int]) -> Su
 
 def _match(held: Measured, champion: Contender, moved: Migration, used: Sequence[int]) -> Matching:
     old = champion.parsed
-    return matching.match(
+    return numbering.match(
         held.challenger.parsed.centres_in(old.space),
         old.centres,
         numbers=old.numbers,

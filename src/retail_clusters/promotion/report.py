@@ -3,10 +3,10 @@
 import click
 
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.evaluate import Evaluated
 from retail_clusters.promotion.gates import Verdict
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.settings import Experiment
 
 

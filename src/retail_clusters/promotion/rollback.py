@@ -3,10 +3,10 @@
 import click
 
 from retail_clusters.errors import NotRegisteredError
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.promotion.champion import Intent, move_champion, recover_interrupted
 from retail_clusters.promotion.ledger import Ledger
 from retail_clusters.promotion.moves import Move, champions
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.settings import CHAMPION
 
 

@@ -19,8 +19,8 @@ from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra import storage
+from retail_clusters.infra.locations import for_display as shown_name
 from retail_clusters.infra.locations import is_utf8, join, to_uri
-from retail_clusters.infra.locations import shown as shown_name
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.streams import DRAIN, FOLLOW, Trigger, run_batches
@@ -31,7 +31,7 @@ from retail_clusters.purchases.customer_days import EPOCH
 from retail_clusters.purchases.proof import prove, report_account
 from retail_clusters.purchases.report import Summary
 from retail_clusters.purchases.request import PurchasesRequest
-from retail_clusters.purchases.stream import shown
+from retail_clusters.purchases.stream import for_display
 
 
 def run_append(spark: SparkSession, request: PurchasesRequest, *, confirm: Callable[[], None]) -> Summary:
@@ -139,7 +139,7 @@ class DaysStream:
 
     def _run(self, trigger: Trigger, *, closing: bool) -> None:
         data, files = self._request.data, self._request.settings.max_files_per_trigger
-        with shown(lambda: self._latest) as show:
+        with for_display(lambda: self._latest) as show:
             run_batches(
                 csv_files.read_arriving(self.spark, data, max_files_per_trigger=files),
                 checkpoint=self.checkpoint,

@@ -15,7 +15,7 @@ from retail_clusters.purchases.report import Summary, report, report_answer
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import LINES, QUARANTINED, summed
 from retail_clusters.settings import Columns
-from retail_clusters.wording import counted
+from retail_clusters.wording import pluralize
 
 
 def run_batch(spark: SparkSession, request: PurchasesRequest) -> Summary:
@@ -32,8 +32,8 @@ def run_batch(spark: SparkSession, request: PurchasesRequest) -> Summary:
     register(result)
     answer = report_answer(spark, request)
     click.echo(
-        f"purchases: {counts.customer_days:,} customer-days of {counted(counts.lines, 'line')} "
-        f"in {counted(len(files), 'file')}, {counts.lines_quarantined:,} quarantined, "
+        f"purchases: {counts.customer_days:,} customer-days of {pluralize(counts.lines, 'line')} "
+        f"in {pluralize(len(files), 'file')}, {counts.lines_quarantined:,} quarantined, "
         f"in {seconds:.1f} s; written to {request.place}"
     )
     return replace(summary, answer=answer)

@@ -85,4 +85,4 @@ class BatchSums:
 
 def _warn(unreadable: Mapping[str, str]) -> None:
     for file, problem in unreadable.items():
-        click.echo(f"purchases: quarantined {locations.shown(file)}: {problem}")
+        click.echo(f"purchases: quarantined {locations.for_display(file)}: {problem}")

@@ -9,7 +9,7 @@ from typing import Final, TextIO
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
-from retail_clusters.infra import plots
+from retail_clusters.report import plots
 
 _NO_CUSTOMER: Final = "null"
 

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.errors import InputError
-from retail_clusters.infra import locations, tracking
+from retail_clusters.infra import locations
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.locks import lock
 from retail_clusters.purchases import sink
@@ -22,6 +22,7 @@ from retail_clusters.purchases.customers import (
     describe_customers,
 )
 from retail_clusters.purchases.report import Summary
+from retail_clusters.registry import tracking
 
 #: Where the table is written unless told.
 OUTPUT: Final = "output/purchases/customers"
@@ -38,7 +39,7 @@ def run_customers(scored: DataFrame, *, source: str, output: str, top: int) -> S
     Raises:
         InputError: there are no lines.
     """
-    purpose = f"one purchases at a time writes to {locations.shown(output)}"
+    purpose = f"one purchases at a time writes to {locations.for_display(output)}"
     with lock(join(output, sink.LOCK), purpose=purpose), tracking.run("customers"):
         tracking.log_settings({"customers": source})
         lines = scored.cache()
@@ -46,7 +47,7 @@ def run_customers(scored: DataFrame, *, source: str, output: str, top: int) -> S
         if not clusters:
             raise InputError(
                 f"customers must name the output of score, but found no scored lines in "
-                f"{locations.shown(source)}: name the folder that score wrote to"
+                f"{locations.for_display(source)}: name the folder that score wrote to"
             )
         written = sink.write_parquet_table(describe_customers(lines, clusters=clusters), join(output, _NAME))
         lines.unpersist()

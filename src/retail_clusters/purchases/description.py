@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from retail_clusters.infra import markdown
-from retail_clusters.infra.locations import shown
+from retail_clusters.infra.locations import for_display
 from retail_clusters.purchases.charts import customer_name
 from retail_clusters.purchases.request import PurchasesRequest
 
@@ -25,7 +25,7 @@ def of_purchases(
     ]
     return "\n\n".join(
         [
-            f"Spend per customer and day of `{shown(request.data)}` as a {request.mode}: "
+            f"Spend per customer and day of `{for_display(request.data)}` as a {request.mode}: "
             f"{counts or 'nothing yet'}.",
             markdown.table(["CustomerID", "day", "spend", "lines", "cancellations"], largest),
             "All customers: `top_customers.png`; all days: `spend_per_day.png`.",

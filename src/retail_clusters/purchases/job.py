@@ -2,7 +2,7 @@
 
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra import locations, tracking
+from retail_clusters.infra import locations
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.locks import lock
 from retail_clusters.purchases import sink
@@ -12,6 +12,7 @@ from retail_clusters.purchases.live import run_live
 from retail_clusters.purchases.query import check_sql
 from retail_clusters.purchases.report import Summary
 from retail_clusters.purchases.request import PurchasesRequest, check
+from retail_clusters.registry import tracking
 
 __all__ = ["PurchasesRequest", "check", "run"]
 
@@ -26,7 +27,7 @@ def run(spark: SparkSession, request: PurchasesRequest) -> Summary:
     place = request.place
     if request.sql is not None:
         check_sql(spark, request.sql)
-    purpose = f"one purchases at a time writes to {locations.shown(place)}"
+    purpose = f"one purchases at a time writes to {locations.for_display(place)}"
     with lock(join(place, sink.LOCK), purpose=purpose) as held, tracking.run("purchases"):
         params = {"data": request.data, "mode": request.mode, "top": str(request.top), "sink": request.sink}
         settings = {f"purchases.{name}": str(value) for name, value in request.settings.model_dump().items()}

@@ -12,7 +12,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices, unreadable_files
-from retail_clusters.infra import checkpoint, locations, storage, tracking
+from retail_clusters.infra import checkpoint, locations, storage
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.streams import DRAIN, start, stopped, wait
@@ -21,9 +21,10 @@ from retail_clusters.purchases.batch import account, damaged_files, read_parsed
 from retail_clusters.purchases.report import Summary, report, report_answer, report_parity, table_rows
 from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import parity, spend, summed
-from retail_clusters.purchases.stream import FEW_FILES, plan_of, shown
+from retail_clusters.purchases.stream import FEW_FILES, for_display, plan_of
+from retail_clusters.registry import tracking
 from retail_clusters.settings import Columns, Purchases
-from retail_clusters.wording import counted
+from retail_clusters.wording import pluralize
 
 TOP_SQL: Final = f"SELECT * FROM {query.TABLE} ORDER BY total_cost DESC"
 
@@ -39,7 +40,7 @@ def run_live(spark: SparkSession, request: PurchasesRequest) -> Summary:
             session, request.data, settings=request.settings, columns=request.columns, without=damaged
         )
         stream = start_live(lines, checkpoint=place)
-        with stopped(stream), shown(lambda: _headline(stream), body) as show:
+        with stopped(stream), for_display(lambda: _headline(stream), body) as show:
             wait(stream, meanwhile=show)
         tracking.log_text(plan_of(stream), "physical_plan.txt")
         files = checkpoint.committed_files(place)
@@ -86,7 +87,7 @@ def _scratch(output: str) -> Iterator[str]:
 def _body(session: SparkSession, sql: str | None, *, top: int) -> Callable[[], str]:
     if sql is None:
         return lambda: charts.table(table_rows(session.sql(TOP_SQL), top))
-    return lambda: query.shown(query.answer(session, sql, top=top))
+    return lambda: query.for_display(query.answer(session, sql, top=top))
 
 
 def _headline(stream: StreamingQuery) -> str:
@@ -118,7 +119,7 @@ def _finish(
     answer = report_answer(session, request)
     report_parity(
         found,
-        summary=f"{counted(counts.lines, 'line')} in {counted(len(files), 'file')}, "
+        summary=f"{pluralize(counts.lines, 'line')} in {pluralize(len(files), 'file')}, "
         f"{counts.lines_quarantined:,} quarantined, none late, drained in {seconds:.1f} s",
     )
     return replace(summary, answer=answer)

@@ -54,6 +54,6 @@ def answer(spark: SparkSession, sql: str, *, top: int) -> pd.DataFrame:
     return ask(spark, sql).limit(top).toPandas()
 
 
-def shown(found: pd.DataFrame) -> str:
+def for_display(found: pd.DataFrame) -> str:
     """Return rows of an answer as a table of text."""
     return found.to_string(index=False) if len(found) else "(no rows)"

@@ -10,10 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
 from retail_clusters.errors import DifferenceFoundError
-from retail_clusters.infra import tracking
 from retail_clusters.purchases import charts, query, spend
 from retail_clusters.purchases.description import of_purchases
 from retail_clusters.purchases.request import PurchasesRequest
+from retail_clusters.registry import tracking
 
 _CHARTED: Final = 15
 
@@ -49,9 +49,9 @@ def report(result: DataFrame | None, request: PurchasesRequest, *, metrics: Mapp
     tracking.log_metrics({"days": len(days), "total_cost": float(sum(day[1] for day in days))})
     if days:
         customers = [(row[0], row[1], row[2]) for row in spend.top_customers(result, _CHARTED)]
-        tracking.log_figure(charts.customers_chart(customers), "top_customers.png")
+        tracking.log_chart(charts.customers_chart(customers), "top_customers.png")
         spent = [(row[0], row[1]) for row in days]
-        tracking.log_figure(charts.days_chart(spent), "spend_per_day.png")
+        tracking.log_chart(charts.days_chart(spent), "spend_per_day.png")
     return Summary(request.place, metrics, top=top.to_dict("records"))
 
 
@@ -60,7 +60,7 @@ def report_answer(spark: SparkSession, request: PurchasesRequest) -> Sequence[Ma
     if request.sql is None:
         return None
     found = query.answer(spark, request.sql, top=request.top)
-    click.echo(query.shown(found))
+    click.echo(query.for_display(found))
     return found.to_dict("records")
 
 

@@ -98,7 +98,7 @@ def _check_finite(request: PurchasesRequest) -> None:
         raise InputError("once=false goes with sink=parquet: only that stream can run for ever; leave it out")
     if request.mode == "stream" and (links := csv_files.looping_links(request.data)):
         raise InputError(
-            f"data must hold each file once, but {locations.shown(links[0])} is a link to a folder that it "
+            f"data must hold each file once, but {locations.for_display(links[0])} is a link to a folder that it "
             "stands in, which a stream follows again and again: remove it, or use mode=batch"
         )
     if request.prove == "all":

@@ -44,7 +44,7 @@ def check_table_place(output: str) -> None:
     """
     if Account(output).read_state() is not None:
         raise InputError(
-            f"output must not be that of a stream, but {locations.shown(output)} is; choose another folder"
+            f"output must not be that of a stream, but {locations.for_display(output)} is; choose another folder"
         )
 
 
@@ -56,7 +56,7 @@ def check_stream_place(output: str) -> None:
     """
     if storage.exists(join(output, f"{PURCHASES}.csv")):
         raise InputError(
-            f"output must be new or that of the same stream, but {locations.shown(output)} holds the "
+            f"output must be new or that of the same stream, but {locations.for_display(output)} holds the "
             "purchases of a batch; choose another folder"
         )
 

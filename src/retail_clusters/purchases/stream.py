@@ -15,7 +15,7 @@ FEW_FILES: Final = 4
 
 
 @contextlib.contextmanager
-def shown(headline: Callable[[], str], body: Callable[[], str] = str) -> Iterator[Callable[[], None]]:
+def for_display(headline: Callable[[], str], body: Callable[[], str] = str) -> Iterator[Callable[[], None]]:
     """Return what shows how far a stream is, each time that its headline has changed; clear it at the end."""
     screen = charts.Screen()
     last, drawn = "", time.monotonic()

@@ -12,7 +12,7 @@ from retail_clusters.settings import Archive
 FOLDER: Final = "_archive"
 
 
-def put_away(files: Iterable[InputFile], *, source: str, how: Archive, batch_id: int) -> None:
+def clean_source(files: Iterable[InputFile], *, source: str, how: Archive, batch_id: int) -> None:
     """Move or delete files that are recorded, as they were when they were scored; one that changed stays."""
     if how == "off":
         return

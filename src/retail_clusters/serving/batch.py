@@ -8,19 +8,20 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
+from retail_clusters.clustering import agreement
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
+from retail_clusters.features import binned
+from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.features.binned import Counts
+from retail_clusters.features.interface import open_model
+from retail_clusters.features.model import check_model, refuse_unseen_days, score_lines
 from retail_clusters.infra.locations import literal
-from retail_clusters.infra.logged_model import OpenedVersion
 from retail_clusters.infra.plans import Template, empty
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.registry.logged_model import OpenedVersion
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.staged import StagedBatch
 from retail_clusters.settings import Columns
-from retail_clusters.training import agreement, binned
-from retail_clusters.training.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.training.binned import Counts
-from retail_clusters.training.interface import open_model
-from retail_clusters.training.model import check_model, refuse_unseen_days, score_lines
 
 _LINES, _BAD = "lines", "bad"
 

@@ -6,7 +6,7 @@ from typing import Final
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from retail_clusters.infra import plots
+from retail_clusters.report import plots
 
 _PREFIX: Final = "drift/"
 #: Below it a population stability index is usually called no change.

@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters import schema
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import join, name, shown, to_uri
+from retail_clusters.infra.locations import for_display, join, name, to_uri
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.staging import staged_folder
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_batches
 from retail_clusters.serving.records import Compacted, Record, read_compacted, read_record, write_compacted
-from retail_clusters.wording import counted
+from retail_clusters.wording import pluralize
 
 #: Bytes of a file that is large enough to be left alone.
 SENSIBLE_SIZE: Final = 128 << 20
@@ -41,7 +41,7 @@ def check(output: str) -> None:
     storage.check(output)
     if not storage.is_folder(Output(output).commits):
         raise InputError(
-            f"output must be a scorer's, but {shown(output)} holds no records of batches: name the folder "
+            f"output must be a scorer's, but {for_display(output)} holds no records of batches: name the folder "
             "that was given to the entry point score"
         )
 
@@ -67,8 +67,8 @@ def run(spark: SparkSession, output: str) -> CompactSummary:
             write_compacted(place, compacted)
             _remove_leftovers(place, compacted)
     click.echo(
-        f"compact: {counted(summary.batches, 'batch', 'batches')}, {counted(summary.lines, 'line')}, "
-        f"in {counted(summary.files, 'file')} of {join(output, 'compacted')}"
+        f"compact: {pluralize(summary.batches, 'batch', 'batches')}, {pluralize(summary.lines, 'line')}, "
+        f"in {pluralize(summary.files, 'file')} of {join(output, 'compacted')}"
     )
     return summary
 

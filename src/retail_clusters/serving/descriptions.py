@@ -1,7 +1,7 @@
 """The description of a scorer's run, as the MLflow UI shows it."""
 
 from retail_clusters.infra import markdown
-from retail_clusters.infra.locations import shown
+from retail_clusters.infra.locations import for_display
 from retail_clusters.serving.metrics import Totals
 from retail_clusters.serving.request import ScoreRequest
 
@@ -9,8 +9,8 @@ from retail_clusters.serving.request import ScoreRequest
 def of_score(request: ScoreRequest, totals: Totals | None = None) -> str:
     """Say what is scored with what, what came of it, and how to go on; no totals while it runs."""
     what = (
-        f"Files that arrive in `{shown(request.source)}`, scored with the version of `{request.model}` that "
-        f"`{request.alias}` names. Lines go to `{shown(request.output)}`: `scored/` and `quarantine/`."
+        f"Files that arrive in `{for_display(request.source)}`, scored with the version of `{request.model}` that "
+        f"`{request.alias}` names. Lines go to `{for_display(request.output)}`: `scored/` and `quarantine/`."
     )
     watched = (
         "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is "
@@ -40,5 +40,7 @@ def _so_far(request: ScoreRequest, totals: Totals | None) -> str:
         numbers_from=0,
     )
     scored = f"The latest process scored with {', '.join(versions)}:" if versions else "Nothing new came in:"
-    again = markdown.command(f"score --source {shown(request.source)} --output {shown(request.output)}")
+    again = markdown.command(
+        f"score --source {for_display(request.source)} --output {for_display(request.output)}"
+    )
     return f"{scored}\n\n{table}\n\nNext: {again} takes what has arrived since."

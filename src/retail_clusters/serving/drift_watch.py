@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
+from retail_clusters.features import drift
+from retail_clusters.features.binned import Counts
+from retail_clusters.features.drift import Drift
 from retail_clusters.serving.batch import ServedModel
-from retail_clusters.serving.records import RecordBook
-from retail_clusters.training import drift
-from retail_clusters.training.binned import Counts
-from retail_clusters.training.drift import Drift
+from retail_clusters.serving.records import CommitLog
 
 
 class DriftWatch:
     """Measures drift batch by batch, and warns when it begins."""
 
-    def __init__(self, book: RecordBook, *, warning: float, warn: Callable[[str], None]) -> None:
+    def __init__(self, book: CommitLog, *, warning: float, warn: Callable[[str], None]) -> None:
         """Watch the batches of a book."""
         self._book, self._warning, self._warn = book, warning, warn
         self._drifting = False

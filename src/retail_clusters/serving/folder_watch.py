@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from retail_clusters.infra.locations import shown
+from retail_clusters.infra.locations import for_display
 from retail_clusters.serving import source_watch
-from retail_clusters.serving.archive import put_away
+from retail_clusters.serving.archive import clean_source
 from retail_clusters.serving.known_files import InputFile
-from retail_clusters.serving.records import RecordBook
+from retail_clusters.serving.records import CommitLog
 from retail_clusters.serving.source_watch import ChangedFiles, Seen
 from retail_clusters.settings import Archive
 
@@ -22,7 +22,7 @@ class FolderWatch:
     """The folder of a scorer, held against its book now and then."""
 
     def __init__(
-        self, source: str, book: RecordBook, *, archive: Archive, warn: Callable[[str], None]
+        self, source: str, book: CommitLog, *, archive: Archive, warn: Callable[[str], None]
     ) -> None:
         """Read which files are known to have changed."""
         self._source, self._book = source, book
@@ -46,10 +46,10 @@ class FolderWatch:
         seen, self._look_at = self._list()
         for file in self._changed.update(seen.changed, self._book.known):
             self._warn(
-                f"{shown(file.location)} changed after batch {file.batch_id} had scored it, and its lines "
+                f"{for_display(file.location)} changed after batch {file.batch_id} had scored it, and its lines "
                 "there are the earlier ones: score it anew with score --rescore FILE"
             )
-        put_away(seen.done, source=self._source, how=self._archive, batch_id=self._book.last)
+        clean_source(seen.done, source=self._source, how=self._archive, batch_id=self._book.last)
         left = {file.location for file in waited}
         return [*seen.unstreamed, *(file for file in seen.waiting if file.location in left)]
 
@@ -58,7 +58,7 @@ class FolderWatch:
         seen, _ = self._list()
         return list(seen.waiting)
 
-    def waits_in_vain(self) -> bool:
+    def has_stalled_files(self) -> bool:
         """Tell whether a file waits that did so at the last look, some time ago."""
         if time.monotonic() < self._list_at:
             return False
@@ -74,13 +74,13 @@ class FolderWatch:
         found = self._book.known.find(file.location)
         return found is not None and found[0].length > 0
 
-    def once_each(self, files: Sequence[InputFile]) -> list[InputFile]:
+    def drop_link_duplicates(self, files: Sequence[InputFile]) -> list[InputFile]:
         """Leave out files that are there already, under a path without a link to a folder above."""
         looped = [file for file in files if source_watch.loops(file, source=self._source)]
         if looped:
             self._warn(
                 f"{len(looped)} paths lead through a link to a folder above it, such as "
-                f"{shown(looped[0].location)}: their files are read once, under their own names"
+                f"{for_display(looped[0].location)}: their files are read once, under their own names"
             )
         return [file for file in files if file not in looped]
 

@@ -162,7 +162,7 @@ class Follower(Generic[Model]):
         return f"version {self.version} goes on" if self.version else f"no {self.alias} for now"
 
 
-class Lookout:
+class AliasPoller:
     """A thread that lets followers look at their aliases again and again."""
 
     def __init__(self, *followers: Follower[Model], every: float = INTERVAL) -> None:

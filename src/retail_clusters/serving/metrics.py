@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from retail_clusters.features.binned import Counts
+from retail_clusters.features.drift import Drift
 from retail_clusters.serving.batch import Accounts, Agreement, ServedModel
 from retail_clusters.serving.records import Record
-from retail_clusters.training.binned import Counts
-from retail_clusters.training.drift import Drift
-from retail_clusters.wording import counted
+from retail_clusters.wording import pluralize
 
 
 @dataclass
@@ -62,8 +62,8 @@ def line_of(record: Record) -> str:
     metrics: Mapping[str, float] = record.metrics
     parts = [
         f"batch {record.batch_id}",
-        counted(len(record.files), "file"),
-        counted(record.rows_in, "line"),
+        pluralize(len(record.files), "file"),
+        pluralize(record.rows_in, "line"),
         f"{metrics['rows_per_second']:,.0f} lines/s",
         f"model version {record.model_version}",
     ]

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from retail_clusters.errors import InputError
+from retail_clusters.features.binned import Counts
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import shown
+from retail_clusters.infra.locations import for_display
 from retail_clusters.serving.known_files import InputFile, KnownFiles
 from retail_clusters.serving.output import Output
-from retail_clusters.training.binned import Counts
 
 #: Batches whose figures are kept in memory: those that the chart shows.
 RECENT: Final = 1_000
@@ -88,7 +88,7 @@ class ScoredDays:
 
 
 @dataclass
-class RecordBook:
+class CommitLog:
     """The records of an output: how far it is, the recent figures, and what is known of every file."""
 
     output: Output
@@ -101,7 +101,7 @@ class RecordBook:
     unstreamed: list[int] = field(default_factory=list)
 
     @classmethod
-    def load(cls, output: Output) -> "RecordBook":
+    def load(cls, output: Output) -> "CommitLog":
         """Read every record.
 
         Raises:
@@ -114,7 +114,7 @@ class RecordBook:
         beyond = [batch_id for batch_id in output.begun() if batch_id > book.last + 1]
         if beyond:
             raise InputError(
-                f"an output must hold a record of each batch, but {shown(output.location)} has lines of "
+                f"an output must hold a record of each batch, but {for_display(output.location)} has lines of "
                 f"batch {beyond[-1]} and records up to {book.last}: bring back the folder commits with theirs"
             )
         return book
@@ -143,7 +143,7 @@ class RecordBook:
         if number > self.last + 1:
             raise InputError(
                 f"an output must hold every batch before the one under way, but "
-                f"{shown(self.output.location)} ends with batch {self.last}, and the checkpoint goes on with "
+                f"{for_display(self.output.location)} ends with batch {self.last}, and the checkpoint goes on with "
                 f"{number}: bring back the output that belongs to it, or name a new folder for both"
             )
         if number > self.last:
@@ -182,14 +182,14 @@ class RecordBook:
 
     def _mismatch(self, found: str) -> InputError:
         return InputError(
-            f"checkpoint and output must belong together, but for {shown(self.output.location)} {found}: "
+            f"checkpoint and output must belong together, but for {for_display(self.output.location)} {found}: "
             "bring back the checkpoint that was used last, or name new folders and score everything anew"
         )
 
     def _check_next(self, batch_id: int) -> None:
         if batch_id != self.last + 1:
             raise InputError(
-                f"an output must hold a record of each batch, but {shown(self.output.commits)} lacks "
+                f"an output must hold a record of each batch, but {for_display(self.output.commits)} lacks "
                 f"{self.last + 1}.json: bring it back"
             )
 
@@ -229,6 +229,6 @@ def write_compacted(output: Output, compacted: Compacted) -> None:
 
 def _listed(files: Sequence[str] | set[str]) -> str:
     some = sorted(files)
-    return ", ".join(shown(file) for file in some[:3]) + (
+    return ", ".join(for_display(file) for file in some[:3]) + (
         f" and {len(some) - 3} more" if len(some) > 3 else ""
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import is_within, join, shown, to_uri
+from retail_clusters.infra.locations import for_display, is_within, join, to_uri
 from retail_clusters.serving.known_files import InputFile
 from retail_clusters.settings import CHAMPION, Columns, Scoring
 
@@ -44,13 +44,13 @@ def check_places(request: ScoreRequest) -> None:
         storage.check(location)
     if not storage.is_folder(request.source):
         raise InputError(
-            f"source must be a folder that CSV files arrive in, but found no {shown(request.source)}: "
+            f"source must be a folder that CSV files arrive in, but found no {for_display(request.source)}: "
             "make it or name another"
         )
     for name, folder in (("output", request.output), ("checkpoint", request.state)):
         if is_within(folder, request.source):
             raise InputError(
-                f"{name} must lie outside of source, but {shown(folder)} is in {shown(request.source)}: "
+                f"{name} must lie outside of source, but {for_display(folder)} is in {for_display(request.source)}: "
                 "name another folder"
             )
     if request.rescore:
@@ -71,7 +71,7 @@ def find_in_source(file: str, *, source: str) -> InputFile:
         or not file.endswith(csv_files.SUFFIXES)
     ):
         raise InputError(
-            f"rescore must name a CSV file in source, but got {shown(file)} (source: {shown(source)}): "
+            f"rescore must name a CSV file in source, but got {for_display(file)} (source: {for_display(source)}): "
             "name one that the scorer has told of as changed"
         )
     return InputFile(to_uri(file), found.length, found.modified_ms)

@@ -8,16 +8,16 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import LockLostError, NotRegisteredError
-from retail_clusters.infra import tracking
-from retail_clusters.infra.registry import ModelRegistry
 from retail_clusters.infra.signals import stop_on_signals
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.descriptions import of_score
 from retail_clusters.serving.metrics import Totals
 from retail_clusters.serving.request import ScoreRequest, check_places, find_in_source
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.state import ScorerState, open_state
 from retail_clusters.serving.stream import run_stream
-from retail_clusters.wording import counted
+from retail_clusters.wording import pluralize
 
 __all__ = ["ScoreRequest", "ScoreSummary", "check", "check_alias", "run"]
 
@@ -125,7 +125,7 @@ def _run_stream(
         scorer.look_again(() if stopping.is_set() else there)
         if request.once or stopping.is_set():
             return
-        run(until=scorer.folder.waits_in_vain)
+        run(until=scorer.folder.has_stalled_files)
         if stopping.is_set():
             scorer.look_again()
             return
@@ -156,8 +156,8 @@ def _summary(run_id: str, totals: Totals) -> ScoreSummary:
     )
     versions = ", ".join(summary.model_versions) or "none"
     click.echo(
-        f"score: {counted(summary.rows_in, 'line')} of {counted(summary.files, 'file')} "
-        f"in {counted(summary.batches, 'batch', 'batches')}: "
+        f"score: {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')} "
+        f"in {pluralize(summary.batches, 'batch', 'batches')}: "
         f"{summary.rows_scored:,} scored, {summary.rows_quarantined:,} quarantined; model version {versions}"
     )
     return summary

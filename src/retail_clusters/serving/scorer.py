@@ -7,28 +7,28 @@ from dataclasses import asdict
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
+from retail_clusters.features.interface import TRAINED_ON
 from retail_clusters.infra import checkpoint as spark_checkpoint
-from retail_clusters.infra import tracking
 from retail_clusters.infra.console import Progress
 from retail_clusters.infra.failures import in_short
-from retail_clusters.infra.locations import shown
-from retail_clusters.infra.registry import ModelRegistry
+from retail_clusters.infra.locations import for_display
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving import charts, source_watch
-from retail_clusters.serving.archive import put_away
+from retail_clusters.serving.archive import clean_source
 from retail_clusters.serving.batch import Agreement, ServedModel, compare, count_batch, serve, write_batch
 from retail_clusters.serving.drift_watch import DriftWatch
 from retail_clusters.serving.folder_watch import FolderWatch
-from retail_clusters.serving.follower import Follower, Lookout
+from retail_clusters.serving.follower import AliasPoller, Follower
 from retail_clusters.serving.known_files import InputFile
 from retail_clusters.serving.metrics import Totals, agreement_metrics, batch_metrics, drift_metrics, line_of
 from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import Record, RecordBook
+from retail_clusters.serving.records import CommitLog, Record
 from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.serving.sender import Sender
 from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
 from retail_clusters.serving.state import ScorerState
 from retail_clusters.settings import CHALLENGER
-from retail_clusters.training.interface import TRAINED_ON
 
 
 class Scorer:
@@ -46,7 +46,7 @@ class Scorer:
         self._source, self._output = request.source, Output(request.output)
         self._registry = ModelRegistry(request.model)
         self._settings, self._columns = request.settings, request.columns
-        self._book = RecordBook.load(self._output)
+        self._book = CommitLog.load(self._output)
         self._book.check_stream(
             spark_checkpoint.query_id(state.stream), last_batch=spark_checkpoint.last_batch(state.stream)
         )
@@ -57,7 +57,7 @@ class Scorer:
         self.folder = FolderWatch(
             request.source, self._book, archive=self._settings.archive, warn=self.progress.warn
         )
-        self._lookout: Lookout | None = None
+        self._lookout: AliasPoller | None = None
         self._sender: Sender | None = None
 
     def start(self) -> None:
@@ -72,14 +72,14 @@ class Scorer:
             self.progress.note(f"version {self._champion.version} was trained on {data}")
         if self._challenger:
             self._challenger.look()
-        self._lookout = Lookout(*(each for each in (self._champion, self._challenger) if each))
+        self._lookout = AliasPoller(*(each for each in (self._champion, self._challenger) if each))
         self._sender = Sender(self._state, self._output, warn=self.progress.warn, note=self.progress.note)
         self._sender.reach(self._book.last)
 
     def process(self, stream_batch: int, files: Sequence[InputFile]) -> None:
         """Score a batch of the stream, unless it is done."""
         query_id = self._query_id
-        files = self.folder.once_each(files)
+        files = self.folder.drop_link_duplicates(files)
         if self._book.holds(stream_batch, query_id=query_id, files=files):
             return
         new = {file.location: file for file in files if not self.folder.has_lines(file)}
@@ -107,7 +107,7 @@ class Scorer:
         found = self._book.known.find(file.location)
         if found is None:
             raise InputError(
-                f"a file to score anew must have been scored, but no batch holds {shown(file.location)}: "
+                f"a file to score anew must have been scored, but no batch holds {for_display(file.location)}: "
                 "score it with the others first (entry point score)"
             )
         _, earlier = found
@@ -180,7 +180,7 @@ class Scorer:
 
     def _recorded(self, record: Record) -> None:
         """Do what may be done late, or again, once the batch is there."""
-        put_away(record.files, source=self._source, how=self._settings.archive, batch_id=record.batch_id)
+        clean_source(record.files, source=self._source, how=self._settings.archive, batch_id=record.batch_id)
         self.totals.add(record)
         if self._sender:
             self._sender.reach(record.batch_id)
@@ -214,4 +214,4 @@ class Scorer:
 
     def _send_chart(self, run_id: str) -> str | None:
         chart = charts.drift_chart(self._book.recent, warning=self._settings.drift_warning)
-        return tracking.try_log_figure(run_id, chart, "drift.png") if chart else None
+        return tracking.try_log_chart(run_id, chart, "drift.png") if chart else None

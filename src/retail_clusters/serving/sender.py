@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from retail_clusters.infra import tracking
+from retail_clusters.registry import tracking
 from retail_clusters.serving.follower import Backoff
 from retail_clusters.serving.output import Output
 from retail_clusters.serving.records import Record, read_record

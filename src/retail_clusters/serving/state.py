@@ -10,7 +10,7 @@ from typing import Any, Final
 from retail_clusters.errors import InputError
 from retail_clusters.infra import checkpoint as spark_checkpoint
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import join, shown, to_uri
+from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.infra.locks import Lock, lock
 
 _IDENTITY: Final = "scorer.json"
@@ -89,15 +89,15 @@ def _own(output: str, checkpoint: str, *, scorer: str, source: str) -> None:
         return
     if isinstance(owner, dict) and owner.get("scorer") == scorer:
         raise InputError(
-            f"an output must hold the lines of one source, but {shown(output)} holds those of "
-            f"{shown(str(owner.get('source')))} (given: {shown(source)}): name that source, or a new folder"
+            f"an output must hold the lines of one source, but {for_display(output)} holds those of "
+            f"{for_display(str(owner.get('source')))} (given: {for_display(source)}): name that source, or a new folder"
         )
     started = spark_checkpoint.has_started(stream_checkpoint(checkpoint))
     if owner is not None or started:
         found = "batches of another checkpoint" if owner is not None else "no batch of the checkpoint"
         raise InputError(
-            f"output and checkpoint must belong together, but {shown(output)} holds {found} "
-            f"(given: {shown(checkpoint)}): name the pair that was used before, or a new folder for both"
+            f"output and checkpoint must belong together, but {for_display(output)} holds {found} "
+            f"(given: {for_display(checkpoint)}): name the pair that was used before, or a new folder for both"
         )
     storage.make_folder(output)
     _write(join(output, _OWNER), mine)

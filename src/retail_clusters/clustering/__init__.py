@@ -1,0 +1,1 @@
+"""Weighted k-means and what is measured of it: NumPy alone."""

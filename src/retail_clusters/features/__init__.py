@@ -1,0 +1,1 @@
+"""From invoice lines to vectors, and the registered model that does it."""

@@ -1,0 +1,1 @@
+"""What MLflow holds: runs, registered models, and the numbers of their clusters."""

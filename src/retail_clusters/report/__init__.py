@@ -1,0 +1,1 @@
+"""What people look at: profiles, charts, cards, and one page of all."""

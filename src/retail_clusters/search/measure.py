@@ -1,0 +1,97 @@
+"""A fit measured on every part of the lines, by the labels of the model that will score."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from pyspark.ml import PipelineModel
+
+from retail_clusters import schema
+from retail_clusters.clustering import kmeans, metrics
+from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels, Rows, in_memory
+from retail_clusters.clustering.evaluation import Evaluation, later_metrics
+from retail_clusters.clustering.metrics import Quality
+from retail_clusters.features import model, stages
+from retail_clusters.search.context import AFTER_TRAIN, TrainingContext
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A fitted clustering on every part of the lines, by the labels that its registered model gives.
+
+    Attributes:
+        evaluation: with the validation figures of those labels.
+        train_labels: the cluster of each training row.
+        near_tie_lines: lines that the registered model puts into another cluster than that of the
+            nearest centre, as Spark expands squares; the figures are those of the model's labels.
+    """
+
+    evaluation: Evaluation
+    test: Quality
+    holdout: Quality
+    train_labels: Labels
+    near_tie_lines: int
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Return the figures of a registered model, under their names in MLflow."""
+        later = later_metrics(test=self.test, holdout=self.holdout)
+        gap = self.evaluation.validation.silhouette - self.test.silhouette
+        return {
+            **self.evaluation.metrics,
+            **later,
+            "validation_test_gap": gap,
+            "near_tie_lines": float(self.near_tie_lines),
+        }
+
+
+def measure(context: TrainingContext, found: Evaluation) -> Measured:
+    """Measure a fit on the later lines, by the labels of the model that will score."""
+    nearest = {name: _nearest(context, name, found.centres) for name in context.weighted}
+    given = _model_labels(context, found.centres) if context.whole else nearest
+    differing = {name: given[name] != nearest[name] for name in given}
+    lines = sum(context.weighted[name].weights[differing[name]].sum() for name in schema.SPLITS)
+
+    def on(part: str) -> Quality:
+        if not differing[part].any():
+            return metrics.measure(context.rows[part], found.centres)
+        return _quality_as_labelled(context.rows[part], given[part], found.centres)
+
+    validation = on(schema.VALIDATION) if differing[schema.VALIDATION].any() else found.validation
+    return Measured(
+        evaluation=replace(found, validation=validation),
+        test=on(schema.TEST),
+        holdout=on(AFTER_TRAIN),
+        train_labels=given[schema.TRAIN],
+        near_tie_lines=int(lines),
+    )
+
+
+def _nearest(context: TrainingContext, part: str, centres: Floats) -> Labels:
+    rows = context.rows[part]
+    if isinstance(rows, InMemory):
+        return kmeans.labels(rows, centres)
+    weighted = context.weighted[part]
+    vectors = stages.vectors([weighted], pipeline=context.pipeline, spark=context.spark)[0]
+    return kmeans.labels(in_memory(vectors, weighted.weights), centres)
+
+
+def _model_labels(context: TrainingContext, centres: Floats) -> dict[str, Labels]:
+    """Let the stages that will be registered label every row, in one Spark job."""
+    names = list(context.weighted)
+    stages = PipelineModel([*context.pipeline.stages, model.kmeans_model(centres, spark=context.spark)])
+    keys = pa.concat_tables([context.weighted[name].table.select(list(schema.ROW_KEY)) for name in names])
+    scored = stages.transform(context.spark.createDataFrame(keys)).select(schema.PREDICTION).toArrow()
+    ends = np.cumsum([len(context.weighted[name]) for name in names])[:-1]
+    labels = np.asarray(scored[schema.PREDICTION], dtype=np.intp)
+    return dict(zip(names, np.split(labels, ends), strict=True))
+
+
+def _quality_as_labelled(rows: Rows[Block], labels: Labels, centres: Floats) -> Quality:
+    if not isinstance(rows, InMemory):
+        raise TypeError("labels are given for rows in memory alone")
+    ends = np.cumsum([len(block) for block in rows.blocks])[:-1]
+    pieces = zip(rows.blocks, np.split(labels, ends), strict=True)
+    assigned = InMemory(tuple(kmeans.assign_as(block, piece, centres) for block, piece in pieces))
+    return metrics.measure_assigned(assigned, centres)

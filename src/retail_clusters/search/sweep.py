@@ -1,0 +1,248 @@
+"""The search over K and seed; the best usable candidate is logged, registered and made challenger."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import click
+import optuna
+from pyspark.sql import SparkSession
+from tqdm import tqdm
+
+from retail_clusters import schema
+from retail_clusters.data.prepare import ensure_prepared
+from retail_clusters.errors import DifferenceFoundError, StoppedError
+from retail_clusters.infra.secrets import masked
+from retail_clusters.infra.signals import stop_on_signals
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.search import cluster_report, publish, study, sweep_report
+from retail_clusters.search.candidates import Trial
+from retail_clusters.search.context import TrainingContext, check_clusters, training_context
+from retail_clusters.search.publish import Published
+from retail_clusters.search.study import Outcome, Progress
+from retail_clusters.search.study_lock import only_worker
+from retail_clusters.settings import CHALLENGER, Experiment, Sweep
+
+STORAGE: Final = "optuna.journal"
+_RUN: Final = "mlflow_run_id"
+
+#: Settings that decide what a trial is, beside the data: a study goes on with these alone.
+_SHAPING: Final = ("split.", "features.", "training.solver", "lloyd.", "guardrails.", "sweep.")
+_FREE: Final = ("sweep.trials", "sweep.objective", "sweep.min_seeds")
+
+
+@dataclass(frozen=True)
+class StudyName:
+    """A study and where it is kept; the same pair resumes it."""
+
+    name: str
+    storage: str
+
+    @classmethod
+    def of(cls, name: str | None, storage: str | None) -> "StudyName":
+        """Fill in what is not given: a new name, and the project's journal."""
+        fresh = f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        return cls(name=name or fresh, storage=storage or STORAGE)
+
+    def attributes(self) -> Mapping[str, str]:
+        """Return what is noted on the study; nothing where it is new."""
+        return study.attributes(name=self.name, storage=self.storage)
+
+
+def sweep(
+    spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
+) -> Published:
+    """Run as `sweep`: search, then refit, measure, log and register the best, unless it is a version already.
+
+    Raises:
+        StoppedError: the user ended it; nothing is registered.
+    """
+    prepared = ensure_prepared(spark, data=data, experiment=experiment)
+    context = training_context(prepared, experiment=experiment)
+    which = StudyName.of(study, storage)
+    opened = open_study(context, which)
+    again = _has_nothing_left(context, opened)
+    with search_run(context, opened) as run_id:
+        best = search(context, opened, which, parent=run_id, entry_point="sweep")
+        published = publish_best(context, best, reuse=again)
+        tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
+    sweep_report.add_outcome(run_id, published)
+    click.echo("sweep: done")
+    publish.summarize(published)
+    return published
+
+
+def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
+    """Open the study of this sweep; it refuses other settings or data than it was started with."""
+    experiment = context.experiment
+    check_clusters(context, k=experiment.sweep.k_max)
+    settings = {name: value for name, value in experiment.flat().items() if name.startswith(_SHAPING)}
+    identity = {name: value for name, value in settings.items() if name not in _FREE}
+    click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
+    # Rows in memory and rows in partitions give sums of other last bits; the number itself is free.
+    identity["training.in_memory_rows"] = "enough for all rows" if context.whole else "fewer than the rows"
+    identity["data_digest"] = context.prepared.table.data_digest
+    return study.open_study(name=which.name, storage=which.storage, identity=identity)
+
+
+@contextmanager
+def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
+    """Open the run of a search: the study's own, or else a new one that continues it.
+
+    A param of a run cannot change, so a study goes on in a run of its own when the earlier one is finished,
+    or was made with other settings, such as fewer trials.
+    """
+    earlier, name = opened.user_attrs.get(_RUN, ""), _name(context.experiment.sweep)
+    if earlier and tracking.can_resume(earlier) and tracking.accepts_settings(earlier, _settings(context)):
+        with tracking.run("sweep", name=name, resumes=earlier) as run_id:
+            yield run_id
+        return
+    with tracking.run("sweep", name=name) as run_id:
+        opened.set_user_attr(_RUN, run_id)
+        if earlier:
+            tracking.set_tags({"continues": earlier})
+        yield run_id
+
+
+def _name(settings: Sweep) -> str:
+    return f"sweep K {settings.k_min}–{settings.k_max}"
+
+
+def search(
+    context: TrainingContext, opened: optuna.Study, which: StudyName, *, parent: str, entry_point: str
+) -> Trial:
+    """Evaluate the trials of a study under the open run `parent`; return the best usable one.
+
+    Raises:
+        InputError: another process works on the study.
+        StoppedError: the user ended it; `entry_point` with the same study goes on from there.
+    """
+    with only_worker(opened, storage=which.storage) as confirm:
+        return _search(context, opened, confirm, parent=parent, entry_point=entry_point)
+
+
+def _search(
+    context: TrainingContext,
+    opened: optuna.Study,
+    confirm: Callable[[], None],
+    *,
+    parent: str,
+    entry_point: str,
+) -> Trial:
+    tracking.log_settings(_settings(context))
+    tracking.set_tags(
+        {
+            "study": opened.study_name,
+            "data_digest": context.prepared.table.data_digest,
+            "prepare_run_id": context.prepared.table.run_id,
+        }
+    )
+    cluster_report.log_inputs(context, (schema.TRAIN, schema.VALIDATION))
+    evaluator = context.evaluator()
+    try:
+        outcome = _run(context, opened, confirm, parent=parent, start=evaluator.start)
+        click.echo(f"sweep: {len(outcome.trials)} trials, {outcome.reason}")
+        tracking.set_tags({"sweep_ended": outcome.reason})
+        if outcome.interrupted:
+            raise StoppedError(
+                f"sweep: {outcome.reason}, nothing is registered: "
+                f"{entry_point} --study {opened.study_name} goes on from there"
+            )
+        sweep_report.log_report(opened, outcome.trials, evaluator=evaluator, experiment=context.experiment)
+    finally:
+        evaluator.release()
+    best = study.best(outcome.trials, settings=context.experiment.sweep)
+    if best.k == context.experiment.sweep.k_max:
+        click.secho(f"sweep: best at the edge of the range, K={best.k}: raise sweep.k_max", fg="yellow")
+    tracking.log_settings({"best_k": str(best.k), "best_seed": str(best.seed)})
+    tracking.log_metrics({"best_validation_silhouette": best.silhouette})
+    return best
+
+
+def run_of(opened: optuna.Study) -> str:
+    """Return the run of a study's latest search."""
+    return str(opened.user_attrs[_RUN])
+
+
+def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:
+    """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
+    run_id = opened.user_attrs.get(_RUN, "")
+    if not _has_nothing_left(context, opened) or not tracking.is_finished(run_id):
+        return None
+    trials = study.finished(opened)
+    click.echo(f"sweep: reused the {len(trials)} trials of run {run_id}")
+    return study.best(trials, settings=context.experiment.sweep)
+
+
+def _has_nothing_left(context: TrainingContext, opened: optuna.Study) -> bool:
+    return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
+
+
+def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
+    """Refit the best trial, hold it to the bits of the trial, publish it on the open run as challenger.
+
+    With `reuse`, a version that holds this very model of this very data is taken instead of a new one.
+
+    Raises:
+        DifferenceFoundError: the refit is another model than the trial was.
+    """
+    found = context.fit(k=best.k, seed=best.seed)
+    if found.centres.tolist() != best.evaluation.centres.tolist():
+        raise DifferenceFoundError(
+            f"the same data, K and seed must give the same bits, but the refit of K={best.k}, seed "
+            f"{best.seed} has other centres than its trial: run verify, and report what it prints"
+        )
+    tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
+    published = publish.publish(context, found, reuse=reuse)
+    ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
+    return published
+
+
+def _run(
+    context: TrainingContext,
+    opened: optuna.Study,
+    confirm: Callable[[], None],
+    *,
+    parent: str,
+    start: study.Start,
+) -> Outcome:
+    settings = context.experiment.sweep
+    children = tracking.ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
+    tags = {"data_digest": context.prepared.table.data_digest}
+    done = study.finished(opened)
+    sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)
+    total = study.wanted_trials(settings)
+    bar = tqdm(total=total, initial=len(done), desc="sweep", unit=" trials", disable=None)
+
+    def on_batch(progress: Progress) -> None:
+        confirm()
+        sweep_report.write_trials(children, progress.new, experiment=context.experiment, tags=tags)
+        bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
+        bar.update(len(progress.new))
+        if bar.disable:
+            click.echo(f"sweep: {len(progress.trials)} of {total} trials, {_best_so_far(progress.trials)}")
+
+    with bar, stop_on_signals(_say_that_it_ends) as stopping:
+        return study.run(opened, settings=settings, start=start, on_batch=on_batch, stop=stopping.is_set)
+
+
+def _settings(context: TrainingContext) -> dict[str, str]:
+    """Return the settings of the search: K and seed are what it finds."""
+    flat = context.experiment.flat() | {"data": context.prepared.table.data}
+    return {name: value for name, value in flat.items() if name not in {"k", "seed"}}
+
+
+def _say_that_it_ends() -> None:
+    click.echo("\nsweep: ending after the running batch", err=True)
+
+
+def _best_so_far(trials: Sequence[Trial]) -> str:
+    usable = [trial for trial in trials if trial.usable]
+    if not usable:
+        return "none usable yet"
+    best = max(usable, key=lambda trial: trial.silhouette)
+    return f"best {best.silhouette:.4f} at K={best.k}, seed {best.seed}"

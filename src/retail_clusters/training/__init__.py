@@ -1,1 +1,0 @@
-"""Weighted rows to a clustering that was chosen for a reason."""

@@ -1,0 +1,33 @@
+import numpy as np
+
+from retail_clusters.clustering import evaluation, kmeans, metrics
+from retail_clusters.clustering.blocks import block, in_memory
+from retail_clusters.clustering.evaluation import Problem
+from retail_clusters.settings import Lloyd
+from tests import examples
+
+VALUES = np.array([[0.0, 1.0], [1.0, 1.0], [50.0, 0.0], [51.0, 0.0], [90.0, 1.0]])
+WEIGHTS = np.array([4.0, 1.0, 2.0, 2.0, 7.0])
+
+
+def test_a_candidate_is_fitted_on_training_lines_and_measured_on_validation_lines():
+    later = in_memory(VALUES[::2], WEIGHTS[::2])
+    problem = Problem(
+        train=in_memory(VALUES, WEIGHTS), sample=block(VALUES, WEIGHTS), validation=later, lloyd=Lloyd()
+    )
+    found = evaluation.evaluate(problem, k=3, seed=4)
+    expected = kmeans.fit(problem.train, problem.sample, k=3, seed=4, max_iterations=100, tolerance=1e-4)
+    assert (found.k, found.seed, found.train_cost) == (3, 4, expected.cost)
+    assert found.centres.tobytes() == expected.centres.tobytes()
+    assert found.validation == metrics.measure(later, expected.centres)
+
+
+def test_metrics_have_the_names_that_people_read_in_mlflow():
+    found = examples.trial(0, 5, 1, silhouette=0.7, macro=0.3).evaluation
+    assert set(found.metrics) == {
+        *("validation_silhouette", "validation_macro_silhouette", "train_cost", "iterations"),
+        *("largest_cluster_share", "effective_clusters", "clusters", "davies_bouldin", "calinski_harabasz"),
+    }
+    assert found.metrics["validation_silhouette"] == 0.7
+    later = evaluation.later_metrics(test=found.validation, holdout=found.validation)
+    assert set(later) == {"test_silhouette", "test_macro_silhouette", "holdout_silhouette"}

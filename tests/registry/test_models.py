@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow.pyfunc.scoring_server import _predict
+from mlflow.tracking import MlflowClient
+from pyspark.sql import SparkSession
+
+from retail_clusters.errors import NotRegisteredError, RegistryError
+from retail_clusters.features.interface import INTERFACE
+from retail_clusters.registry import tracking
+from retail_clusters.settings import Features
+from tests import shop
+from tests.conftest import SAMPLE
+from tests.shop import registry
+
+
+def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: SparkSession, workplace: Path):
+    table = shop.prepare(spark)
+    model = shop.model(spark, table, shop.BETTER, how=Features())
+    lines = shop.raw_lines(spark)
+    expected = [row.prediction for row in model.transform(lines).collect()]
+
+    with mlflow.start_run() as trained:
+        logged_as = registry.log(model, interface=INTERFACE, metadata={"key": "kept"})
+        mlflow.log_metric("validation_silhouette", 0.5)
+        version = registry.register(logged_as, tags={"data_digest": "abc"}, about="What it is.")
+    with mlflow.start_run() as promoted:
+        again = registry.register_again(
+            model, interface=INTERFACE, of=version, tags={"renumbered_from": version}, metadata={}
+        )
+
+    opened = registry.open_version(version=version)
+    assert [row.prediction for row in opened.model.transform(lines).collect()] == expected
+    assert opened.metadata["key"] == "kept"
+    assert registry.input_columns(version=version) == INTERFACE.inputs
+    assert registry.read_version(version=version).tags["data_digest"] == "abc"
+    assert registry.read_version(version=again).run_id == trained.info.run_id
+    assert registry.read_version(version=again).run_id != promoted.info.run_id
+    remade = registry.open_version(version=again).model.transform(lines).collect()
+    assert [row.prediction for row in remade] == expected
+    model_id = registry.read_version(version=again).source.removeprefix("models:/")
+    figures = mlflow.get_logged_model(model_id).metrics
+    assert [(each.key, each.value, each.run_id) for each in figures] == [
+        ("validation_silhouette", 0.5, trained.info.run_id)
+    ]
+    assert MlflowClient().get_registered_model(registry.name).description == "What it is."
+    run = MlflowClient().get_run(trained.info.run_id)
+    assert run.info.status == "FINISHED"
+    (logged,) = run.outputs.model_outputs
+    assert mlflow.get_logged_model(logged.model_id).status == "READY"
+
+
+def test_what_pandas_reads_from_a_daily_file_is_scored_as_spark_scores_it(
+    spark: SparkSession, workplace: Path
+):
+    model = shop.model(spark, shop.prepare(spark), shop.BETTER, how=Features())
+    with mlflow.start_run():
+        version = registry.register(registry.log(model, interface=INTERFACE), tags={})
+    file, some = sorted(SAMPLE.glob("*.csv"))[0], workplace / "some.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()[:9]
+    some.write_text("\n".join([*lines, "1,2,,,2010-12-01 08:26:00,,,"]), encoding="utf-8")
+    expected = {
+        csv: [row.prediction for row in model.transform(shop.read_lines(spark, csv)).collect()]
+        for csv in (file, some)
+    }
+
+    uri = f"models:/{registry.name}/{version}"
+    served = mlflow.pyfunc.load_model(uri)
+
+    assert len(set(expected[file])) > 1
+    for csv, predictions in expected.items():
+        assert served.predict(pd.read_csv(csv)) == predictions
+        assert served.predict(pd.read_csv(csv, parse_dates=["InvoiceDate"])) == predictions
+    assert len(served.predict(served.input_example)) == len(served.input_example)
+    # what `mlflow models predict -t csv` does, in the environment of the command
+    _predict(uri, str(some), str(workplace / "predictions.json"), "csv")
+    told = json.loads((workplace / "predictions.json").read_text(encoding="utf-8"))
+    assert told["predictions"] == expected[some]
+
+
+def test_alias_names_a_version_until_it_is_taken_off(workplace: Path):
+    assert registry.version_named(alias="champion") is None
+    shop.versions(2)
+    assert registry.version_named(alias="champion") is None
+
+    registry.set_alias(alias="champion", version="2")
+    assert registry.version_named(alias="champion") == "2"
+    registry.remove_alias(alias="champion")
+    assert registry.version_named(alias="champion") is None
+
+
+def test_versions_are_found_by_their_tags(workplace: Path):
+    assert registry.latest_version() is None
+    shop.versions(11)
+    for version in ("2", "10"):
+        registry.tag(version=version, tags={"cluster_numbers": "1,0", "renumbered_from": "1"})
+    registry.tag(version="3", tags={"cluster_numbers": "0,1"})
+
+    assert registry.latest_version() == "11"
+    assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "1"}) == "10"
+    assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "2"}) is None
+
+
+def test_among_many_versions_each_question_is_one_short_answer(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Defect 44: all versions came, to find one."""
+    shop.versions(120)
+    registry.tag(version="7", tags={"kind": "old"})
+    asked: list[object] = []
+    search = MlflowClient.search_model_versions
+
+    def noted(client: MlflowClient, *of: Any, **options: Any) -> Any:
+        asked.append(options["max_results"])
+        return search(client, *of, **options)
+
+    monkeypatch.setattr(MlflowClient, "search_model_versions", noted)
+
+    assert registry.latest_version() == "120"
+    assert registry.find_version(tags={"kind": "old"}) == "7"
+    assert registry.find_version(tags={"kind": "none"}) is None
+    assert registry.has(version="60")
+    assert asked == [1, 1, 1]
+
+
+def test_version_that_is_no_spark_model_is_refused_in_one_line(workplace: Path):
+    """Defect 64: the scorer said "…it gave: 'spark'"."""
+    version = shop.register_foreign(workplace / "foreign")
+
+    for ask in (registry.open_version, registry.input_columns):
+        with pytest.raises(RegistryError) as told:
+            ask(version=version)
+        assert str(told.value) == (
+            f"a model to score with must have MLflow's flavour spark, but version {version} has "
+            "python_function: register one with train, or take the alias off this one"
+        )
+    with pytest.raises(NotRegisteredError, match="was registered without one: choose one that train"):
+        registry.training_run(version=version)
+
+
+def test_unknown_version_says_what_to_do(workplace: Path):
+    with pytest.raises(NotRegisteredError, match="holds no '7': train or sweep first") as told:
+        registry.read_version(version="7")
+    assert told.value.exit_code == 2
+
+
+def test_registry_that_does_not_answer_holds_no_opinion(workplace: Path):
+    mlflow.set_registry_uri("http://ann:s3cret@127.0.0.1:9")
+
+    with tracking.short_timeouts():
+        for ask in (
+            lambda: registry.version_named(alias="champion"),
+            lambda: registry.read_version(version="1"),
+            registry.latest_version,
+        ):
+            with pytest.raises(RegistryError, match=r"http://ann:\*\*\*@127.0.0.1:9 gave: no answer"):
+                ask()
+
+
+def test_description_of_a_version_is_kept(workplace: Path):
+    shop.versions(1)
+    registry.describe(version="1", markdown="# A card")
+    assert registry.read_version(version="1").description == "# A card"

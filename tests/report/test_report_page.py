@@ -1,0 +1,150 @@
+"""The page of a report, from facts alone."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from retail_clusters.report.report_facts import Champion, ReportFacts, Search, Training
+from retail_clusters.report.report_page import to_html
+
+METRICS = {
+    "validation_silhouette": 0.74,
+    "test_silhouette": 0.71,
+    "stable_clusters": 1.0,
+    "stable_line_share": 0.9,
+    "null_stable_clusters": 0.0,
+    "null_stable_line_share": 0.2,
+}
+PROFILE = pd.DataFrame(
+    [(3, "usual orders, usual price", 90, 0.9, 100.0, *range(6), 0.0, "Monday")],
+    columns=[
+        *("cluster", "name", "lines", "share", "spend", "price_p05", "price_median", "price_p95"),
+        *("quantity_p05", "quantity_median", "quantity_p95", "cancellation_share", "top_weekday"),
+    ],
+)
+TRAINING = Training(
+    run_id="f" * 32,
+    when=datetime(2026, 11, 24, tzinfo=UTC),
+    settings={"k": "2", "seed": "7", "data": "by-day", "split.train_until": "2011-07-01"},
+    metrics=METRICS,
+    tags={"data_digest": "d" * 32},
+    lines={"train": 60, "validation": 20, "test": 20},
+    profile=PROFILE,
+    pictures={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
+)
+WINNER = ("silhouette", True, 2, 7, 0.74, 0.6, 0.5)
+SEARCH = Search(
+    run_id="e" * 32,
+    settings={"sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"},
+    metrics={"trials_completed": 8.0, "trials_infeasible": 3.0},
+    tags={},
+    winners=pd.DataFrame(
+        [WINNER],
+        columns=[
+            *("objective", "chosen", "k", "seed", "validation_silhouette", "validation_macro_silhouette"),
+            "largest_cluster_share",
+        ],
+    ),
+    seeds=pd.DataFrame(
+        [(2, 8, 0.5, 0.74, 0.9)], columns=["k", "seeds", "silhouette_min", "silhouette_max", "agreement"]
+    ),
+    pictures={"charts/silhouette.png": b"silhouette"},
+)
+FACTS = ReportFacts(
+    model="shop",
+    version="4",
+    aliases=("champion",),
+    training=TRAINING,
+    search=SEARCH,
+    champion=Champion("4", {}, "passed", "none", [("clusters", "passed: 2, must be at least 2")]),
+    commit="abc",
+)
+
+
+class Outline(HTMLParser):
+    """Headings, and whether every element is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in {"h1", "h2"}:
+            self.headings.append(data)
+
+
+def test_page_goes_from_the_data_to_how_to_reproduce_it():
+    found = Outline(to_html(FACTS))
+    assert found.open == []
+    assert found.headings == [
+        "shop, version 4",
+        "The data",
+        "The search",
+        "The choice, and why",
+        "The clusters",
+        "Does it come back?",
+        "Beside the champion",
+        "How to reproduce it",
+    ]
+
+
+def test_page_needs_nothing_but_itself():
+    page = to_html(FACTS)
+    assert page.count("src='data:image/png;base64,") == page.count("<img") == 3
+    assert not re.search(r"<script|<link|https?:", page)
+
+
+@pytest.mark.parametrize("where", ["model", "data", "name"])
+def test_names_cannot_be_taken_for_html(where):
+    bad = "<script>alert('x')</script>"
+    facts = {
+        "model": replace(FACTS, model=bad),
+        "data": replace(FACTS, training=replace(TRAINING, settings=TRAINING.settings | {"data": bad})),
+        "name": replace(FACTS, training=replace(TRAINING, profile=PROFILE.assign(name=bad))),
+    }[where]
+    page = to_html(facts)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_best_at_the_edge_of_the_range_is_told():
+    assert "largest that was tried" in to_html(FACTS)
+    wider = replace(SEARCH, settings=SEARCH.settings | {"sweep.k_max": "60"})
+    assert "largest that was tried" not in to_html(replace(FACTS, search=wider))
+
+
+def test_gap_between_validation_and_test_is_told():
+    assert "0.0300 below that on validation lines" in to_html(FACTS)
+
+
+def test_search_without_a_usable_trial_is_a_page_too():
+    none = replace(SEARCH, winners=SEARCH.winners.iloc[:0])
+    page = to_html(replace(FACTS, version=None, training=None, champion=None, search=none))
+    assert Outline(page).headings == [
+        "A sweep for shop",
+        "The data",
+        "The search",
+        "How to reproduce it",
+    ]
+    assert "No trial was usable" in page
+
+
+def test_champion_is_beside_a_version_that_is_not_champion():
+    other = Champion("9", METRICS | {"test_silhouette": 0.1234}, "", "", [])
+    page = to_html(replace(FACTS, champion=other))
+    assert "champion, version 9" in page
+    assert "0.1234" in page
+    assert "has not been before the gates" in page

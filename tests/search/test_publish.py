@@ -1,0 +1,107 @@
+"""What is measured is what will score: the labels of the registered model, over every row."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+from sklearn.metrics import silhouette_score
+
+from retail_clusters import schema
+from retail_clusters.clustering import evaluation, kmeans
+from retail_clusters.clustering.kmeans import Fit
+from retail_clusters.features import model
+from retail_clusters.features.rows import WeightedRows
+from retail_clusters.search import publish
+from retail_clusters.search.context import TrainingContext
+from retail_clusters.search.measure import measure
+from retail_clusters.settings import Experiment
+from tests import examples
+
+#: Rows half-way between two centres far from zero, where expanded squares lose what decides. Spark expands
+#: them for sparse vectors alone, so every weekday has a slot.
+HALF_WAY = [(38_970.0, quantity, "Monday", 1 + quantity % 3, 0) for quantity in range(1000, 1060)]
+OTHER_DAYS = [(1.0, 1, day, 1, 0) for day in schema.WEEKDAYS[1:]]
+CENTRES = examples.centres([(38_960.0, 1030.0), (38_980.0, 1030.0)], (1, 0, 0, 0, 0, 0, 0))
+
+
+def scored(
+    spark: SparkSession, context: TrainingContext, rows: WeightedRows, centres: np.ndarray
+) -> np.ndarray:
+    """Let the model that would be registered score a raw line for each row."""
+    monday = datetime(2011, 6, 6)
+    dates = [monday + timedelta(days=int(day)) for day in rows.weekdays]
+    numbers = rows.table.select([schema.UNIT_PRICE, schema.QUANTITY])
+    raw = spark.createDataFrame(
+        numbers.append_column(schema.INVOICE_DATE, pa.array(dates, pa.timestamp("us", "UTC")))
+    )
+    raw = raw.selectExpr(
+        "UnitPrice",
+        "Quantity",
+        "InvoiceDate",
+        "cast(null AS double) AS CustomerID",
+        *(f"'x' AS {name}" for name in ("InvoiceNo", "StockCode", "Description", "Country")),
+    )
+    scorer = model.scoring_pipeline(context.pipeline, centres, spark=spark)
+    found = scorer.transform(raw).select(schema.PREDICTION).toArrow()
+    return np.asarray(found[schema.PREDICTION])
+
+
+def assert_scores_as_measured(spark: SparkSession, context: TrainingContext, *, k: int, seed: int) -> int:
+    """Compare the labels over every row; return the lines that the registered model labels otherwise."""
+    found = context.fit(k=k, seed=seed)
+    measured = measure(context, found)
+    differing = 0.0
+    for name in schema.SPLITS:
+        rows = context.weighted[name]
+        labels = scored(spark, context, rows, found.centres)
+        differing += rows.weights[labels != kmeans.labels(context.rows[name], found.centres)].sum()
+        if name == schema.TRAIN:
+            assert np.array_equal(labels, measured.train_labels)
+        if name == schema.VALIDATION:
+            lines = np.bincount(labels, rows.weights, k).astype(int)
+            assert measured.evaluation.validation.sizes == tuple(lines)
+    assert measured.near_tie_lines == differing
+    return measured.near_tie_lines
+
+
+def test_registered_model_gives_every_row_of_the_sample_the_label_that_was_measured(spark, sample):
+    assert assert_scores_as_measured(spark, sample, k=20, seed=1) == 0
+
+
+def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_figures_are_those_of_its_labels(spark):
+    parts = {"train": HALF_WAY + OTHER_DAYS, "validation": HALF_WAY[:40], "test": HALF_WAY[20:]}
+    context = examples.context(spark, **parts, experiment=Experiment())
+    assert not kmeans.labels(context.rows[schema.TRAIN], CENTRES).any()
+    nearest = evaluation.measured(context.problem, Fit(centres=CENTRES, iterations=1, cost=0.0), seed=0)
+    assert nearest.validation.clusters == 1
+
+    measured = measure(context, nearest)
+
+    labels = {name: scored(spark, context, context.weighted[name], CENTRES) for name in schema.SPLITS}
+    lines = sum(context.weighted[name].weights[labels[name] == 1].sum() for name in schema.SPLITS)
+    assert measured.near_tie_lines == lines > 0
+    assert measured.metrics["near_tie_lines"] == lines
+    assert np.array_equal(measured.train_labels, labels[schema.TRAIN])
+    validation = context.weighted[schema.VALIDATION]
+    counts = validation.weights.astype(int)
+    vectors = np.repeat(np.column_stack([validation.prices, validation.quantities]), counts, axis=0)
+    expected = silhouette_score(vectors, np.repeat(labels[schema.VALIDATION], counts), metric="sqeuclidean")
+    assert measured.evaluation.validation.silhouette == pytest.approx(expected, abs=1e-9)
+    assert measured.evaluation.validation.sizes == tuple(
+        np.bincount(labels[schema.VALIDATION], validation.weights).astype(int)
+    )
+    assert measured.test != measured.holdout
+
+
+def test_tags_tell_data_model_labels_kernel_and_whether_it_is_usable(spark):
+    rows = [(1.0, 1, "Monday", 9, 0), (50.0, 1, "Monday", 1, 0)]
+    context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
+    measured = measure(context, context.fit(k=2, seed=0))
+    tags = publish.run_tags(context, measured)
+    assert tags["data_digest"] == "d" * 32
+    assert tags["kernel"] == publish.ALGORITHM_VERSION
+    assert tags["usable"] == "false"  # one cluster holds 90 % of the lines
+    assert tags["prepared_lines"] == '{"train": 10, "validation": 10, "test": 10}'
+    assert tags["labels_digest"] == model.labels_digest(measured.train_labels)

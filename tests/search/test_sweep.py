@@ -1,0 +1,225 @@
+"""The sweep in MLflow and Optuna: repeatable, prolonged, stopped, and killed with -9."""
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import mlflow
+import optuna
+import pandas as pd
+import pytest
+import yaml
+from mlflow.entities import Run
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from pyspark.sql import SparkSession
+
+from retail_clusters.errors import InputError, NoUsableClusteringError, StoppedError
+from retail_clusters.experiment_file import load_experiment
+from retail_clusters.features.model import centres_digest
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.search import study as studies
+from retail_clusters.search.sweep import STORAGE, search_run, sweep
+from retail_clusters.settings import CHALLENGER, Experiment
+from tests import examples, processes
+
+PAIRS = 12
+COLUMNS = ["number", "k", "seed", "validation_silhouette", "train_cost", "largest_cluster_share", "usable"]
+
+
+@pytest.fixture(scope="module")
+def place(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tracking store and the files of a shop, for all tests of this file."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    examples.write_files(folder / "in")
+    return folder
+
+
+@pytest.fixture
+def shop(place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+    tracking.connect(experiment="sweeps")
+    return place / "in"
+
+
+def settings(folder: Path, name: str = "settings", **changes: object) -> Path:
+    """Write an experiment file: K from 3 to 6 with three seeds, in batches of two."""
+    small = {"k_min": 3, "k_max": 6, "seeds": 3, "sampler": "tpe", "batch_size": 2}
+    file = folder / f"{name}.yaml"
+    tree = {"sweep": small | dict(changes.pop("sweep", {})), "stability": {"draws": 2}} | changes  # type: ignore[call-overload]
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    return file
+
+
+def swept(spark: SparkSession, shop: Path, study: str, **changes: object) -> None:
+    chosen = load_experiment(settings(shop.parent, **changes))
+    sweep(spark, data=str(shop), experiment=chosen, study=study, storage=None)
+
+
+def parents(study: str) -> list[Run]:
+    """Return the runs that worked on a study, oldest first."""
+    found: list[Run] = mlflow.search_runs(
+        search_all_experiments=True,
+        output_format="list",
+        filter_string=f"tags.study = '{study}'",
+        order_by=["attributes.start_time ASC"],
+    )
+    return found
+
+
+def table_of(run: Run) -> pd.DataFrame:
+    text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/trials.csv")
+    return pd.read_csv(io.StringIO(text), float_precision="round_trip")[COLUMNS]
+
+
+def finished(study: str) -> int:
+    if not Path(STORAGE).exists():
+        return 0
+    try:
+        opened = optuna.load_study(study_name=study, storage=JournalStorage(JournalFileBackend(STORAGE)))
+    except KeyError:
+        return 0
+    return len(opened.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
+
+
+def interrupt_when(study: str, reached: int) -> threading.Thread:
+    """Send SIGTERM to this process once a study has so many trials."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 120
+        while finished(study) < reached and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def latest_version() -> str | None:
+    return ModelRegistry("retail-clusters").latest_version()
+
+
+def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spark, shop, capsys):
+    swept(spark, shop, "one")
+    (one,) = parents("one")
+    assert f"{PAIRS} trials, the whole space of {PAIRS} pairs" in capsys.readouterr().out
+
+    command = ["sweep", "--data", shop, "--experiment", settings(shop.parent), "--study", "killed"]
+    environment = {"SPARK_MASTER": "local[1]", "MLFLOW_EXPERIMENT_NAME": "sweeps"}
+    processes.kill_when(processes.start(*command, **environment), lambda: finished("killed") >= 2)
+    assert finished("killed") < PAIRS
+    before = latest_version()
+    waiting = interrupt_when("killed", finished("killed") + 1)
+    with pytest.raises(StoppedError, match="nothing is registered: sweep --study killed goes on from there"):
+        swept(spark, shop, "killed")
+    waiting.join()
+    assert latest_version() == before
+    swept(spark, shop, "killed")
+
+    (killed,) = parents("killed")
+    pd.testing.assert_frame_equal(table_of(killed), table_of(one))
+    children = tracking.children(killed.info.run_id)
+    assert Counter(run.data.tags["trial"] for run in children) == Counter(map(str, range(PAIRS)))
+    assert {run.info.status for run in [killed, *children]} == {"FINISHED"}
+    assert all("silhouette **" in run.data.tags["mlflow.note.content"] for run in children)
+    for name in ("best_k", "best_seed"):
+        assert killed.data.params[name] == one.data.params[name]
+    assert killed.data.tags["model_digest"] == one.data.tags["model_digest"]
+    version = ModelRegistry("retail-clusters").version_named(alias=CHALLENGER)
+    assert version == killed.data.tags["model_version"]
+    assert killed.data.metrics["trials_completed"] == PAIRS
+
+    swept(spark, shop, "killed")
+
+    assert f"version {version} holds this model already, so none is added" in capsys.readouterr().out
+    assert latest_version() == version
+    _, again = parents("killed")
+    assert again.data.tags["model_version"] == version
+    assert again.data.metrics["test_silhouette"] == killed.data.metrics["test_silhouette"]
+
+
+def test_a_process_that_has_ended_by_itself_was_not_killed():
+    """Defect 46: nothing noticed that the child had ended before it was to be killed."""
+    done = subprocess.Popen(
+        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with pytest.raises(AssertionError, match="it had ended with 0: done"):
+        processes.kill_when(done, lambda: False)
+    ended = subprocess.Popen(
+        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(AssertionError, match="it had ended with 0: done"):
+        processes.kill(ended)
+
+
+def test_sweep_without_a_usable_clustering_registers_nothing_and_can_be_prolonged(spark, shop):
+    """Defect 2: a study whose run had not ended well could not be prolonged, as its params differed."""
+    before = latest_version()
+    for trials in (1, 2):
+        small = {"k_max": 3, "seeds": 2, "trials": trials}
+        told = rf"none of {trials} trials is; the nearest miss is K=3"
+        with pytest.raises(NoUsableClusteringError, match=told) as none:
+            swept(spark, shop, "none", sweep=small, guardrails={"max_cluster_share": 0.1})
+    assert none.value.exit_code == 1
+    assert latest_version() == before
+    first, second = parents("none")
+    assert second.data.tags["continues"] == first.info.run_id
+    assert {first.info.status, second.info.status} == {"FAILED"}
+    assert second.data.metrics["trials_infeasible"] == 2
+    assert len(tracking.children(second.info.run_id)) == 2
+    with pytest.raises(InputError, match=r"guardrails.max_cluster_share was 0.1, is 0.8"):
+        swept(spark, shop, "none", sweep={"k_max": 3, "seeds": 2})
+
+
+def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(spark, shop):
+    one = {"k_max": 3, "seeds": 1}
+    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 50}, lloyd={"max_iterations": 1})
+    (parent,) = parents("spark")
+    chosen = Experiment.model_validate({"lloyd": {"max_iterations": 1}})
+    context = examples.context_of_files(spark, shop, experiment=chosen)
+    found = context.fit(k=3, seed=0)
+    assert parent.data.tags["model_digest"] == centres_digest(found.centres)
+    assert parent.data.metrics["validation_silhouette"] == found.metrics["validation_silhouette"]
+    with pytest.raises(InputError, match=r"in_memory_rows was fewer than the rows, is enough for all rows"):
+        swept(spark, shop, "spark", sweep=one, lloyd={"max_iterations": 1})
+    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 51}, lloyd={"max_iterations": 1})
+
+
+def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(spark, workplace):
+    """Defects 2 and 4: a study could not go on in another experiment, after its end, or without its run."""
+    tracking.connect(experiment="here")
+    opened = studies.open_study(name="s", storage="journal", identity={})
+    rows = [(1.0, 1, "Monday", 1, 0), (2.0, 1, "Monday", 1, 0)]
+    context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
+
+    def went_on(*, fails: bool) -> str:
+        try:
+            with search_run(context, opened) as run_id:
+                if fails:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            pass
+        return run_id
+
+    first = went_on(fails=True)
+    assert went_on(fails=True) == first
+    tracking.connect(experiment="elsewhere")
+    assert went_on(fails=True) == first
+    mlflow.delete_run(first)
+    second = went_on(fails=False)
+    assert second != first
+    third = went_on(fails=True)
+    assert third != second
+    assert mlflow.get_run(third).data.tags["continues"] == second

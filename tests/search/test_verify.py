@@ -1,0 +1,179 @@
+"""A run that trained is trained again, and must give the same bits."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+from pyspark.sql import SparkSession
+
+from retail_clusters.clustering import evaluation
+from retail_clusters.errors import DifferenceFoundError, InputError
+from retail_clusters.registry import tracking
+from retail_clusters.report import report
+from retail_clusters.search import sweep
+from retail_clusters.search.publish import ALGORITHM_VERSION
+from retail_clusters.search.train import train
+from retail_clusters.search.verify import verify
+from retail_clusters.settings import Experiment, Features, Stability, Sweep, Training
+from tests import examples
+
+SMALL = Experiment(
+    k=4,
+    sweep=Sweep(k_min=3, k_max=4, seeds=1),
+    features=Features(scaling="log"),
+    stability=Stability(draws=2),
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A store with a run of each kind that trains, by name, in the folder where their data is prepared."""
+
+    folder: Path
+    runs: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Trained]:
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        use(folder, patch)
+        data = str(examples.write_files(folder / "in"))
+        train(spark, data=data, experiment=SMALL)
+        sweep.sweep(spark, data=data, experiment=SMALL, study="s", storage=None)
+        notebook = SMALL.model_copy(update={"training": Training(solver="spark"), "model": "notebook"})
+        train(spark, data=data, experiment=notebook)
+        found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+        registered = {
+            run.data.tags["model_version"]: run.info.run_id
+            for run in found
+            if run.data.params.get("model") == SMALL.model and "model_version" in run.data.tags
+        }
+        (of_notebook,) = (
+            run.info.run_id
+            for run in found
+            if run.data.params.get("training.solver") == "spark" and "model_version" in run.data.tags
+        )
+        yield Trained(folder, {"train": registered["1"], "sweep": registered["2"], "notebook": of_notebook})
+
+
+def use(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.chdir(folder)
+    names = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_REGISTRY_URI")
+    for name in names:
+        patch.delenv(name, raising=False)
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    patch.setenv("MLFLOW_TRACKING_URI", store)
+    mlflow.set_tracking_uri(store)
+    tracking.connect(experiment="verify")
+
+
+@pytest.fixture
+def runs(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    use(trained.folder, monkeypatch)
+    return trained.runs
+
+
+@pytest.mark.parametrize("kind", ["train", "sweep", "notebook"])
+def test_run_repeats_to_the_last_bit(spark: SparkSession, runs: dict[str, str], capsys, kind: str):
+    verify(spark, run_id=runs[kind])
+    told = capsys.readouterr().out
+    assert f"run {runs[kind]} repeats to the last bit" in told
+    for name in (
+        "data_digest",
+        "model_digest",
+        "labels_digest",
+        "centres",
+        "cluster_silhouettes",
+        "holdout_silhouette",
+    ):
+        assert name in told
+
+
+def test_a_figure_that_is_newer_than_the_run_is_left_out(
+    spark: SparkSession, runs: dict[str, str], capsys, monkeypatch: pytest.MonkeyPatch
+):
+    newer = {**evaluation.METRICS, "dunn": evaluation.Figure("Dunn", lambda _: 0.5)}
+    monkeypatch.setattr(evaluation, "METRICS", newer)
+    found = verify(spark, run_id=runs["train"])
+    assert "dunn" not in found.facts
+    assert found.facts.keys() >= {"model_digest", "centres", "calinski_harabasz", "test_silhouette"}
+
+
+def test_version_is_verified_by_its_run(spark: SparkSession, runs: dict[str, str], capsys):
+    verify(spark, version="2", model_name=SMALL.model)
+    assert f"run {runs['sweep']} repeats" in capsys.readouterr().out
+
+
+def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str], capsys):
+    """Defect 1: the runs of `main` were refused, as they had K and seed alone."""
+    context = sweep.training_context(
+        sweep.ensure_prepared(spark, data="in", experiment=SMALL), experiment=SMALL
+    )
+    which = sweep.StudyName.of("main", None)
+    with tracking.run("main"):
+        with tracking.run("sweep") as parent:
+            opened = sweep.open_study(context, which)
+            best = sweep.search(context, opened, which, parent=parent, entry_point="main")
+        with tracking.run("register") as registered:
+            sweep.publish_best(context, best)
+    verify(spark, run_id=registered)
+    assert f"run {registered} repeats to the last bit" in capsys.readouterr().out
+
+
+def test_report_makes_the_folder_that_it_is_to_be_in(runs: dict[str, str], tmp_path: Path):
+    page = tmp_path / "pages" / "new" / "report.html"
+    request = report.ReportRequest(run_id=runs["train"], version=None, model=SMALL.model, output=str(page))
+    assert report.run(request).run_id == runs["train"]
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_altered_run_is_told_with_what_it_was_and_what_it_is(spark: SparkSession, runs: dict[str, str]):
+    client, run_id = mlflow.MlflowClient(), runs["train"]
+    kept = client.get_run(run_id).data
+    centres = Path(client.get_run(run_id).info.artifact_uri.removeprefix("file://"), "centres.csv")
+    text = centres.read_text(encoding="utf-8")
+    client.set_tag(run_id, "model_digest", "0" * 32)
+    client.log_metric(run_id, "test_silhouette", 0.5)
+    head, row, *rest = text.splitlines()
+    centres.write_text("\n".join([head, row.replace("1", "2"), *rest]), encoding="utf-8")
+    try:
+        with pytest.raises(DifferenceFoundError) as different:
+            verify(spark, run_id=run_id)
+    finally:
+        client.set_tag(run_id, "model_digest", kept.tags["model_digest"])
+        client.log_metric(run_id, "test_silhouette", kept.metrics["test_silhouette"])
+        centres.write_text(text, encoding="utf-8")
+    assert different.value.exit_code == 4
+    message = str(different.value)
+    assert "model_digest was 00000000000000000000000000000000, is" in message
+    assert "test_silhouette was 0.5, is" in message
+    assert "centres was" in message
+    assert "labels_digest" not in message
+
+
+def test_run_of_an_older_kernel_is_refused_with_the_way_out(spark: SparkSession, runs: dict[str, str]):
+    client = mlflow.MlflowClient()
+    client.delete_tag(runs["train"], "kernel")  # the first version had none
+    try:
+        with pytest.raises(
+            InputError, match=r"trained with kernel 1, which gives other bits; verify it with"
+        ):
+            verify(spark, run_id=runs["train"])
+    finally:
+        client.set_tag(runs["train"], "kernel", ALGORITHM_VERSION)
+
+
+def test_run_that_is_unknown_or_trained_nothing_is_refused(spark: SparkSession, runs: dict[str, str]):
+    with pytest.raises(InputError, match="found no run 'nonsense'"):
+        verify(spark, run_id="nonsense")
+    with tracking.run("main", name="empty") as empty:
+        pass
+    with pytest.raises(InputError, match="has no params k, seed and data"):
+        verify(spark, run_id=empty)
