@@ -24,7 +24,7 @@ import mlflow
 import numpy as np
 import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
-from retail_clusters.pipeline.model import scoring_pipeline
+from retail_clusters.features.model import scoring_pipeline
 
 from retail_clusters import schema
 from retail_clusters.features import stages

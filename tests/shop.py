@@ -14,7 +14,7 @@ from mlflow.pyfunc import FLAVOR_NAME as PYTHON
 from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
-from retail_clusters.pipeline.model import centres_digest, scoring_pipeline
+from retail_clusters.features.model import centres_digest, scoring_pipeline
 
 from retail_clusters import schema
 from retail_clusters.data import prepared
