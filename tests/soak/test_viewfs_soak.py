@@ -1,11 +1,7 @@
-"""Everything at locations that are no paths, on a store that is Hadoop's default: as on this machine's disks.
-
-Each command runs under a guard: what is opened by a path, by whatever module, ends it.
-"""
+"""Everything at locations that are no paths, on a store that is Hadoop's default: as on this machine's disks."""
 
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +29,9 @@ class Project:
         cache = {"RETAIL_CLUSTERS_PREPARED": f"{STORE}/data/prepared"}
         return jobs.environment(place, SPARK_MASTER="local[2]", **self.shop.environment, **cache)
 
-    def guarded(self, *words: str) -> list[str]:
-        """Return a command that may open nothing on the store by a path."""
-        return [sys.executable, "-m", "tests.guarded", str(self.shop.on_disk), *words]
-
     def run(self, place: Path, *words: str) -> str:
         """Run a command on the store, to its good end."""
-        return ended_well(self.guarded(*words), place, self.environment(place))
+        return ended_well([*processes.COMMAND, *words], place, self.environment(place))
 
 
 def ended_well(words: list[str], place: Path, environment: dict[str, str]) -> str:
@@ -114,7 +106,7 @@ def test_a_scorer_killed_while_it_writes_and_between_batches_scores_every_line_o
 
     def start() -> "subprocess.Popen[str]":
         return processes.started(
-            project.guarded(*words), cwd=project.here, environment=project.environment(project.here)
+            [*processes.COMMAND, *words], cwd=project.here, environment=project.environment(project.here)
         )
 
     def recorded(batch_id: int) -> bool:

@@ -1,8 +1,11 @@
 """A stream of Spark's whose batches a function takes: how it runs, how it is watched, how it stops."""
 
+import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Final
 
 from pyspark.errors import StreamingQueryException
@@ -10,8 +13,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
-from retail_clusters.infra.locations import is_local, to_uri
-from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
+from retail_clusters.infra import storage
+from retail_clusters.infra.locations import from_quoted, is_local, join, name, to_uri
+from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 
 Trigger = dict[str, Any]
 
@@ -104,6 +108,50 @@ def wait(
         if not query.status["isTriggerActive"] and ((stopping and stopping.is_set()) or until()):
             return
         meanwhile()
+
+
+@contextmanager
+def stop_on_signals(asked: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
+    """Turn SIGTERM and Ctrl-C into an event, and call `asked` once; a second one acts as it does elsewhere.
+
+    Outside of the main thread, where Python takes no signals, the event stays unset.
+    """
+    stopping = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopping
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        restore()
+        asked()
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield stopping
+    finally:
+        restore()
+
+
+def committed_files(checkpoint: str) -> list[str]:
+    """List the files that a finished stream took, in Spark's order, from its log of files.
+
+    A private format of Spark's: a file a batch, and sometimes one, `N.compact`, for all up to there. A file of
+    length 0 is in it, though it is in no frame.
+    """
+    log = join(checkpoint, "sources", "0")
+    files = storage.list_files(log) if storage.is_folder(log) else []
+    texts = {name(file.location): file.location for file in files}
+    numbers = sorted((int(text.removesuffix(".compact")), text) for text in texts)
+    last = max((at for at, (_, text) in enumerate(numbers) if text.endswith(".compact")), default=0)
+    lines = [line for _, text in numbers[last:] for line in storage.read_text(texts[text]).splitlines()[1:]]
+    return [from_quoted(json.loads(line)["path"]) for line in lines]
 
 
 class _StoppedError(Exception):
