@@ -27,12 +27,7 @@ class Backoff:
     @property
     def over(self) -> bool:
         """Tell whether it is time to try again."""
-        return self.remaining <= 0
-
-    @property
-    def remaining(self) -> float:
-        """Return the seconds until it is time to try again."""
-        return max(0.0, self.until - self.clock())
+        return self.clock() >= self.until
 
     def failed(self) -> None:
         """Wait longer than last time."""
@@ -49,7 +44,7 @@ class Follower(Generic[Model]):
     """A model that follows an alias.
 
     `look_up` returns the version that the alias names, None when it names none; `load` returns a model that
-    has been tried; both raise RegistryError. `look` does both and may take seconds: it is for a thread beside
+    has been tried; both raise RegistryError. `poll` does both and may take seconds: it is for a thread beside
     the one that scores, which only takes what is ready.
     """
 
@@ -63,9 +58,8 @@ class Follower(Generic[Model]):
     asking: Backoff = field(default_factory=Backoff)
     loading: Backoff = field(default_factory=Backoff)
     _ready: tuple[str, Model] | None = None
-    _refused: str | None = None
-    _away: bool = False
-    _named: bool = True
+    #: What keeps it from following the alias, if anything does: "away", "unnamed", or a version that fails.
+    _trouble: str | None = None
 
     @property
     def current(self) -> Model:
@@ -100,75 +94,62 @@ class Follower(Generic[Model]):
         self.version, self.model = ready
         return True
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Load the version that the alias names, if it is another.
 
         One that does not work is tried again, later each time; another version is tried at once.
         """
-        named = self._ask()
-        if named is None or named == (self._ready[0] if self._ready else self.version):
-            return
-        if named == self.version:
-            self._ready = None
-            return
-        if named != self._refused:
-            self.loading.succeeded()
-        if self.loading.over:
-            self._prepare(named)
-
-    def _ask(self) -> str | None:
         if not self.asking.over:
-            return None
+            return
         try:
             named = self.look_up(self.alias)
         except RegistryError as problem:
             self.asking.failed()
-            if not self._away:
-                self.warn(f"{problem}; {self._goes_on}")
-            self._away = True
-            return None
+            self._tell("away", str(problem))
+            return
         self.asking.succeeded()
-        self._tell_of_return(named)
-        return named
-
-    def _tell_of_return(self, named: str | None) -> None:
-        if self._away:
-            self.note("the registry answers again")
-        self._away = False
-        if named is None and self._named and self.version:
-            self.warn(f"alias {self.alias!r} names no version any more; {self._goes_on}")
-        elif named and not self._named:
-            self.note(f"alias {self.alias!r} names version {named} again")
-        elif named == self.version and self._refused:
-            self.note(f"alias {self.alias!r} is back at version {named}")
-            self._refused = None
-        self._named = named is not None
+        if named is None:
+            text = f"alias {self.alias!r} names no version any more" if self.version else None
+            self._tell("unnamed" if text else None, text)
+        elif named == self.version:
+            self._ready = None
+            self._tell(None)
+        elif self._ready and named == self._ready[0]:
+            self._tell(None)
+        else:
+            self._prepare(named)
 
     def _prepare(self, named: str) -> None:
+        if named != self._trouble:
+            self.loading.succeeded()
+        if not self.loading.over:
+            return
         try:
             model = self.load(named)
         except RegistryError as problem:
-            if named != self._refused:
-                self.warn(f"{problem}; {self._goes_on}")
-            self._refused = named
             self.loading.failed()
+            self._tell(named, str(problem))
             return
-        self._ready, self._refused = (named, model), None
-        self.loading.succeeded()
+        self._tell(None)
+        self._ready = (named, model)
         self.note(f"version {named} is ready for the next batch")
 
-    @property
-    def _goes_on(self) -> str:
-        return f"version {self.version} goes on" if self.version else f"no {self.alias} for now"
+    def _tell(self, trouble: str | None, text: str | None = None) -> None:
+        """Say once what keeps it from following the alias, and once that nothing does any more."""
+        if text and trouble != self._trouble:
+            goes_on = f"version {self.version} goes on" if self.version else f"no {self.alias} for now"
+            self.warn(f"{text}; {goes_on}")
+        if self._trouble and not trouble:
+            self.note(f"alias {self.alias!r} is followed again")
+        self._trouble = trouble
 
 
 class AliasPoller:
-    """A thread that lets followers look at their aliases again and again."""
+    """A thread that calls functions again and again: the polls of followers, and what else must not wait."""
 
-    def __init__(self, *followers: Follower[Model], every: float = INTERVAL) -> None:
+    def __init__(self, *calls: Callable[[], None], every: float = INTERVAL) -> None:
         """Start the thread."""
-        self._followers = followers
-        self._every = every
+        self._calls, self._every = calls, every
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aliases", daemon=True)
         self._thread.start()
@@ -180,5 +161,5 @@ class AliasPoller:
 
     def _run(self) -> None:
         while not self._ending.wait(self._every):
-            for follower in self._followers:
-                follower.look()
+            for call in self._calls:
+                call()
