@@ -74,7 +74,7 @@ class Bins:
     def place(self, values: NDArray[Any]) -> Integers:
         """Return the bin of each value: a number, or the index of a category's name."""
         if self.names:
-            return np.minimum(values, len(self.names)).astype(np.int64)
+            return np.minimum(values.astype(np.int64), len(self.names))
         return np.searchsorted(np.array(self.edges), values, side="left").astype(np.int64)
 
     def name(self, at: int, *, of: str) -> str:
@@ -221,9 +221,7 @@ def bounded(baseline: Baseline, *, by: Sequence[Counts]) -> Baseline:
 
 def count_days(rows: WeightedRows, labels: Labels, *, against: Baseline) -> list[Counts]:
     """Count the training lines of each day, in order."""
-    places = {
-        name: against.bins[name].place(values) for name, values in _of_rows(rows, labels).items()
-    }
+    places = {name: against.bins[name].place(values) for name, values in _of_rows(rows, labels).items()}
     parts = list(rows.days())
     first = min(int(part.days.min()) for part in parts)
     span = max(int(part.days.max()) for part in parts) - first + 1
@@ -275,7 +273,9 @@ def measure(newest_first: Sequence[Counts], *, against: Baseline) -> Drift:
     for counts in arrived:
         window += counts
         if len(window.usual_days) >= DAYS and window.lines >= _LINES and window.density >= needed:
-            return Drift({name: psi(bins.shares, window.bins[name]) for name, bins in against.bins.items()}, window)
+            return Drift(
+                {name: psi(bins.shares, window.bins[name]) for name, bins in against.bins.items()}, window
+            )
     return Drift(unmeasured=_why_not(window))
 
 

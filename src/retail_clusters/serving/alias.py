@@ -10,10 +10,10 @@ from retail_clusters.errors import RegistryError
 
 Model = TypeVar("Model")
 
-#: Seconds between two looks at the alias.
+#: Seconds between two polls.
 INTERVAL: Final = 1.0
-_FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
+_AWAY, _UNNAMED = "away", "unnamed"
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Backoff:
 
     def failed(self) -> None:
         """Wait longer than last time."""
-        self.wait = min(_LONGEST_WAIT, self.wait * 2 or _FIRST_WAIT)
+        self.wait = min(_LONGEST_WAIT, self.wait * 2 or 1.0)
         self.until = self.clock() + self.wait
 
     def succeeded(self) -> None:
@@ -55,36 +55,26 @@ class Follower(Generic[Model]):
     note: Callable[[str], None]
     version: str | None = None
     model: Model | None = None
-    asking: Backoff = field(default_factory=Backoff)
-    loading: Backoff = field(default_factory=Backoff)
+    backoff: Backoff = field(default_factory=Backoff)
     _ready: tuple[str, Model] | None = None
     #: What keeps it from following the alias, if anything does: "away", "unnamed", or a version that fails.
     _trouble: str | None = None
 
-    @property
-    def current(self) -> Model:
-        """Return the model.
-
-        Raises:
-            RegistryError: there is none yet.
-        """
-        if self.model is None:
-            raise RegistryError(f"a model must be loaded first, but there is none for {self.alias!r}")
-        return self.model
-
-    def require(self) -> None:
-        """Load the version that the alias names.
+    def require(self) -> Model:
+        """Return the model: at first, that of the version that the alias names.
 
         Raises:
             RegistryError: the registry does not answer, the alias names no version, or it does not work.
         """
-        named = self.look_up(self.alias)
-        if named is None:
-            raise RegistryError(
-                f"alias must name a version to score with, but {self.alias!r} names none: "
-                "promote one first (entry point promote), or name another alias"
-            )
-        self.version, self.model = named, self.load(named)
+        if self.model is None:
+            named = self.look_up(self.alias)
+            if named is None:
+                raise RegistryError(
+                    f"alias must name a version to score with, but {self.alias!r} names none: "
+                    "promote one first (entry point promote), or name another alias"
+                )
+            self.version, self.model = named, self.load(named)
+        return self.model
 
     def take(self) -> bool:
         """Go over to a version that is ready; tell whether there was one."""
@@ -99,49 +89,48 @@ class Follower(Generic[Model]):
 
         One that does not work is tried again, later each time; another version is tried at once.
         """
-        if not self.asking.over:
+        if self._trouble == _AWAY and not self.backoff.over:
             return
         try:
             named = self.look_up(self.alias)
         except RegistryError as problem:
-            self.asking.failed()
-            self._tell("away", str(problem))
+            self._fail(_AWAY, problem)
             return
-        self.asking.succeeded()
         if named is None:
-            text = f"alias {self.alias!r} names no version any more" if self.version else None
-            self._tell("unnamed" if text else None, text)
+            self._fail(_UNNAMED, f"alias {self.alias!r} names no version any more")
         elif named == self.version:
             self._ready = None
-            self._tell(None)
+            self._succeed()
         elif self._ready and named == self._ready[0]:
-            self._tell(None)
-        else:
+            self._succeed()
+        elif named != self._trouble or self.backoff.over:
             self._prepare(named)
 
     def _prepare(self, named: str) -> None:
-        if named != self._trouble:
-            self.loading.succeeded()
-        if not self.loading.over:
-            return
         try:
-            model = self.load(named)
+            self._ready = (named, self.load(named))
         except RegistryError as problem:
-            self.loading.failed()
-            self._tell(named, str(problem))
+            self._fail(named, problem)
             return
-        self._tell(None)
-        self._ready = (named, model)
+        self._succeed()
         self.note(f"version {named} is ready for the next batch")
 
-    def _tell(self, trouble: str | None, text: str | None = None) -> None:
-        """Say once what keeps it from following the alias, and once that nothing does any more."""
-        if text and trouble != self._trouble:
-            goes_on = f"version {self.version} goes on" if self.version else f"no {self.alias} for now"
-            self.warn(f"{text}; {goes_on}")
-        if self._trouble and not trouble:
-            self.note(f"alias {self.alias!r} is followed again")
+    def _fail(self, trouble: str, text: object) -> None:
+        """Say once what keeps it from following the alias."""
+        if trouble != self._trouble:
+            self.backoff.succeeded()
+            if self.version or trouble != _UNNAMED:
+                goes_on = f"version {self.version} goes on" if self.version else f"no {self.alias} for now"
+                self.warn(f"{text}; {goes_on}")
         self._trouble = trouble
+        self.backoff.failed()
+
+    def _succeed(self) -> None:
+        """Say once that nothing keeps it from that any more."""
+        self.backoff.succeeded()
+        if self._trouble and self.version:
+            self.note(f"alias {self.alias!r} is followed again")
+        self._trouble = None
 
 
 class AliasPoller:

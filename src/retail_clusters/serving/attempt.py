@@ -18,7 +18,7 @@ from retail_clusters import schema
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, name, to_uri
 from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
-from retail_clusters.serving.commits import Output, Record, batch_folder
+from retail_clusters.serving.commits import CommitLog, Output, Record, batch_folder, read_record
 
 #: Attempts of another machine are over after so many seconds; those of this one, once its lock is free.
 _OVER_AFTER: Final = 24 * 3600
@@ -89,16 +89,13 @@ class Attempt:
                 for batch in opened.iter_batches(batch_size=262_144, columns=list(columns)):
                     yield pa.Table.from_batches([batch])
 
-    def publish(self, batch_id: int) -> dict[str, tuple[str, ...]]:
-        """Move the files to the folders of a batch, where they do not count before a record names them.
+    def publish(self, batch_id: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Move the files to the folders of a batch; return the names of the scored and the quarantined ones.
 
-        Returns:
-            their names there, as a record has them.
+        They do not count there before a record names them.
         """
-        return {
-            "quarantine_files": self._move(self.quarantine, batch_folder(self.output.quarantine, batch_id)),
-            "scored_files": self._move(self.scored, batch_folder(self.output.scored, batch_id)),
-        }
+        quarantine = self._move(self.quarantine, batch_folder(self.output.quarantine, batch_id))
+        return self._move(self.scored, batch_folder(self.output.scored, batch_id)), quarantine
 
     def withdraw(self, batch_id: int) -> None:
         """Remove the files from the folders of a batch that another scorer has recorded."""
@@ -126,28 +123,30 @@ def attempted(output: Output) -> Iterator[Attempt]:
         storage.remove(attempt.folder)
 
 
-def prepare(output: Output, *, last: Record | None) -> None:
+def prepare(log: CommitLog) -> None:
     """Make the output's folders, and remove what killed scorers left: for the one that this machine has.
 
     Raises:
         InputError: it cannot be written to.
     """
+    output = log.output
     for folder in (output.scored, output.quarantine, output.commits, output.attempts):
         storage.make_folder(folder)
     for folder in storage.list_folders(output.attempts):
         host, began, _ = name(folder).rsplit("-", 2)
         if host == _host() or time.time() - int(began) > _OVER_AFTER:
             storage.remove(folder)
-    if last:
-        remove_dead(output, last)
+    if log.last >= 0:
+        remove_dead(output, read_record(output, log.last))
 
 
 def remove_dead(output: Output, record: Record) -> None:
     """Remove the files in a recorded batch's folders that its record does not name: of attempts that lost."""
     for lines, names in ((output.scored, record.scored_files), (output.quarantine, record.quarantine_files)):
-        for file in _files(batch_folder(lines, record.batch_id)) if names is not None else ():
-            if name(file) not in names:
-                storage.remove(file)
+        if names is not None:
+            for file in _files(batch_folder(lines, record.batch_id)):
+                if name(file) not in names:
+                    storage.remove(file)
 
 
 def _files(folder: str) -> list[str]:

@@ -192,13 +192,17 @@ class CommitLog:
 
     def _add(self, version: str, counts: Counts) -> None:
         """Add up batches of the same days, so that a window holds its days however small the batches are."""
-        if self.counts and self.counts[-1][0] == version and self.counts[-1][1].days.keys() == counts.days.keys():
+        if (
+            self.counts
+            and self.counts[-1][0] == version
+            and self.counts[-1][1].days.keys() == counts.days.keys()
+        ):
             counts += self.counts.pop()[1]
         self.counts.append((version, counts))
 
 
 def _missing(output: Output, batch_id: int) -> InputError:
     return InputError(
-        f"an output must hold a record of each batch, but {for_display(output.commits)} lacks {batch_id}.json, and later "
-        "batches are there: bring it back"
+        f"an output must hold a record of each batch, but {for_display(output.commits)} lacks {batch_id}.json, and "
+        "later batches are there: bring it back"
     )

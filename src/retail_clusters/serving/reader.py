@@ -42,7 +42,9 @@ def read_scored(spark: SparkSession, output: str) -> DataFrame:
             "folder compacted as Parquet, and score later files to a new output"
         )
     records = _records(place)
-    paths = [path for each in records for path in _paths(place.scored, each, each.scored_files, each.rows_scored)]
+    paths = [
+        path for each in records for path in _paths(place.scored, each, each.scored_files, each.rows_scored)
+    ]
     return _read(spark, place.scored, paths, _SCORED_LINE, records)
 
 

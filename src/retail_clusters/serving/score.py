@@ -23,8 +23,7 @@ from retail_clusters.infra.streams import DRAIN, run_batches
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import AliasPoller
-from retail_clusters.serving.attempt import prepare
-from retail_clusters.serving.commits import BatchTakenError, CommitLog, Output, read_record
+from retail_clusters.serving.commits import BatchTakenError, CommitLog, Output
 from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import Scorer, ScoreSummary
 from retail_clusters.serving.source import InputFile, ScoreRequest, find_in_source
@@ -69,7 +68,6 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         stop_on_signals() as stopping,
     ):
         log, progress = CommitLog.load(Output(request.output)), Progress()
-        prepare(log.output, last=read_record(log.output, log.last) if log.last >= 0 else None)
         score_run = ScoreRun(request, log=log, progress=progress)
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
         status: str | None = "FAILED"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -100,7 +100,7 @@ class ScoreRun:
 
     def _read(self) -> _Owner:
         text, source = storage.find_text(self._place), to_uri(self._request.source)
-        found = json.loads(text) if text else {"source": source}
+        found: dict[str, Any] = json.loads(text) if text else {"source": source}
         owner = _Owner(**{each.name: found[each.name] for each in fields(_Owner) if each.name in found})
         if owner.source != source:
             raise InputError(
@@ -128,7 +128,7 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
     axes.axhline(warning, color=plots.VERMILION, linestyle="--", linewidth=1.4, label=label)
     for name, colour, marker in zip(names, plots.SERIES, plots.MARKERS, strict=False):
         values = {batch: metrics[name] for batch, metrics in points.items() if name in metrics}
-        style = {"marker": marker, "markersize": 5, "linewidth": 1.4, "color": colour}
+        style: dict[str, Any] = {"marker": marker, "markersize": 5, "linewidth": 1.4, "color": colour}
         axes.plot(list(values), list(values.values()), label=name.removeprefix(_DRIFT), **style)
     axes.set(xlabel="batch", ylabel="PSI (green: no change)", ylim=(0, None))
     axes.set_xlim(min(points) - 0.5, max(points) + 0.5)

@@ -17,7 +17,7 @@ from retail_clusters.infra.failures import in_short
 from retail_clusters.infra.locations import for_display, is_within, to_uri
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
-from retail_clusters.serving.attempt import Attempt, attempted, remove_dead
+from retail_clusters.serving.attempt import Attempt, attempted, prepare, remove_dead
 from retail_clusters.serving.batch import Accounts, ServedModel, compare, count_batch, serve, write_batch
 from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record
 from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, list_source
@@ -94,7 +94,8 @@ class Scorer:
     def __init__(
         self, spark: SparkSession, request: ScoreRequest, *, log: CommitLog, progress: Progress, run_id: str
     ) -> None:
-        """Load nothing yet."""
+        """Remove what killed scorers left; load nothing yet."""
+        prepare(log)
         self.summary = ScoreSummary(run_id)
         self.drift = DriftWatch(log, warning=request.settings.drift_warning, progress=progress)
         self._spark, self._log, self._progress = spark, log, progress
@@ -117,8 +118,7 @@ class Scorer:
         Raises:
             RegistryError: there is none to start with.
         """
-        self._champion.require()
-        data = self._champion.current.opened.metadata.get(TRAINED_ON)
+        data = self._champion.require().opened.metadata.get(TRAINED_ON)
         if data:
             self._progress.note(f"version {self._champion.version} was trained on {data}")
         if self._challenger:
@@ -177,7 +177,7 @@ class Scorer:
         started, batch_id = time.perf_counter(), self._log.last + 1
         if self._champion.take():
             self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
-        model = self._champion.current
+        model = self._champion.require()
         with attempted(self._log.output) as attempt:
             accounts = write_batch(
                 self._spark,
@@ -190,6 +190,7 @@ class Scorer:
             counts = count_batch(attempt, model=model)
             metrics = self._shadow(attempt) | self.drift.measure(counts, model=model)
             seconds = time.perf_counter() - started
+            scored_files, quarantine_files = attempt.publish(batch_id)
             record = Record(
                 batch_id=batch_id,
                 timestamp=int(time.time() * 1000),
@@ -198,8 +199,9 @@ class Scorer:
                 **asdict(accounts),
                 metrics=self._metrics(accounts, seconds, model=model, counts=counts) | metrics,
                 counts=counts.to_json() if counts else None,
+                scored_files=scored_files,
+                quarantine_files=quarantine_files,
                 replaces=replaces,
-                **attempt.publish(batch_id),
             )
             try:
                 self._log.append(record)
@@ -211,9 +213,7 @@ class Scorer:
     def _recorded(self, record: Record) -> None:
         """Do what may be done late, or again, once the batch is there."""
         remove_dead(self._log.output, record)
-        clean_source(
-            record.files, source=self._source, how=self._settings.archive, batch_id=record.batch_id
-        )
+        clean_source(record.files, source=self._source, how=self._settings.archive, batch_id=record.batch_id)
         self.summary = self.summary.plus(record)
         self._progress.show(_line_of(record))
 
@@ -237,7 +237,7 @@ class Scorer:
         if self._challenger.model is None or self._challenger.version == self._champion.version:
             return {}
         try:
-            return compare(self._spark, attempt, challenger=self._challenger.current)
+            return compare(self._spark, attempt, challenger=self._challenger.model)
         except Exception as failure:
             self._progress.warn(f"the challenger failed on a batch: {in_short(failure)}")
             return {}
