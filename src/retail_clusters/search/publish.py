@@ -10,8 +10,8 @@ import click
 from retail_clusters import schema
 from retail_clusters.clustering import guardrails
 from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS, Evaluation
-from retail_clusters.features import model, stages, training_days
-from retail_clusters.features.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.features import model, stages
+from retail_clusters.features.drift import DRIFT_BASELINE, calibrated, measure_baseline
 from retail_clusters.features.interface import INTERFACE, TRAINED_ON
 from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import tracking
@@ -100,7 +100,7 @@ def _log_model(context: TrainingContext, measured: Measured, registry: ModelRegi
     """Log the pipeline that will score, with what drift is measured against; return its URI."""
     found = measured.evaluation
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
-    baseline = training_days.calibrated(
+    baseline = calibrated(
         measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k),
         rows=context.weighted[schema.TRAIN],
         labels=measured.train_labels,

@@ -1,13 +1,29 @@
-"""What a person asks a scorer for, and whether the places can be; waits for no MLflow and no session."""
+"""The folder that files arrive in: what is asked of it, what is there, and what becomes of files that are scored.
 
+Nothing here waits for MLflow or a session.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import for_display, is_within, join, to_uri
-from retail_clusters.serving.known_files import InputFile
-from retail_clusters.settings import CHAMPION, Columns, Scoring
+from retail_clusters.infra.locations import for_display, is_within, join, parent, to_uri
+from retail_clusters.settings import CHAMPION, Archive, Columns, Scoring
+
+#: In the source, so that a move is one step of one store; neither Spark nor the scorer reads it.
+ARCHIVE: Final = "_archive"
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file when a batch began: its URI, length in bytes, and modification time in milliseconds."""
+
+    location: str
+    length: int
+    modified_ms: int
 
 
 @dataclass(frozen=True)
@@ -64,14 +80,35 @@ def find_in_source(file: str, *, source: str) -> InputFile:
         InputError: it is no CSV file in the source.
     """
     found = storage.status(file)
-    if (
-        found is None
-        or found.is_folder
-        or not is_within(file, source)
-        or not file.endswith(csv_files.SUFFIXES)
-    ):
+    is_file = found is not None and not found.is_folder and file.endswith(csv_files.SUFFIXES)
+    if found is None or not is_file or not is_within(file, source):
         raise InputError(
             f"rescore must name a CSV file in source, but got {for_display(file)} (source: {for_display(source)}): "
             "name one that the scorer has told of as changed"
         )
     return InputFile(to_uri(file), found.length, found.modified_ms)
+
+
+def list_source(source: str) -> list[InputFile]:
+    """List the CSV files of a folder and of the folders in it, oldest first; each folder is listed once."""
+    found = storage.list_files(to_uri(source), recursive=True, suffixes=csv_files.SUFFIXES)
+    files = [InputFile(file.location, file.length, file.modified_ms) for file in found]
+    return sorted(files, key=lambda file: (file.modified_ms, file.location))
+
+
+def clean_source(files: Iterable[InputFile], *, source: str, how: Archive, batch_id: int) -> None:
+    """Move or delete files that are recorded, as they were when they were scored; one that changed stays."""
+    for file in files if how != "off" else ():
+        found = storage.status(file.location)
+        if found is None or (found.length, found.modified_ms) != (file.length, file.modified_ms):
+            continue
+        if how == "delete":
+            storage.remove(file.location)
+        else:
+            _move(file.location, to_uri(source), batch_id)
+
+
+def _move(file: str, source: str, batch_id: int) -> None:
+    place = join(source, ARCHIVE, file.removeprefix(source).lstrip("/"))
+    storage.make_folder(parent(place))
+    storage.rename(file, place if not storage.exists(place) else f"{place}.{batch_id}")
