@@ -33,8 +33,7 @@ OPENERS: Final = {
     "infra.tracking.store": "the store in a file of this machine",
     "promotion.ledger": "the name of a lock of this machine, and its temporary folder",
     "data.fetch": "an archive that comes as a stream, and names in it",
-    "purchases.account": "Parquet through streams of storage",
-    "purchases.sink": "one stream of storage copied to another",
+    "purchases.job": "Parquet through streams of storage, and one of them copied to another",
     "serving.staged": "Parquet through streams of storage",
 }
 
