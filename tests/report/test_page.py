@@ -8,8 +8,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from retail_clusters.report.report_facts import Champion, ReportFacts, Search, Training
-from retail_clusters.report.report_page import to_html
+from retail_clusters.report.page import Facts, RunFacts, to_html
 
 METRICS = {
     "validation_silhouette": 0.74,
@@ -20,49 +19,42 @@ METRICS = {
     "null_stable_line_share": 0.2,
 }
 PROFILE = pd.DataFrame(
-    [(3, "usual orders, usual price", 90, 0.9, 100.0, *range(6), 0.0, "Monday")],
+    [(0, "usual orders, usual price", 90, 0.9, 100.0, *range(6), 0.0, "Monday")],
     columns=[
         *("cluster", "name", "lines", "share", "spend", "price_p05", "price_median", "price_p95"),
         *("quantity_p05", "quantity_median", "quantity_p95", "cancellation_share", "top_weekday"),
     ],
 )
-TRAINING = Training(
+TRAINING = RunFacts(
     run_id="f" * 32,
-    when=datetime(2026, 11, 24, tzinfo=UTC),
+    started=datetime(2026, 11, 24, tzinfo=UTC),
     settings={"k": "2", "seed": "7", "data": "by-day", "split.train_until": "2011-07-01"},
     metrics=METRICS,
-    tags={"data_digest": "d" * 32},
-    lines={"train": 60, "validation": 20, "test": 20},
-    profile=PROFILE,
-    pictures={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
+    tags={"data_digest": "d" * 32, "prepared_lines": '{"train": 60, "validation": 20, "test": 20}'},
+    tables={"profile": PROFILE},
+    charts={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
 )
-WINNER = ("silhouette", True, 2, 7, 0.74, 0.6, 0.5)
-SEARCH = Search(
+WINNER = {
+    "objective": "silhouette", "chosen": True, "k": 2, "seed": 7, "validation_silhouette": 0.74,
+    "validation_macro_silhouette": 0.6, "largest_cluster_share": 0.5,
+}  # fmt: skip
+SEEDS = {"k": 2, "seeds": 8, "silhouette_min": 0.5, "silhouette_max": 0.74, "agreement": 0.9}
+SEARCH = RunFacts(
     run_id="e" * 32,
+    started=TRAINING.started,
     settings={"sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"},
     metrics={"trials_completed": 8.0, "trials_infeasible": 3.0},
     tags={},
-    winners=pd.DataFrame(
-        [WINNER],
-        columns=[
-            *("objective", "chosen", "k", "seed", "validation_silhouette", "validation_macro_silhouette"),
-            "largest_cluster_share",
-        ],
-    ),
-    seeds=pd.DataFrame(
-        [(2, 8, 0.5, 0.74, 0.9)], columns=["k", "seeds", "silhouette_min", "silhouette_max", "agreement"]
-    ),
-    pictures={"charts/silhouette.png": b"silhouette"},
+    tables={"winners": pd.DataFrame([WINNER]), "seed_agreement": pd.DataFrame([SEEDS])},
+    charts={"charts/choice_of_k.png": b"choice"},
 )
-FACTS = ReportFacts(
-    model="shop",
-    version="4",
-    aliases=("champion",),
-    training=TRAINING,
-    search=SEARCH,
-    champion=Champion("4", {}, "passed", "none", [("clusters", "passed: 2, must be at least 2")]),
-    commit="abc",
-)
+TAGS = {
+    "cluster_numbers": "3",
+    "verdict": "passed",
+    "held_against": "none",
+    "gate.clusters": "passed: 2, must be at least 2",
+}
+FACTS = Facts("shop", "4", ("champion",), TRAINING, SEARCH, version_tags=TAGS, champion="4")
 
 
 class Outline(HTMLParser):
@@ -87,7 +79,8 @@ class Outline(HTMLParser):
 
 
 def test_page_goes_from_the_data_to_how_to_reproduce_it():
-    found = Outline(to_html(FACTS))
+    page = to_html(FACTS)
+    found = Outline(page)
     assert found.open == []
     assert found.headings == [
         "shop, version 4",
@@ -95,15 +88,19 @@ def test_page_goes_from_the_data_to_how_to_reproduce_it():
         "The search",
         "The choice, and why",
         "The clusters",
-        "Does it come back?",
+        "Are the clusters stable?",
         "Beside the champion",
         "How to reproduce it",
     ]
+    assert "1 of 2 clusters are stable (90.0% of lines)" in page
+    assert "0.0300 below that on validation lines" in page
+    assert "<td>3</td><td>usual orders, usual price</td>" in page, "numbers are those of the version"
+    assert "<td>clusters</td><td>passed: 2, must be at least 2</td>" in page
 
 
 def test_page_needs_nothing_but_itself():
     page = to_html(FACTS)
-    assert page.count("src='data:image/png;base64,") == page.count("<img") == 3
+    assert page.count('src="data:image/png;base64,') == page.count("<img") == 3
     assert not re.search(r"<script|<link|https?:", page)
 
 
@@ -113,7 +110,7 @@ def test_names_cannot_be_taken_for_html(where):
     facts = {
         "model": replace(FACTS, model=bad),
         "data": replace(FACTS, training=replace(TRAINING, settings=TRAINING.settings | {"data": bad})),
-        "name": replace(FACTS, training=replace(TRAINING, profile=PROFILE.assign(name=bad))),
+        "name": replace(FACTS, training=replace(TRAINING, tables={"profile": PROFILE.assign(name=bad)})),
     }[where]
     page = to_html(facts)
     assert "<script" not in page
@@ -126,25 +123,16 @@ def test_best_at_the_edge_of_the_range_is_told():
     assert "largest that was tried" not in to_html(replace(FACTS, search=wider))
 
 
-def test_gap_between_validation_and_test_is_told():
-    assert "0.0300 below that on validation lines" in to_html(FACTS)
-
-
 def test_search_without_a_usable_trial_is_a_page_too():
-    none = replace(SEARCH, winners=SEARCH.winners.iloc[:0])
-    page = to_html(replace(FACTS, version=None, training=None, champion=None, search=none))
-    assert Outline(page).headings == [
-        "A sweep for shop",
-        "The data",
-        "The search",
-        "How to reproduce it",
-    ]
+    none = replace(SEARCH, tables=SEARCH.tables | {"winners": pd.DataFrame()})
+    page = to_html(Facts("shop", search=none))
+    assert Outline(page).headings == ["A sweep for shop", "The data", "The search", "How to reproduce it"]
     assert "No trial was usable" in page
 
 
 def test_champion_is_beside_a_version_that_is_not_champion():
-    other = Champion("9", METRICS | {"test_silhouette": 0.1234}, "", "", [])
-    page = to_html(replace(FACTS, champion=other))
+    beside = {"champion": "9", "champion_metrics": METRICS | {"test_silhouette": 0.1234}}
+    page = to_html(Facts("shop", "4", training=TRAINING, **beside))
     assert "champion, version 9" in page
     assert "0.1234" in page
-    assert "has not been before the gates" in page
+    assert "No promotion has judged it" in page
