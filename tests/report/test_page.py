@@ -4,11 +4,15 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from retail_clusters.report.page import Facts, RunFacts, to_html
+from retail_clusters.errors import InputError
+from retail_clusters.registry import tracking
+from retail_clusters.report.page import Facts, RunFacts, to_html, write_report
+from retail_clusters.settings import REPORT
 
 METRICS = {
     "validation_silhouette": 0.74,
@@ -81,6 +85,7 @@ class Outline(HTMLParser):
 def test_page_goes_from_the_data_to_how_to_reproduce_it():
     page = to_html(FACTS)
     found = Outline(page)
+    assert page.startswith("<!doctype html>")
     assert found.open == []
     assert found.headings == [
         "shop, version 4",
@@ -123,11 +128,25 @@ def test_best_at_the_edge_of_the_range_is_told():
     assert "largest that was tried" not in to_html(replace(FACTS, search=wider))
 
 
-def test_search_without_a_usable_trial_is_a_page_too():
-    none = replace(SEARCH, tables=SEARCH.tables | {"winners": pd.DataFrame()})
-    page = to_html(Facts("shop", search=none))
-    assert Outline(page).headings == ["A sweep for shop", "The data", "The search", "How to reproduce it"]
+def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its_run(workplace):
+    with tracking.run("sweep") as run_id:
+        tracking.log_settings(SEARCH.settings)
+        tracking.log_metrics(SEARCH.metrics)
+        tracking.log_table(pd.DataFrame(), "winners")
+        tracking.log_table(SEARCH.tables["seed_agreement"], "seed_agreement")
+    output = workplace / "new" / "page.html"
+    made = write_report(run_id=run_id, version=None, model="shop", output=str(output))
+    page = output.read_text(encoding="utf-8")
+    assert Outline(page).headings[1:] == ["The data", "The search", "How to reproduce it"]
     assert "No trial was usable" in page
+    assert tracking.by_id.read_files(made.run_id, [REPORT]) == {REPORT: page.encode()}
+
+
+def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):
+    with tracking.run("prepare") as run_id:
+        pass
+    with pytest.raises(InputError, match="choose a main, sweep, train or register run"):
+        write_report(run_id=run_id, version=None, model="shop", output="page.html")
 
 
 def test_champion_is_beside_a_version_that_is_not_champion():

@@ -56,7 +56,9 @@ class Card:
         """Write the whole card."""
         later = ("promotion.", "scoring.", "purchases.")
         shaping = sorted(item for item in self.settings.items() if not item[0].startswith(later))
-        return self._text(clusters=100, settings=markdown.table(("setting", "value"), shaping))
+        return self._text(
+            clusters=100, settings=markdown.table(("setting", "value"), shaping, numbers_from=2)
+        )
 
     def to_description(self) -> str:
         """Write the card as short as a version's description must be: fewer clusters, no settings."""

@@ -259,8 +259,7 @@ def choice_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardr
     unusable = int((~trials["usable"]).sum())
     figure, (upper, lower) = plots.figure(
         "The choice of K",
-        note=f"A dot for each of {len(trials)} trials, of which {unusable} are not usable; "
-        "triangles: beyond the axis",
+        note=f"A dot for each of {len(trials)} trials, {unusable} of them not usable; triangles: beyond the axis",
         size=(9, 7.5),
         panels=(3, 2),
         stacked=True,
@@ -271,8 +270,8 @@ def choice_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardr
     lower.axhspan(guardrail, 1.03, color=plots.VERMILION, alpha=0.06)
     lower.axhline(guardrail, color=plots.VERMILION, linestyle="--", linewidth=1.4)
     lower.text(
-        0.01, guardrail - 0.04, f"guardrail {percent(guardrail)}: above it no trial is usable",
-        color=plots.VERMILION, transform=lower.get_yaxis_transform(), va="top", fontsize=10,
+        0.01, guardrail + 0.01, f"guardrail {percent(guardrail)}: above it no trial is usable",
+        color=plots.VERMILION, transform=lower.get_yaxis_transform(), va="bottom", fontsize=10,
     )  # fmt: skip
     lower.set_ylabel("largest cluster\n(share of the validation lines)")
     lower.yaxis.set_major_formatter(plots.PERCENT)
@@ -298,6 +297,8 @@ def _against_k(
         facecolors="none", edgecolors=plots.GREY, linewidths=0.9, label="not usable",
     )  # fmt: skip
     for beyond, edge, mark in ((others[column] > high, high, "^"), (others[column] < low, low, "v")):
+        if not beyond.any():
+            continue
         at = others[beyond]["k"]
         axes.plot(
             at, [edge] * len(at), mark, markersize=5, markerfacecolor="none", color=plots.GREY, clip_on=False

@@ -175,9 +175,17 @@ def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts
         settings=tracking.settings_of(run),
         metrics=run.data.metrics,
         tags=run.data.tags,
-        tables={name: tracking.read_table(run.info.run_id, name) for name in tables},
+        tables={name: _read_table(run.info.run_id, name) for name in tables},
         charts=by_id.read_files(run.info.run_id, charts),
     )
+
+
+def _read_table(run_id: str, name: str) -> pd.DataFrame:
+    """Read a table of a run; the winners of a search without a usable trial are a file without a column."""
+    try:
+        return tracking.read_table(run_id, name)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
 
 
 def to_html(facts: Facts) -> str:
@@ -197,7 +205,7 @@ def to_html(facts: Facts) -> str:
         metrics=_compared(facts) if training else [],
         gates=[(n.removeprefix("gate."), v) for n, v in sorted(facts.version_tags.items()) if "gate." in n],
         digests=[item for item in sorted(facts.about.tags.items()) if item[0].endswith("_digest")],
-        settings=_settings(facts.about),
+        settings=sorted(facts.about.settings.items()),
         commit=facts.about.tags.get("mlflow.source.git.commit", ""),
     )
 
@@ -268,11 +276,6 @@ def _compared(facts: Facts) -> list[list[str]]:
         [words, *(_number(metrics[name]) if name in metrics else "" for metrics in beside)]
         for name, words in _METRICS.items()
     ]
-
-
-def _settings(about: RunFacts) -> list[tuple[str, str]]:
-    known = Experiment().flat().keys() | {"data"}
-    return sorted((name, value) for name, value in about.settings.items() if name in known)
 
 
 def _number(value: float) -> str:

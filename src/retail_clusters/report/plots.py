@@ -81,9 +81,11 @@ def grid(axes: Axes, *, along: str = "y") -> None:
 
 
 def legend(axes: Axes, *, columns: int = 1, below: bool = False) -> None:
-    """Say what the colours and marks stand for, in the panel or below it."""
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.11)} if below else {}
-    drawn = axes.legend(frameon=False, fontsize=10, ncols=columns, **place)
+    """Say what the colours and marks of a panel stand for, in it or below the figure."""
+    on: Any = axes.get_figure() if below else axes
+    handles, labels = axes.get_legend_handles_labels()
+    place = "outside lower left" if below else "best"
+    drawn = on.legend(handles, labels, frameon=False, fontsize=10, ncols=columns, loc=place)
     for mark in drawn.legend_handles:
         if mark is not None:
             mark.set_alpha(1)
