@@ -17,11 +17,11 @@ from retail_clusters.promotion import promote
 from retail_clusters.promotion.promote import PromoteRequest
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.search import cluster_report, descriptions, publish, sweep, sweep_report
+from retail_clusters.report.page import SWEEP_RUN
+from retail_clusters.search import descriptions, publish, sweep, sweep_report
 from retail_clusters.search.context import TrainingContext, training_context
 from retail_clusters.search.publish import Published
 from retail_clusters.search.sweep import StudyName
-from retail_clusters.search.sweep_report import SWEEP_RUN
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import CHAMPION, Experiment
@@ -105,7 +105,6 @@ def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Pub
     searched = sweep.run_of(opened)
     with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
         published = sweep.publish_best(context, best, reuse=resumed)
-        cluster_report.log_page(context, published.clustering)
         tracking.set_tags({SWEEP_RUN: searched})
         tracking.describe(descriptions.of_version(published))
     sweep_report.add_outcome(searched, published)

@@ -5,7 +5,7 @@ from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.registry.tracking import by_id
-from retail_clusters.report import report
+from retail_clusters.report.page import log_report
 from retail_clusters.search import cluster_report, descriptions
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.publish import Published
@@ -51,7 +51,7 @@ def log_result(
         )
     )
     if tracking.is_active(trained):
-        report.log_on(run_id)
+        log_report(run_id)
 
 
 def _way(context: TrainingContext, scored: ScoreSummary) -> str:

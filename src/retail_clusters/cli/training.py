@@ -244,10 +244,8 @@ def report_command(run_id: str | None, version: str | None, model: str, output: 
     """One HTML page on a sweep or a version."""
     with reporting(as_json) as report:
         print_header_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
-        from retail_clusters.report.report import ReportRequest, check, run
+        from retail_clusters.report.page import write_report
 
-        request = ReportRequest(run_id=run_id, version=version, model=model, output=output)
         with session_if_remote("report", output):
-            check(request)
             connect_to_read()
-            report(run(request))
+            report(write_report(run_id=run_id, version=version, model=model, output=output))

@@ -19,6 +19,7 @@ from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.report.page import SWEEP_RUN
 from retail_clusters.search import cluster_report, publish, study, sweep_report
 from retail_clusters.search.candidates import Trial
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
@@ -69,7 +70,7 @@ def sweep(
     with search_run(context, opened) as run_id:
         best = search(context, opened, which, parent=run_id, entry_point="sweep")
         published = publish_best(context, best, reuse=again)
-        tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
+        tracking.set_tags({SWEEP_RUN: run_id})
     sweep_report.add_outcome(run_id, published)
     click.echo("sweep: done")
     publish.summarize(published)

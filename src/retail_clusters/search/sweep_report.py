@@ -9,8 +9,9 @@ import pandas as pd
 from retail_clusters.errors import NoUsableClusteringError
 from retail_clusters.registry import tracking
 from retail_clusters.registry.tracking import by_id
-from retail_clusters.report import plots, sweep_charts
-from retail_clusters.report.sweep_page import sweep_page
+from retail_clusters.report import charts, plots
+from retail_clusters.report.charts import SWEEP_CHARTS
+from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
 from retail_clusters.search import descriptions, seed_agreement, study
 from retail_clusters.search.candidates import Trial
 from retail_clusters.search.publish import Published
@@ -18,11 +19,6 @@ from retail_clusters.search.trials import Evaluator
 from retail_clusters.settings import Experiment, Objective, Sweep
 
 NUMBER: Final = "trial"
-#: The tag of a run that registered a version: the run of the search that found it.
-SWEEP_RUN: Final = "sweep_run_id"
-CHARTS: Final = tuple(
-    f"charts/{name}.png" for name in ("silhouette", "largest_cluster_share", "cost", "seed_agreement")
-)
 
 
 def write_trials(
@@ -70,25 +66,22 @@ def log_report(
     best, guardrail = _best(trials, experiment.sweep), experiment.guardrails.max_cluster_share
     chosen = (best.k, best.seed) if best else None
     with plots.drawing() as draw:
-        drawn = [
-            draw(lambda: sweep_charts.silhouette_chart(table, chosen=chosen)),
-            draw(lambda: sweep_charts.share_chart(table, chosen=chosen, guardrail=guardrail)),
-            draw(lambda: sweep_charts.cost_chart(table, chosen=chosen)),
-        ]
+        drawn = [draw(lambda: charts.choice_chart(table, chosen=chosen, guardrail=guardrail))]
         groups = seed_agreement.by_k(trials)
         seeds = seed_agreement.table(groups, evaluator.agreements(groups))
-        drawn.append(draw(lambda: sweep_charts.seed_agreement_chart(seeds)))
+        drawn.append(draw(lambda: charts.seed_agreement_chart(seeds)))
         tracking.log_table(seeds, "seed_agreement")
-        page = sweep_page(opened, table, chosen=chosen, guardrail=guardrail)
-        tracking.log_text(page, "charts/sweep.html")
-        tracking.log_pictures({name: picture.result() for name, picture in zip(CHARTS, drawn, strict=True)})
+        page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
+        tracking.log_text(page, SWEEP_PAGE)
+        pictures = zip(SWEEP_CHARTS, drawn, strict=True)
+        tracking.log_pictures({name: picture.result() for name, picture in pictures})
     tracking.describe(
         descriptions.of_search(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep)
     )
 
 
 def add_outcome(run_id: str, published: Published) -> None:
-    """Add to a sweep's page how its winner measured on later lines, and whether its clusters come back."""
+    """Add to a sweep's page how its winner measured on later lines, and whether its clusters are stable."""
     held = tracking.read_run(run_id).data.metrics
     new = {name: value for name, value in published.metrics.items() if name not in held}
     by_id.log_metrics(run_id, new)
