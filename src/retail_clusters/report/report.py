@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import click
 
 from retail_clusters.infra import locations, storage
-from retail_clusters.registry.tracking import by_id
+from retail_clusters.registry import tracking
 from retail_clusters.report.report_facts import ReportFacts, facts_of_run, facts_of_version
 from retail_clusters.report.report_page import to_html
 from retail_clusters.settings import REPORT
@@ -53,14 +53,14 @@ def run(request: ReportRequest) -> Reported:
     page = to_html(facts)
     storage.make_folder(locations.parent(request.output))
     storage.write_text(request.output, page)
-    by_id.log_text(told, page, REPORT)
+    tracking.log_text(page, REPORT, run_id=told)
     click.echo(f"report: {request.output} ({len(page) / 1e6:.1f} MB), and {REPORT} of run {told}")
     return Reported(output=request.output, run_id=told)
 
 
 def log_on(run_id: str) -> None:
     """Log the report of a run on it."""
-    by_id.log_text(run_id, to_html(facts_of_run(run_id)), REPORT)
+    tracking.log_text(to_html(facts_of_run(run_id)), REPORT, run_id=run_id)
 
 
 def run_of(facts: ReportFacts) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from retail_clusters.errors import InputError
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.registry.tracking import Run, by_id
+from retail_clusters.registry.tracking import Run
 from retail_clusters.search.cluster_report import CHARTS
 from retail_clusters.search.sweep_report import CHARTS as SWEEP_CHARTS
 from retail_clusters.search.sweep_report import SWEEP_RUN
@@ -140,7 +140,7 @@ def _training(run: Run, *, numbers: str | None) -> Training:
         tags=tags,
         lines=json.loads(tags.get("prepared_lines", "{}")),
         profile=_numbered(tracking.read_table(run.info.run_id, "profile"), numbers),
-        pictures=by_id.read_files(run.info.run_id, CHARTS),
+        pictures=tracking.read_files(run.info.run_id, CHARTS),
     )
 
 
@@ -160,7 +160,7 @@ def _search(run: Run) -> Search:
         tags=run.data.tags,
         winners=tracking.read_table(run.info.run_id, "winners"),
         seeds=tracking.read_table(run.info.run_id, "seed_agreement"),
-        pictures=by_id.read_files(run.info.run_id, SWEEP_CHARTS),
+        pictures=tracking.read_files(run.info.run_id, SWEEP_CHARTS),
     )
 
 

@@ -87,7 +87,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         finally:
             scorer.finish(status=status)
             if status:
-                tracking.try_describe(run_id, of_score(request, scorer.totals))
+                tracking.attempt(tracking.describe, of_score(request, scorer.totals), run_id=run_id)
     return _summary(run_id, scorer.totals)
 
 
@@ -140,7 +140,7 @@ def _open_run(state: ScorerState, request: ScoreRequest) -> str:
     earlier = state.identity.run_id if state.identity.tracking_uri == uri else None
     run_id = tracking.detached_run("score", run_id=earlier, params=params)
     state.remember_run(run_id, uri)
-    tracking.try_describe(run_id, of_score(request))
+    tracking.attempt(tracking.describe, of_score(request), run_id=run_id)
     return run_id
 
 

@@ -129,7 +129,7 @@ class Scorer:
         if run_id is None or status is None or (self._sender and not self._sender.has_sent_all):
             return
         chart_problem = self._send_chart(run_id) if self._sender else None
-        problem = chart_problem or tracking.try_end_run(run_id, status=status)
+        problem = chart_problem or tracking.attempt(tracking.end_run, run_id, status=status)
         if problem:
             self.progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
@@ -214,4 +214,4 @@ class Scorer:
 
     def _send_chart(self, run_id: str) -> str | None:
         chart = charts.drift_chart(self._book.recent, warning=self._settings.drift_warning)
-        return tracking.try_log_chart(run_id, chart, "drift.png") if chart else None
+        return tracking.attempt(tracking.log_chart, chart, "drift.png", run_id=run_id) if chart else None

@@ -17,6 +17,10 @@ _BATCHES_AT_ONCE: Final = 50
 Send = Callable[[str, list[tuple[str, float, int, int]]], str | None]
 
 
+def _to_mlflow(run_id: str, points: list[tuple[str, float, int, int]]) -> str | None:
+    return tracking.attempt(tracking.log_points, run_id, points)
+
+
 class Sender:
     """Sends the points of recorded batches in a thread of its own, oldest first.
 
@@ -31,7 +35,7 @@ class Sender:
         *,
         warn: Callable[[str], None],
         note: Callable[[str], None],
-        send: Send = tracking.try_log_points,
+        send: Send = _to_mlflow,
     ) -> None:
         """Start the thread."""
         self._state, self._output = state, output
