@@ -36,7 +36,7 @@ def test_list_of_runs_shows_main_with_its_figures(shop):
         until="model_version",
         size=(1700, 700),
     )
-    assert "Invoice lines clustered by price" in page
+    assert "Clusterings of retail data" in page
     for shown in (">main<", "validation_silhouette", "test_silhouette", "model_version"):
         assert shown in page
     assert "does not exist" not in page
