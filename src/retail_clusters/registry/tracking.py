@@ -33,7 +33,7 @@ from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import experiment_page, project_run
 from retail_clusters.wording import pad_table
 
-DEFAULT_TRACKING_URI: Final = "sqlite:///mlflow.db"
+_DEFAULT_URI: Final = "sqlite:///mlflow.db"
 
 #: A run says by the tag `kind` what it is: people filter runs by it.
 Kind = Literal[
@@ -147,7 +147,7 @@ def _choose_stores() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("mlflow.system_metrics").setLevel(logging.CRITICAL)  # it shows addresses whole
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_tracking_uri(DEFAULT_TRACKING_URI)
+        mlflow.set_tracking_uri(_DEFAULT_URI)
     mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or mlflow.get_tracking_uri())
 
 
