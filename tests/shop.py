@@ -14,13 +14,13 @@ from mlflow.pyfunc import FLAVOR_NAME as PYTHON
 from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
-from retail_clusters.features.model import centres_digest, scoring_pipeline
 
 from retail_clusters import schema
 from retail_clusters.data import prepared
 from retail_clusters.data.prepared import PreparedTable
 from retail_clusters.features import stages
 from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.model import centres_digest, scoring_pipeline
 from retail_clusters.features.rows import weighted_rows
 from retail_clusters.infra.locations import literal
 from retail_clusters.promotion.ledger import Ledger

@@ -4,7 +4,6 @@ from retail_clusters.errors import PromotionRefusedError
 from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.registry.tracking import by_id
 from retail_clusters.report.page import log_report
 from retail_clusters.search import cluster_report, descriptions
 from retail_clusters.search.context import TrainingContext
@@ -26,7 +25,7 @@ def log_result(
     trained = str(version.run_id)
     if tracking.is_active(trained):
         tracking.log_metrics(tracking.metrics_of(tracking.read_run(trained)))
-    by_id.use_model(run_id, str(version.source))
+    tracking.use_model(str(version.source))
     cluster_report.log_inputs(context)
     flat = context.experiment.flat()
     tracking.log_settings({name: value for name, value in flat.items() if name not in {"k", "seed"}})

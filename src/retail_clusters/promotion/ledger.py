@@ -82,11 +82,12 @@ class Ledger:
         }
         with tracking.answered():
             client = MlflowClient()
-            experiment = tracking.open_experiment(client, self.experiment)
+            known = client.get_experiment_by_name(self.experiment)
+            experiment = known.experiment_id if known else client.create_experiment(self.experiment)
             run = client.create_run(
                 experiment,
                 run_name=f"{action} {after}",
-                tags=tracking.kind_tag("move") | tags | dict(facts),
+                tags={"kind": "move"} | tags | dict(facts),
             )
             for name, text in texts.items():
                 client.log_text(run.info.run_id, text, name)

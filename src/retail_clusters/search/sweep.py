@@ -18,6 +18,7 @@ from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.registry import tracking
+from retail_clusters.registry.child_runs import ChildRuns
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN
 from retail_clusters.search import cluster_report, publish, study, sweep_report
@@ -212,7 +213,7 @@ def _run(
     start: study.Start,
 ) -> Outcome:
     settings = context.experiment.sweep
-    children = tracking.ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
+    children = ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
     tags = {"data_digest": context.prepared.table.data_digest}
     done = study.finished(opened)
     sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)

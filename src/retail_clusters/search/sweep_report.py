@@ -8,7 +8,7 @@ import pandas as pd
 
 from retail_clusters.errors import NoUsableClusteringError
 from retail_clusters.registry import tracking
-from retail_clusters.registry.tracking import by_id
+from retail_clusters.registry.child_runs import ChildRun, ChildRuns
 from retail_clusters.report import charts, plots
 from retail_clusters.report.charts import SWEEP_CHARTS
 from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
@@ -22,7 +22,7 @@ NUMBER: Final = "trial"
 
 
 def write_trials(
-    children: tracking.ChildRuns,
+    children: ChildRuns,
     trials: Sequence[Trial],
     *,
     experiment: Experiment,
@@ -35,9 +35,9 @@ def write_trials(
     children.write([_child(trial, experiment, tags) for trial in trials])
 
 
-def _child(trial: Trial, experiment: Experiment, tags: Mapping[str, str]) -> tracking.ChildRun:
+def _child(trial: Trial, experiment: Experiment, tags: Mapping[str, str]) -> ChildRun:
     scaling = experiment.features.scaling
-    return tracking.ChildRun(
+    return ChildRun(
         name=f"K={trial.k} seed {trial.seed}",
         params={"k": str(trial.k), "seed": str(trial.seed), "features.scaling": scaling},
         metrics=trial.evaluation.metrics,
@@ -82,11 +82,11 @@ def log_report(
 
 def add_outcome(run_id: str, published: Published) -> None:
     """Add to a sweep's page how its winner measured on later lines, and whether its clusters are stable."""
-    held = tracking.read_run(run_id).data.metrics
-    new = {name: value for name, value in published.metrics.items() if name not in held}
-    by_id.log_metrics(run_id, new)
-    told = by_id.description(run_id).partition(f"\n\n{descriptions.OUTCOME}")[0]
-    by_id.describe(run_id, f"{told}\n\n{descriptions.of_outcome(published)}")
+    run = tracking.read_run(run_id)
+    new = {name: value for name, value in published.metrics.items() if name not in run.data.metrics}
+    tracking.log_metrics(new, run_id=run_id)
+    told = tracking.description_of(run).partition(f"\n\n{descriptions.OUTCOME}")[0]
+    tracking.describe(f"{told}\n\n{descriptions.of_outcome(published)}", run_id=run_id)
 
 
 def winners_table(trials: Sequence[Trial], *, settings: Sweep) -> pd.DataFrame:
