@@ -22,8 +22,8 @@ from retail_clusters.features.model import kmeans_model
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.features.rows import weighted_rows as sorted_rows
 from retail_clusters.features.stages import NUMBERS
-from retail_clusters.search.candidates import Trial
 from retail_clusters.search.context import TrainingContext, training_context
+from retail_clusters.search.study import Trial
 from retail_clusters.settings import Experiment, Split
 
 #: Price, quantity, weekday, lines, and how many of these cancel.

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.clustering import agreement
+from retail_clusters.clustering import stability
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import binned
@@ -122,8 +122,8 @@ def compare(spark: SparkSession, staged: StagedBatch, *, challenger: ServedModel
     if not pairs.num_rows:
         return None
     one, two = (np.asarray(pairs[name], dtype=np.int64) for name in (mine, other))
-    table = agreement.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
-    return Agreement(agreement.matched_share(table), agreement.adjusted_rand_index(table))
+    table = stability.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
+    return Agreement(stability.matched_share(table), stability.adjusted_rand_index(table))
 
 
 def _good(parsed: DataFrame) -> DataFrame:
