@@ -67,8 +67,8 @@ def run(
 ) -> list[tuple[object, ...]]:
     with open_study(storage, **identity) as opened:
         trials = study.run(opened, settings=settings, start=begin, on_batch=lambda _: None, stop=stop)
-        assert examples.facts(study.finished(opened)) == examples.facts(trials)
-    return examples.facts(trials)
+        assert examples.bits(study.finished(opened)) == examples.bits(trials)
+    return examples.bits(trials)
 
 
 def unbroken(settings: Sweep = TPE) -> list[tuple[object, ...]]:
@@ -186,7 +186,7 @@ def test_two_machines_on_one_database_record_the_same_trials_and_each_counts_onc
     assert run(storage, settings=settings, begin=meanwhile) == unbroken(settings)
     with open_study(storage) as opened:
         assert len(opened.get_trials(states=[TrialState.COMPLETE])) == 2 * 14
-        assert examples.facts(study.finished(opened)) == unbroken(settings)
+        assert examples.bits(study.finished(opened)) == unbroken(settings)
 
 
 def test_a_second_process_of_this_machine_is_refused():
@@ -247,7 +247,7 @@ def test_trial_is_read_from_its_record_to_the_bit(silhouette, centres, share):
         7, 5, 2, silhouette=silhouette, macro=-0.0, largest_share=share, centres=np.array(centres)
     )
     again = study.recorded(study.record(made, settings=TPE))
-    assert examples.facts([again]) == examples.facts([made])
+    assert examples.bits([again]) == examples.bits([made])
 
 
 def test_record_holds_the_guardrails_as_constraints_and_other_metrics_are_refused():
@@ -274,7 +274,11 @@ def several(k: int, *silhouettes: float, unusable: int = 0, macro: float = 0.5) 
         ([*several(20, 0.7, 0.7), *several(9, 0.7, 0.7)], "silhouette", (9, 0)),
         ([*several(9, 0.9, macro=0.2), *several(30, 0.6, macro=0.4)], "macro_silhouette", (30, 0)),
         # An unusable seed counts as worse than any; a K that was tried once is luck.
-        ([*several(9, 0.9, 0.9, 0.9, unusable=2), *several(30, 0.6, 0.7, 0.65)], "median_silhouette", (30, 1)),
+        (
+            [*several(9, 0.9, 0.9, 0.9, unusable=2), *several(30, 0.6, 0.7, 0.65)],
+            "median_silhouette",
+            (30, 1),
+        ),
         ([*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)], "median_silhouette", (30, 1)),
     ],
 )
