@@ -95,18 +95,18 @@ def _run(which: StudyName) -> Iterator[str]:
 
 
 def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Published:
-    opened = sweep.open_study(context, which)
-    resumed = opened.user_attrs.get(_RUN) == main_run
-    opened.set_user_attr(_RUN, main_run)
-    best = sweep.finished_best(context, opened) if resumed else None
-    if best is None:
-        with sweep.search_run(context, opened) as sweep_run:
-            best = sweep.search(context, opened, which, parent=sweep_run, entry_point="main")
-    searched = sweep.run_of(opened)
-    with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
-        published = sweep.publish_best(context, best, reuse=resumed)
-        tracking.set_tags({SWEEP_RUN: searched})
-        tracking.describe(descriptions.of_version(published))
+    with sweep.open_study(context, which) as opened:
+        resumed = opened.user_attrs.get(_RUN) == main_run
+        opened.set_user_attr(_RUN, main_run)
+        best = sweep.finished_best(context, opened) if resumed else None
+        if best is None:
+            with sweep.search_run(context, opened) as sweep_run:
+                best = sweep.search(context, opened, parent=sweep_run, entry_point="main")
+        searched = sweep.run_of(opened)
+        with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
+            published = sweep.publish_best(context, best, reuse=resumed)
+            tracking.set_tags({SWEEP_RUN: searched})
+            tracking.describe(descriptions.of_version(published))
     sweep_report.add_outcome(searched, published)
     return published
 

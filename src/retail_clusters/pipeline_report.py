@@ -42,7 +42,7 @@ def log_result(
                 f"{descriptions.result(published)} {_champion(published, champion, refusal)}",
                 _way(context, scored),
                 f"{published.clustering.stability.sentence}.",
-                descriptions.figures(published),
+                descriptions.metrics_table(published),
                 f"## Steps\n\n{_steps(run_id)}",
                 "`report.html`, among the artifacts, puts all of it on one page.",
                 _next(published, champion, refusal),

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.file_utils import path_to_local_sqlite_uri
 
 from retail_clusters.errors import InputError, StoreError
-from retail_clusters.infra.holders import LockOwner
+from retail_clusters.infra.locks import LockOwner
 from retail_clusters.registry import tracking
 from tests.clusters import wait_until
 

@@ -1,9 +1,9 @@
 import threading
 
 import pytest
+from retail_clusters.serving.follower import AliasPoller, Backoff, Follower
 
 from retail_clusters.errors import RegistryError
-from retail_clusters.serving.follower import AliasPoller, Backoff, Follower
 from tests import scorers
 
 

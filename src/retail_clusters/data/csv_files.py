@@ -20,7 +20,7 @@ from retail_clusters import schema
 from retail_clusters.data.headers import difference, header, is_header, is_header_column
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
-from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
+from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 from retail_clusters.infra.storage import FileStatus
 from retail_clusters.settings import Columns
 

@@ -9,9 +9,9 @@ from pyspark.sql import SparkSession
 
 from retail_clusters import schema
 from retail_clusters.clustering import metrics
-from retail_clusters.clustering.agreement import contingency
 from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.clustering.metrics import Quality
+from retail_clusters.clustering.stability import contingency
 from retail_clusters.data import prepared
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.features.interface import given_lines, open_model

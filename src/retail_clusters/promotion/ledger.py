@@ -19,8 +19,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from retail_clusters.infra.holders import LockOwner
-from retail_clusters.infra.locks import lock
+from retail_clusters.infra.locks import LockOwner, lock
 from retail_clusters.promotion.moves import Move, in_order, numbers_of
 from retail_clusters.registry import tracking
 

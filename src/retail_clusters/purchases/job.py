@@ -30,9 +30,8 @@ from retail_clusters.infra import locations, markdown, storage
 from retail_clusters.infra.locations import for_display, join
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.staging import staged_folder
-from retail_clusters.infra.storage import FileStatus
-from retail_clusters.infra.streams import DRAIN, start, stopped, wait
+from retail_clusters.infra.storage import FileStatus, staged_folder
+from retail_clusters.infra.stream import DRAIN, start, stopped, wait
 from retail_clusters.purchases import charts
 from retail_clusters.purchases.request import PurchasesRequest, check
 from retail_clusters.purchases.spend import (

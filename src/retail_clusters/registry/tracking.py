@@ -27,8 +27,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 
 from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra import locations
-from retail_clusters.infra.failures import in_short, must_answer
-from retail_clusters.infra.holders import LockOwner
+from retail_clusters.infra.console import in_short, must_answer
+from retail_clusters.infra.locks import LockOwner
 from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import experiment_page, project_run
 from retail_clusters.wording import pad_table

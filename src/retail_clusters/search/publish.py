@@ -126,7 +126,7 @@ def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityR
         values,
         train.weights_by_group,
         found.centres,
-        features=stages.facts(values.shape[1]),
+        features=stages.feature_columns(values.shape[1]),
         seed=found.seed,
         settings=context.experiment.stability,
         lloyd=context.experiment.lloyd,
@@ -160,7 +160,10 @@ def _card(
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
     """Return the tags that identify a training: its data, its model, and whether it is usable."""
     found = measured.evaluation
-    usable = guardrails.is_usable(found.validation, settings=context.experiment.guardrails)
+    bounds = context.experiment.guardrails
+    usable = guardrails.is_usable(
+        found.validation, max_share=bounds.max_cluster_share, min_clusters=bounds.min_clusters
+    )
     return {
         "data_digest": context.prepared.table.data_digest,
         "model_digest": model.centres_digest(found.centres),

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from retail_clusters import schema
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, name, to_uri
-from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
+from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 from retail_clusters.serving.commits import CommitLog, Output, Record, batch_folder, read_record
 
 #: Attempts of another machine are over after so many seconds; those of this one, once its lock is free.

@@ -8,7 +8,7 @@ from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.clustering import agreement
+from retail_clusters.clustering import stability
 from retail_clusters.data import csv_files, invoices, unreadable_files
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import drift
@@ -107,10 +107,10 @@ def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -
     if not pairs.num_rows:
         return {}
     one, two = (np.asarray(pairs[name], dtype=np.int64) for name in (mine, other))
-    table = agreement.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
+    table = stability.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
     return {
-        "shadow/matched_share": agreement.matched_share(table),
-        "shadow/adjusted_rand_index": agreement.adjusted_rand_index(table),
+        "shadow/matched_share": stability.matched_share(table),
+        "shadow/adjusted_rand_index": stability.adjusted_rand_index(table),
     }
 
 

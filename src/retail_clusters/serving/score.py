@@ -13,13 +13,11 @@ from pyspark.sql import functions as F
 
 from retail_clusters.data import csv_files
 from retail_clusters.errors import NotRegisteredError, RetailClustersError
-from retail_clusters.infra.console import Progress
-from retail_clusters.infra.failures import in_short
+from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.infra.locks import lock
-from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.streams import DRAIN, run_batches
+from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import AliasPoller

@@ -57,7 +57,7 @@ class ScoreRun:
         self.run_id = tracking.detached_run("score", run_id=earlier, params=_params(request))
         sent_until = owner.sent_until if self.run_id == earlier else -1
         self._write(_Owner(owner.source, self.run_id, uri, sent_until))
-        tracking.try_describe(self.run_id, _description(request))
+        tracking.attempt(tracking.describe, _description(request), run_id=self.run_id)
 
     def send(self) -> None:
         """Send the points of recorded batches, oldest first, until one is refused; it waits for later."""
@@ -66,7 +66,7 @@ class ScoreRun:
             batches = range(first, min(first + _BATCHES_AT_ONCE, self._log.last + 1))
             records = [read_record(self._log.output, batch_id) for batch_id in batches]
             points = [point for record in records for point in record.points]
-            problem = tracking.try_log_points(self.run_id, points)
+            problem = tracking.attempt(tracking.log_points, self.run_id, points)
             if problem is None:
                 self._arrived(batches[-1])
                 continue
@@ -85,9 +85,13 @@ class ScoreRun:
         if status is None:
             return
         chart = drift_chart(self._log.recent, warning=self._request.settings.drift_warning)
-        problem = tracking.try_log_chart(self.run_id, chart, "drift.png") if chart else None
-        tracking.try_describe(self.run_id, _description(self._request, summary, unmeasured))
-        problem = problem or tracking.try_end_run(self.run_id, status=status)
+        problem = (
+            tracking.attempt(tracking.log_chart, chart, "drift.png", run_id=self.run_id) if chart else None
+        )
+        tracking.attempt(
+            tracking.describe, _description(self._request, summary, unmeasured), run_id=self.run_id
+        )
+        problem = problem or tracking.attempt(tracking.end_run, self.run_id, status=status)
         if problem:
             self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 

@@ -12,8 +12,7 @@ from retail_clusters.features import drift
 from retail_clusters.features.drift import WEEKDAY, Counts
 from retail_clusters.features.interface import TRAINED_ON
 from retail_clusters.infra import storage
-from retail_clusters.infra.console import Progress
-from retail_clusters.infra.failures import in_short
+from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, is_within, to_uri
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
