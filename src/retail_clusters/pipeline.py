@@ -8,7 +8,6 @@ from typing import Final
 import click
 from pyspark.sql import SparkSession
 
-from retail_clusters.data.prepare import prepare
 from retail_clusters.errors import PromotionRefusedError
 from retail_clusters.infra import locations
 from retail_clusters.pipeline_places import OUTPUT, check_places
@@ -19,6 +18,7 @@ from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search import cluster_report, descriptions, publish, sweep, sweep_report
 from retail_clusters.search.context import TrainingContext, training_context
+from retail_clusters.search.prepared import prepare
 from retail_clusters.search.publish import Published
 from retail_clusters.search.sweep import StudyName
 from retail_clusters.search.sweep_report import SWEEP_RUN

@@ -107,11 +107,11 @@ def prepare_command(data: str, experiment: ExperimentOptions, as_json: bool) -> 
         )
         with experiment.open_session(
             "prepare",
-            imports="retail_clusters.data.prepare",
+            imports="retail_clusters.search.prepared",
             check=lambda: _check_data(data, settings),
             locations=[data],
         ) as spark:
-            from retail_clusters.data.prepare import prepare
+            from retail_clusters.search.prepared import prepare
 
             report(prepare(spark, data=data, experiment=settings))
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import click
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.purchases import sink
 from retail_clusters.purchases.account import Counts
 from retail_clusters.purchases.query import register
@@ -73,4 +73,4 @@ def read_parsed(spark: SparkSession, files: list[str], *, columns: Columns) -> D
 
 def damaged_files(files: Iterable[str]) -> dict[str, str]:
     """Return the files that cannot be read to their end, each with the reason."""
-    return {file: damage for file in files if (damage := unreadable_files.damage(file))}
+    return {file: damage for file in files if (damage := csv_files.damage(file))}

@@ -7,7 +7,7 @@ import click
 import pyarrow as pa
 from pyspark.sql import DataFrame, Observation, SparkSession
 
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.infra import locations
 from retail_clusters.infra.plans import Template, empty
 from retail_clusters.purchases import customer_days, sink
@@ -35,7 +35,7 @@ class BatchSums:
 
         For the same batch again, what is kept apart replaces itself.
         """
-        problems = {file: unreadable_files.problem(file, self._columns) for file in files}
+        problems = {file: csv_files.problem(file, self._columns) for file in files}
         unreadable = {file: problem for file, problem in problems.items() if problem}
         readable = [file for file in files if file not in unreadable]
         parsed, timely, found = None, SHAPE.empty_table(), Counts()

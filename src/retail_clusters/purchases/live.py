@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.infra import checkpoint, locations, storage
 from retail_clusters.infra.locations import join
 from retail_clusters.infra.spark import small_session
@@ -61,7 +61,7 @@ def stream_lines(
         session, data, max_files_per_trigger=settings.max_files_per_trigger, columns=columns
     )
     if without:
-        names = [unreadable_files.source_name(file) for file in without]
+        names = [csv_files.source_name(file) for file in without]
         lines = lines.where(~F.col(schema.SOURCE_FILE).isin(names))
     good = invoices.good(invoices.parse(lines, columns=columns))
     return good.coalesce(1) if settings.max_files_per_trigger <= FEW_FILES else good

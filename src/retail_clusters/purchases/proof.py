@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import to_uri
 from retail_clusters.purchases import customer_days, sink
@@ -93,7 +93,7 @@ def _sides(
     late = sink.folders_between(request.place, sink.LATE, after=after, last=last)
     missed = invoices.parse(sink.read_folder(spark, *late, shape=sink.LATE_LINE), columns=request.columns)
     stream = merge(sink.read_folder(spark, *written, shape=shape), kept(last), spend(invoices.good(missed)))
-    readable = [file for file in files if not unreadable_files.problem(file, request.columns)]
+    readable = [file for file in files if not csv_files.problem(file, request.columns)]
     batch, _ = summed(read_parsed(spark, readable, columns=request.columns))
     return stream, merge(batch, kept(after))
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from retail_clusters import schema
-from retail_clusters.data import invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.locations import join
@@ -154,7 +154,7 @@ def write_quarantine(
         rows = [
             row
             for file, reason in unreadable.items()
-            for row in unreadable_files.quarantine_rows(file, reason=reason, columns=columns)
+            for row in csv_files.quarantine_rows(file, reason=reason, columns=columns)
         ]
         if rows:
             write_parquet(join(staged, "files.parquet"), pa.Table.from_pylist(rows, schema=_QUARANTINED))

@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from retail_clusters import schema
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.signals import stop_on_signals
@@ -22,6 +21,7 @@ from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search import cluster_report, publish, study, sweep_report
 from retail_clusters.search.candidates import Trial
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
 from retail_clusters.search.study import Outcome, Progress
 from retail_clusters.search.study_lock import only_worker

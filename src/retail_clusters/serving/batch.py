@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.clustering import agreement
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import binned
 from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
@@ -94,7 +94,7 @@ def write_batch(
 
     Spark counts what comes in before it is split, and each part as it is written.
     """
-    broken = {file: why for file in files if (why := unreadable_files.problem(file, columns))}
+    broken = {file: why for file in files if (why := csv_files.problem(file, columns))}
     good = [file for file in files if file not in broken]
     text = csv_files.read_text(spark, good) if good else None
     accounts = _write_lines(staged, text, model=model) if text else Accounts(0, 0, 0)
@@ -132,7 +132,7 @@ def _good(parsed: DataFrame) -> DataFrame:
 
 def _rows(broken: dict[str, str], columns: Columns) -> Iterator[dict[str, str | None]]:
     for file, reason in broken.items():
-        yield from unreadable_files.quarantine_rows(file, reason=reason, columns=columns)
+        yield from csv_files.quarantine_rows(file, reason=reason, columns=columns)
 
 
 def _write_lines(staged: StagedBatch, text: DataFrame, *, model: ServedModel) -> Accounts:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from retail_clusters.data import csv_files, unreadable_files
+from retail_clusters.data import csv_files
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import is_utf8, to_uri
 from retail_clusters.serving.known_files import InputFile, KnownFiles
@@ -98,4 +98,4 @@ def loops(file: InputFile, *, source: str) -> bool:
 
 def source_name(file: InputFile) -> str:
     """Name a file as the column `source_file` does."""
-    return unreadable_files.source_name(file.location)
+    return csv_files.source_name(file.location)
