@@ -115,6 +115,6 @@ def days_chart(days: Sequence[tuple[date, Decimal]]) -> Figure:
     axes.axhline(0, color=plots.GREY, linewidth=0.8)
     axes.margins(x=0.01)
     axes.set_ylabel(_SPEND)
-    plots.legend(axes, columns=2, above=True)
+    plots.legend(axes, columns=2)
     plots.grid(axes)
     return figure

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import locations, markdown, storage
 from retail_clusters.infra.locations import for_display, join
@@ -118,7 +118,7 @@ def _sum_up(session: SparkSession, request: PurchasesRequest) -> Summary:
     """Sum up the files as a batch, and of a stream as one, too; write the table, report and answer."""
     started = time.perf_counter()
     files = csv_files.list_files(locations.to_uri(request.data))
-    damaged = {file.location: why for file in files if (why := unreadable_files.damage(file.location))}
+    damaged = {file.location: why for file in files if (why := csv_files.damage(file.location))}
     readable = [file.location for file in files if file.location not in damaged]
     parsed = read_parsed(session, readable, columns=request.columns)
     batch, observed = summed(parsed)
@@ -319,7 +319,7 @@ def write_quarantine(
     rows = [
         row
         for file, why in files.items()
-        for row in unreadable_files.quarantine_rows(file, reason=why, columns=columns)
+        for row in csv_files.quarantine_rows(file, reason=why, columns=columns)
     ]
     with staged_folder(folder) as staged:
         if lines is not None:

@@ -13,15 +13,16 @@ from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from retail_clusters import schema
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.stream import stop_on_signals
 from retail_clusters.registry import tracking
+from retail_clusters.registry.child_runs import ChildRuns
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN
 from retail_clusters.search import cluster_report, publish, study, sweep_report
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
 from retail_clusters.search.study import Trial
 from retail_clusters.search.trials import Evaluator, evaluator

@@ -4,10 +4,10 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.clustering import guardrails
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.registry import tracking
 from retail_clusters.search import descriptions, publish
 from retail_clusters.search.context import check_clusters, training_context
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
 from retail_clusters.settings import Experiment
 

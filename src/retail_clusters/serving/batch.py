@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.clustering import stability
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
@@ -75,7 +75,7 @@ def write_batch(
     Raises:
         RetailClustersError: a line was lost or doubled.
     """
-    broken = {file: why for file in files if (why := unreadable_files.problem(file, columns))}
+    broken = {file: why for file in files if (why := csv_files.problem(file, columns))}
     readable = [file for file in files if file not in broken]
     came = _write_lines(spark, attempt, readable, model=model, columns=columns) if readable else 0
     whole, blank = attempt.write_whole_files(_rows(broken, columns)) if broken or is_first else (0, 0)
@@ -132,4 +132,4 @@ def _write_lines(
 
 def _rows(broken: dict[str, str], columns: Columns) -> Iterator[dict[str, str | None]]:
     for file, reason in broken.items():
-        yield from unreadable_files.quarantine_rows(file, reason=reason, columns=columns)
+        yield from csv_files.quarantine_rows(file, reason=reason, columns=columns)

@@ -65,7 +65,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         lock(join(request.output, ".lock"), purpose=purpose),
         stop_on_signals() as stopping,
     ):
-        log, progress = CommitLog.load(Output(request.output)), Progress()
+        log, progress = CommitLog.load(Output(request.output)), Progress("score")
         score_run = ScoreRun(request, log=log, progress=progress)
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
         status: str | None = "FAILED"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
 
-from retail_clusters.data import unreadable_files
+from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import WEEKDAY, Counts
@@ -168,7 +168,7 @@ class Scorer:
                 "score it with the others first (entry point score)"
             )
         self.waiting()
-        self._score([file], replaces=((found[2], unreadable_files.source_name(file.location)),))
+        self._score([file], replaces=((found[2], csv_files.source_name(file.location)),))
 
     def _score(self, files: Sequence[InputFile], *, replaces: tuple[tuple[int, str], ...] = ()) -> None:
         if not files:

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.data import invoices, weighted_rows
+from retail_clusters.data import invoices, reduce
 from retail_clusters.settings import Columns, Split
 from tests import examples
 
@@ -24,12 +24,12 @@ LINES = [
 
 def reduced(spark: SparkSession, lines: list[str], *, partitions: int = 1) -> DataFrame:
     rows = spark.createDataFrame([(line, "f") for line in lines], "line string, source_file string")
-    return weighted_rows.reduce_lines(invoices.parse(rows.repartition(partitions)), split=Split())
+    return reduce.reduce_lines(invoices.parse(rows.repartition(partitions)), split=Split())
 
 
 def test_lines_are_split_by_date_and_weighted(spark):
     made = reduced(spark, LINES)
-    contents = weighted_rows.summarize(made)
+    contents = reduce.summarize(made)
     assert contents.lines == {"train": 3, "validation": 1, "test": 1, "quarantine": 1}
     assert contents.rows == {"train": 2, "validation": 1, "test": 1, "quarantine": 1}
     rows = made.select(schema.SPLIT, *schema.WEIGHTED_ROW.names).collect()
@@ -49,8 +49,8 @@ def test_lines_are_split_by_date_and_weighted(spark):
 @given(order=st.randoms(use_true_random=False), partitions=st.integers(1, 4))
 def test_digest_does_not_depend_on_order_or_partitions(spark, order: random.Random, partitions):
     shuffled = order.sample(LINES, len(LINES))
-    digest = weighted_rows.summarize(reduced(spark, shuffled, partitions=partitions)).digest
-    assert digest == weighted_rows.summarize(reduced(spark, LINES)).digest
+    digest = reduce.summarize(reduced(spark, shuffled, partitions=partitions)).digest
+    assert digest == reduce.summarize(reduced(spark, LINES)).digest
 
 
 @pytest.mark.parametrize(
@@ -65,35 +65,32 @@ def test_digest_does_not_depend_on_order_or_partitions(spark, order: random.Rand
     ids=["a byte of a quarantined line", "a line twice", "a line less", "a blank more", "a blank at the end"],
 )
 def test_digest_changes_with_any_content(spark, changed):
-    assert (
-        weighted_rows.summarize(reduced(spark, changed)).digest
-        != weighted_rows.summarize(reduced(spark, LINES)).digest
-    )
+    assert reduce.summarize(reduced(spark, changed)).digest != reduce.summarize(reduced(spark, LINES)).digest
 
 
 def test_digest_sees_a_pair_of_lines_that_both_came_twice(spark):
-    twice = weighted_rows.summarize(reduced(spark, [*LINES, LINES[0], LINES[1]])).digest
-    assert twice != weighted_rows.summarize(reduced(spark, [*LINES, LINES[0], LINES[0]])).digest
+    twice = reduce.summarize(reduced(spark, [*LINES, LINES[0], LINES[1]])).digest
+    assert twice != reduce.summarize(reduced(spark, [*LINES, LINES[0], LINES[0]])).digest
 
 
 def test_the_digest_of_more_lines_than_64_bits_add_up_is_a_digest(spark):
     """Ten billion lines: their hashes, added up in halves, would not fit a long."""
     made = reduced(spark, LINES)
     many = made.withColumn("_low_1", F.lit(2**62)).withColumn("_high_2", F.lit(2**62))
-    assert len(weighted_rows.summarize(many).digest) == 32
+    assert len(reduce.summarize(many).digest) == 32
 
 
 def test_another_form_of_the_date_is_another_content(spark):
     made = reduced(spark, LINES)
     digests = {
-        weighted_rows.summarize(made, columns=Columns(date_format=form)).digest
+        reduce.summarize(made, columns=Columns(date_format=form)).digest
         for form in ("yyyy-MM-dd HH:mm:ss", "dd/MM/yyyy HH:mm", "MM/dd/yyyy HH:mm")
     }
     assert len(digests) == 3
 
 
 def test_rows_of_several_splits_are_merged(spark):
-    (row,) = weighted_rows.weighted_rows(
+    (row,) = reduce.weighted_rows(
         reduced(spark, [LINES[4], LINES[4].replace("2011-10-01", "2011-09-17")]),
         [schema.VALIDATION, schema.TEST],
     ).collect()
@@ -115,6 +112,6 @@ def test_canonical_layout_follows_from_the_rows_alone(spark):
         spark.createDataFrame(rows, schema.WEIGHTED_ROW).repartition(3),
         spark.createDataFrame(rows[::-1], schema.WEIGHTED_ROW).repartition(5),
     ]
-    laid_out = [weighted_rows.canonical(frame, count=60, rows_per_partition=20) for frame in frames]
+    laid_out = [reduce.canonical(frame, count=60, rows_per_partition=20) for frame in frames]
     assert laid_out[0].rdd.glom().collect() == laid_out[1].rdd.glom().collect()
     assert laid_out[0].rdd.getNumPartitions() == 3
