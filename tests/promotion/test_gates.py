@@ -1,10 +1,9 @@
 import pytest
 
-from retail_clusters.clustering import guardrails
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Gate, Verdict
-from retail_clusters.settings import Guardrails, Promotion
+from retail_clusters.settings import Promotion
 
 COLUMNS = {"Quantity": "integer (optional)", "UnitPrice": "double (optional)"}
 
@@ -15,26 +14,6 @@ def measured(silhouette: float = 0.5, sizes: tuple[int, ...] = (50, 50)) -> Qual
 
 def failing(found: list[Gate]) -> list[str]:
     return [gate.name for gate in Verdict(tuple(found)).failing]
-
-
-def test_guardrails_hold_share_and_number_of_clusters_against_their_bounds():
-    settings = Guardrails(max_cluster_share=0.8, min_clusters=2)
-
-    assert failing(gates.guardrails(measured(sizes=(80, 20)), settings=settings)) == []
-    assert failing(gates.guardrails(measured(sizes=(81, 19)), settings=settings)) == ["largest_cluster_share"]
-    assert failing(gates.guardrails(measured(sizes=(100, 0)), settings=settings)) == [
-        "largest_cluster_share",
-        "clusters",
-    ]
-
-
-def test_violation_is_above_zero_exactly_when_the_guardrail_is_broken():
-    settings = Guardrails(max_cluster_share=0.8, min_clusters=2)
-
-    for sizes in ((80, 20), (81, 19), (100, 0)):
-        broken = guardrails.violations(measured(sizes=sizes), settings=settings)
-        held = {gate.name: gate.passed for gate in gates.guardrails(measured(sizes=sizes), settings=settings)}
-        assert {name: excess <= 0 for name, excess in broken.items()} == held
 
 
 def test_absolute_gates_hold_whatever_the_space():

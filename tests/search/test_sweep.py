@@ -4,11 +4,10 @@ import io
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -83,13 +82,14 @@ def table_of(run: Run) -> pd.DataFrame:
 
 
 def finished(study: str) -> int:
+    """Count the trials that a study holds by now."""
     if not Path(STORAGE).exists():
         return 0
     try:
         opened = optuna.load_study(study_name=study, storage=JournalStorage(JournalFileBackend(STORAGE)))
     except KeyError:
         return 0
-    return len(opened.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
+    return len(studies.finished(opened))
 
 
 def interrupt_when(study: str, reached: int) -> threading.Thread:
@@ -149,23 +149,7 @@ def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spa
     assert again.data.metrics["test_silhouette"] == killed.data.metrics["test_silhouette"]
 
 
-def test_a_process_that_has_ended_by_itself_was_not_killed():
-    """Defect 46: nothing noticed that the child had ended before it was to be killed."""
-    done = subprocess.Popen(
-        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    with pytest.raises(AssertionError, match="it had ended with 0: done"):
-        processes.kill_when(done, lambda: False)
-    ended = subprocess.Popen(
-        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    with pytest.raises(AssertionError, match="it had ended with 0: done"):
-        processes.kill(ended)
-
-
 def test_sweep_without_a_usable_clustering_registers_nothing_and_can_be_prolonged(spark, shop):
-    """Defect 2: a study whose run had not ended well could not be prolonged, as its params differed."""
     before = latest_version()
     for trials in (1, 2):
         small = {"k_max": 3, "seeds": 2, "trials": trials}
@@ -198,19 +182,18 @@ def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(
 
 
 def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(spark, workplace):
-    """Defects 2 and 4: a study could not go on in another experiment, after its end, or without its run."""
     tracking.connect(experiment="here")
-    opened = studies.open_study(name="s", storage="journal", identity={})
     rows = [(1.0, 1, "Monday", 1, 0), (2.0, 1, "Monday", 1, 0)]
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
 
     def went_on(*, fails: bool) -> str:
-        try:
-            with search_run(context, opened) as run_id:
-                if fails:
-                    raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            pass
+        with (
+            suppress(KeyboardInterrupt),
+            studies.open_study(name="s", storage="journal", identity={}) as opened,
+            search_run(context, opened) as run_id,
+        ):
+            if fails:
+                raise KeyboardInterrupt
         return run_id
 
     first = went_on(fails=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from retail_clusters.clustering.guardrails import Gate, guardrails, share_and_clusters
+from retail_clusters.clustering.guardrails import Gate, share_and_clusters
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.settings import Guardrails, Promotion
 
@@ -91,7 +91,12 @@ def absolute_gates(test: Quality, *, settings: Promotion) -> list[Gate]:
 
 def usable_gates(validation: Quality, *, settings: Guardrails) -> list[Gate]:
     """Hold a challenger against the guardrails of a sweep, so that none is promoted that none would take."""
-    gates = guardrails(validation, settings=settings)
+    gates = share_and_clusters(
+        validation,
+        max_share=settings.max_cluster_share,
+        min_clusters=settings.min_clusters,
+        section="guardrails",
+    )
     return [replace(each, name=f"validation_{each.name}") for each in gates]
 
 

@@ -16,7 +16,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.registry.tracking import Run, by_id
+from retail_clusters.registry.tracking import Run
 from retail_clusters.report import profile
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
 from retail_clusters.report.stability_report import say
@@ -99,14 +99,14 @@ def write_report(*, run_id: str | None, version: str | None, model: str, output:
     page = to_html(facts)
     storage.make_folder(locations.parent(output))
     storage.write_text(output, page)
-    by_id.log_text(told, page, REPORT)
+    tracking.log_text(page, REPORT, run_id=told)
     click.echo(f"report: {output} ({len(page) / 1e6:.1f} MB), and {REPORT} of run {told}")
     return Reported(output=output, run_id=told)
 
 
 def log_report(run_id: str) -> None:
     """Log the report of a run on it."""
-    by_id.log_text(run_id, to_html(facts_of_run(run_id)), REPORT)
+    tracking.log_text(to_html(facts_of_run(run_id)), REPORT, run_id=run_id)
 
 
 def facts_of_version(version: str, *, model: str) -> Facts:
@@ -176,7 +176,7 @@ def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts
         metrics=run.data.metrics,
         tags=run.data.tags,
         tables={name: _read_table(run.info.run_id, name) for name in tables},
-        charts=by_id.read_files(run.info.run_id, charts),
+        charts=tracking.read_files(run.info.run_id, charts),
     )
 
 

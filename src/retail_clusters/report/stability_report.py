@@ -8,7 +8,7 @@ import pandas as pd
 
 from retail_clusters.clustering import kmeans
 from retail_clusters.clustering.blocks import Floats, block, in_memory
-from retail_clusters.clustering.stability import Resampling, Stability, shuffle_columns, stability
+from retail_clusters.clustering.stability import Resampling, Stability, permute_columns, stability
 from retail_clusters.settings import Lloyd
 from retail_clusters.settings import Stability as Settings
 from retail_clusters.wording import percent
@@ -95,7 +95,7 @@ def compare_with_permuted(
         tolerance=lloyd.tolerance,
     )
     real = stability(values, weights_by_group, centres, seed=settings.seed, settings=how)
-    permuted, groups = shuffle_columns(values, weights_by_group, columns=features, seed=settings.seed)
+    permuted, groups = permute_columns(values, weights_by_group, columns=features, seed=settings.seed)
     weights = kmeans.row_sums(groups)
     fitted = kmeans.fit(
         in_memory(permuted, weights),

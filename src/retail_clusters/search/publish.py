@@ -10,8 +10,8 @@ import click
 from retail_clusters import schema
 from retail_clusters.clustering import guardrails
 from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS, Evaluation
-from retail_clusters.features import model, stages, training_days
-from retail_clusters.features.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.features import model, stages
+from retail_clusters.features.drift import DRIFT_BASELINE, calibrated, measure_baseline
 from retail_clusters.features.interface import INTERFACE, TRAINED_ON
 from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import tracking
@@ -100,7 +100,7 @@ def _log_model(context: TrainingContext, measured: Measured, registry: ModelRegi
     """Log the pipeline that will score, with what drift is measured against; return its URI."""
     found = measured.evaluation
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
-    baseline = training_days.calibrated(
+    baseline = calibrated(
         measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k),
         rows=context.weighted[schema.TRAIN],
         labels=measured.train_labels,
@@ -126,7 +126,7 @@ def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityR
         values,
         train.weights_by_group,
         found.centres,
-        features=stages.facts(values.shape[1]),
+        features=stages.feature_columns(values.shape[1]),
         seed=found.seed,
         settings=context.experiment.stability,
         lloyd=context.experiment.lloyd,
@@ -160,7 +160,10 @@ def _card(
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
     """Return the tags that identify a training: its data, its model, and whether it is usable."""
     found = measured.evaluation
-    usable = guardrails.is_usable(found.validation, settings=context.experiment.guardrails)
+    bounds = context.experiment.guardrails
+    usable = guardrails.is_usable(
+        found.validation, max_share=bounds.max_cluster_share, min_clusters=bounds.min_clusters
+    )
     return {
         "data_digest": context.prepared.table.data_digest,
         "model_digest": model.centres_digest(found.centres),
