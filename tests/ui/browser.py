@@ -1,6 +1,7 @@
 """A headless Chromium, and an MLflow server on a free port: what a person sees, as text and as pictures."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -53,8 +54,7 @@ class Browser:
             if not missing:
                 break
         if pictures := os.environ.get(_PICTURES):
-            name = route.strip("/").partition("?")[0].replace("/", "-")
-            file = Path(pictures).absolute() / f"{name}.png"
+            file = Path(pictures).absolute() / f"{re.sub(r'[^a-z0-9.]+', '-', route[1:])[:100]}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             self._run(f"--screenshot={file}", "--window-size=1700,2000", route=route)
         return missing
