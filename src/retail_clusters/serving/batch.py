@@ -18,8 +18,7 @@ from retail_clusters.features.interface import open_model
 from retail_clusters.features.model import check_model, refuse_unseen_days, score_lines
 from retail_clusters.infra.locations import literal
 from retail_clusters.infra.plans import Template, empty
-from retail_clusters.registry.logged_model import OpenedVersion
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.serving.staged import StagedBatch
 from retail_clusters.settings import Columns
 

@@ -10,10 +10,10 @@ Kind = Literal[
     "train",
     "register",
     "promote",
+    "rollback",
     "score",
     "purchases",
     "customers",
-    "move",
 ]
 
 #: Those that may take long, and so say what the machine does meanwhile.
