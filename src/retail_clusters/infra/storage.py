@@ -175,11 +175,10 @@ def open_read(location: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def read_bytes(location: str, *, offset: int = 0, limit: int = -1) -> bytes:
-    """Return a file's bytes from `offset` on, at most `limit` of them unless it is negative."""
+def read_bytes(location: str) -> bytes:
+    """Return a file's content."""
     with _told(location), open_read(location) as stream:
-        stream.seek(offset)
-        return stream.read(limit)
+        return stream.read()
 
 
 def read_text(location: str) -> str:
