@@ -1,4 +1,4 @@
-"""Whether clusters of the real data come back, beside those of shuffled columns, and what that costs."""
+"""How stable clusters of the real data are, beside those of permuted data, and what that costs."""
 
 import time
 from dataclasses import replace
@@ -20,7 +20,7 @@ AIM: Final = 10.0
 
 def main() -> None:
     """Print a row for each clustering, what the first seed cost, and how far seeds differ."""
-    print("| scaling | K | come back | lines | shuffled: come back | lines | s |")
+    print("| scaling | K | stable | lines | permuted: stable | lines | s |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     total, others = 0.0, []
     with session() as spark:
@@ -42,7 +42,7 @@ def main() -> None:
             others.append((scaling, k, found))
     met = verdict(total, AIM)
     print(f"\nAll four: {total:.1f} s, the fits included (aim: at most {AIM:.0f} s, {met}).")
-    print(f"\n| of {SEEDS} seeds of fit, days and shuffles | K | come back | shuffled: come back |")
+    print(f"\n| of {SEEDS} seeds of fit, days and permutations | K | stable | permuted: stable |")
     print("|---|---:|---:|---:|")
     for scaling, k, found in others:
         ranges = " | ".join(
