@@ -1,13 +1,13 @@
-"""How stable clusters of the real data are, beside those of permuted data, and what that costs."""
+"""Whether clusters of the real data are stable, beside those of permuted data, and what that costs."""
 
 import time
 from dataclasses import replace
 from typing import Final
 
 from benchmarks.common import DATA, chatter_aside, session, verdict
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.search.context import TrainingContext, training_context
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import measure_stability
 from retail_clusters.settings import Experiment, Features, Scaling, Stability
 from retail_clusters.wording import percent
@@ -35,7 +35,7 @@ def main() -> None:
             total += seconds
             cells = " | ".join(
                 f"{each.stable_clusters} | {percent(each.stable_line_share)}"
-                for each in (first.real, first.null)
+                for each in (first.real, first.permuted)
             )
             print(f"| {scaling} | {k} | {cells} | {seconds:.1f} |")
             found = [first, *(_measure(context, k=k, seed=seed) for seed in range(1, SEEDS))]
@@ -49,7 +49,7 @@ def main() -> None:
             f"{min(counts)} to {max(counts)}"
             for counts in (
                 [each.real.stable_clusters for each in found],
-                [each.null.stable_clusters for each in found],
+                [each.permuted.stable_clusters for each in found],
             )
         )
         print(f"| {scaling} | {k} | {ranges} |")

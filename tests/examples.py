@@ -15,9 +15,8 @@ from retail_clusters import schema
 from retail_clusters.clustering.blocks import Floats
 from retail_clusters.clustering.evaluation import Evaluation
 from retail_clusters.clustering.metrics import Quality
-from retail_clusters.data import csv_files, invoices, weighted_rows
-from retail_clusters.data.prepare import Prepared
-from retail_clusters.data.prepared import PreparedTable
+from retail_clusters.data import csv_files, invoices, reduce
+from retail_clusters.data.prepare import Prepared, PreparedTable
 from retail_clusters.features.model import kmeans_model
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.features.rows import weighted_rows as sorted_rows
@@ -86,8 +85,8 @@ def context(
 def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:
     """Prepare files in memory, without a cache or a run."""
     lines = csv_files.read_lines(spark, csv_files.find_files(str(folder)))
-    reduced = weighted_rows.reduce_lines(invoices.parse(lines), split=Split()).cache()
-    contents = weighted_rows.summarize(reduced)
+    reduced = reduce.reduce_lines(invoices.parse(lines), split=Split()).cache()
+    contents = reduce.summarize(reduced)
     table = _table(str(folder), digest=contents.digest, lines=contents.lines, rows=contents.rows)
     context = training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
     reduced.unpersist()

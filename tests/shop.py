@@ -14,13 +14,13 @@ from mlflow.pyfunc import FLAVOR_NAME as PYTHON
 from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
-from retail_clusters.pipeline.model import centres_digest, scoring_pipeline
 
 from retail_clusters import schema
-from retail_clusters.data import prepared
-from retail_clusters.data.prepared import PreparedTable
+from retail_clusters.data import prepare as tables
+from retail_clusters.data.prepare import PreparedTable
 from retail_clusters.features import stages
 from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.model import centres_digest, scoring_pipeline
 from retail_clusters.features.rows import weighted_rows
 from retail_clusters.infra.locations import literal
 from retail_clusters.promotion.ledger import Ledger
@@ -64,14 +64,14 @@ def prepare(spark: SparkSession) -> PreparedTable:
     }
     count = {split: sum(row[0] == split for row in rows + if_saturday) for split in schema.SPLITS}
     table = PreparedTable("shop/rows", "unknown", "some/folder", DIGEST, lines, count, quarantined=0)
-    return prepared.store(table, reduced=reduced, quarantine=reduced)
+    return tables.store(table, "shop", reduced=reduced, quarantine=reduced)
 
 
 def model(
     spark: SparkSession, table: PreparedTable, centres: Sequence[Sequence[float]], *, how: Features
 ) -> PipelineModel:
     """Make a model of raw lines with given centres (price, quantity), as good on any weekday."""
-    rows = weighted_rows(prepared.read_rows(spark, table).where("split = 'train'").drop("split").toArrow())
+    rows = weighted_rows(tables.read_rows(spark, table).where("split = 'train'").drop("split").toArrow())
     pipeline = stages.fit_features(rows, features=how, spark=spark)
     points = np.array(centres, dtype=float)
     if how.scaling == "log":

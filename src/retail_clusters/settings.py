@@ -190,7 +190,6 @@ class Scoring(_Settings):
 class Purchases(_Settings):
     """Spend per customer and day as a stream."""
 
-    allowed_lateness_days: Annotated[int, Field(ge=0)] = 2
     max_files_per_trigger: Count = 1
 
 

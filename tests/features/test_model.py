@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
-from retail_clusters.pipeline.model import ParsedModel, parse
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import model, stages
+from retail_clusters.features.model import ParsedModel, parse
 from retail_clusters.settings import Features
 from tests import examples, shop
 

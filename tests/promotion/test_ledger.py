@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra.holders import LockOwner
+from retail_clusters.infra.locks import LockOwner
 from retail_clusters.promotion import champion, ledger, moves
 from retail_clusters.promotion.champion import Intent, move_champion
 from retail_clusters.promotion.ledger import Ledger, lock_file

@@ -1,4 +1,4 @@
-"""Commands that put models to work: promote, rollback, history, score, compact."""
+"""Commands that put models to work: promote, rollback, history, score."""
 
 import click
 
@@ -129,7 +129,7 @@ def score_command(
         )
         until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
         print_header("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
-        from retail_clusters.serving.request import ScoreRequest, check_places
+        from retail_clusters.serving.source import ScoreRequest, check_places
 
         request = ScoreRequest(
             source=source,
@@ -160,22 +160,3 @@ def score_command(
             from retail_clusters.serving.score import run
 
             report(run(spark, request))
-
-
-@command("compact", example="--output output/daily")
-@click.option("--output", type=LOCATION, default="output", show_default=True, help="output of score")
-@json_option
-def compact_command(output: str, as_json: bool) -> None:
-    """Rewrite scored output into few files, while readers go on."""
-    with reporting(as_json) as report:
-        click.echo(f"compact: the scored batches in {output}")
-        from retail_clusters.serving.compact import check, run
-
-        with open_session(
-            "compact",
-            imports="retail_clusters.serving.compact",
-            connect=lambda: None,
-            check=lambda: check(output),
-            locations=[output],
-        ) as spark:
-            report(run(spark, output))

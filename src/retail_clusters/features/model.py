@@ -21,7 +21,7 @@ from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels, i
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages as feature_stages
 from retail_clusters.features.rows import WeightedRows
-from retail_clusters.infra.failures import in_short
+from retail_clusters.infra.console import in_short
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 

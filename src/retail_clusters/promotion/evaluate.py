@@ -12,7 +12,7 @@ from retail_clusters.clustering import metrics
 from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.clustering.stability import contingency
-from retail_clusters.data import prepared
+from retail_clusters.data import prepare
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.features.interface import given_lines, open_model
 from retail_clusters.features.model import ParsedModel, parse
@@ -120,8 +120,7 @@ def find_prepared(spark: SparkSession, tags: Mapping[str, str]) -> Prepared | No
     digest, lines = tags.get("data_digest"), tags.get("prepared_lines")
     if not digest or not lines:
         return None
-    table = prepared.find_by_content(digest, json.loads(lines))
-    return Prepared(table=table, reduced=prepared.read_rows(spark, table)) if table else None
+    return prepare.find_by_content(spark, digest, json.loads(lines))
 
 
 def migration(spark: SparkSession, measured: Measured) -> Migration | None:

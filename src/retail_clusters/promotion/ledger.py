@@ -19,8 +19,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from retail_clusters.infra.holders import LockOwner
-from retail_clusters.infra.locks import lock
+from retail_clusters.infra.locks import LockOwner, lock
 from retail_clusters.promotion.moves import Move, in_order, numbers_of
 from retail_clusters.registry import tracking
 
@@ -82,11 +81,12 @@ class Ledger:
         }
         with tracking.answered():
             client = MlflowClient()
-            experiment = tracking.open_experiment(client, self.experiment)
+            known = client.get_experiment_by_name(self.experiment)
+            experiment = known.experiment_id if known else client.create_experiment(self.experiment)
             run = client.create_run(
                 experiment,
                 run_name=f"{action} {after}",
-                tags=tracking.kind_tag("move") | tags | dict(facts),
+                tags={"kind": "move"} | tags | dict(facts),
             )
             for name, text in texts.items():
                 client.log_text(run.info.run_id, text, name)

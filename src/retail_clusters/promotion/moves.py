@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from retail_clusters.infra.holders import LockOwner
+from retail_clusters.infra.locks import LockOwner
 
 UNDER_WAY: Final = "RUNNING"
 DONE: Final = "FINISHED"

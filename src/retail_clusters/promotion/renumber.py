@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 from pyspark.sql import SparkSession
 
-from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.features.drift import DRIFT_BASELINE, Baseline
 from retail_clusters.features.interface import INTERFACE
 from retail_clusters.features.model import parse
 from retail_clusters.promotion import evaluate

@@ -24,7 +24,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.infra import locations, storage
-from retail_clusters.infra.spark_settings import is_one_machine
+from retail_clusters.infra.spark import is_one_machine
 
 #: Names the folder through which MLflow saves and loads a Spark model.
 _FOLDER: Final = "MLFLOW_DFS_TMP"

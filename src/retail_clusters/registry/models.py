@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
 
 from retail_clusters.errors import NotRegisteredError, RegistryError
-from retail_clusters.infra.failures import must_answer
+from retail_clusters.infra.console import must_answer
 from retail_clusters.registry.logged_model import (
     Columns,
     ModelInterface,

@@ -14,15 +14,12 @@ from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.evaluation import Evaluation
 from retail_clusters.features.interface import RAW_LINES
 from retail_clusters.registry import tracking
-from retail_clusters.report import cluster_charts, cluster_page, plots, quality_charts
-from retail_clusters.report.cluster_charts import Picture
+from retail_clusters.report import charts, plots
+from retail_clusters.report.charts import CLUSTER_CHARTS, Picture
+from retail_clusters.report.profile import PRICE, QUANTITY
 from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.settings import Split
-
-CHARTS: Final = tuple(
-    f"charts/{name}.png" for name in ("sizes", "price_quantity", "centres", "silhouettes", "stability")
-)
 
 #: The table of what is measured of each cluster.
 CLUSTERS: Final = "stability"
@@ -50,21 +47,21 @@ def charts_logged(context: TrainingContext, clustering: Clustering) -> Iterator[
     """Draw the charts of a clustering while Spark does something else; log them at its end."""
     picture, found = _picture(context, clustering), clustering.found
     labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
-    charts = (
-        lambda: cluster_charts.sizes_chart(clustering.profile),
-        lambda: cluster_charts.price_quantity_chart(picture),
-        lambda: cluster_charts.centres_chart(picture),
-        lambda: quality_charts.silhouettes_chart(
+    drawings = (
+        lambda: charts.sizes_chart(clustering.profile),
+        lambda: charts.pair_chart(picture, across=QUANTITY, up=PRICE),
+        lambda: charts.centres_chart(picture),
+        lambda: charts.silhouettes_chart(
             labels,
             silhouettes,
             context.weighted[schema.VALIDATION].weights,
             names=picture.names(found.k),
             mean=found.validation.silhouette,
         ),
-        lambda: quality_charts.stability_chart(clustering.stability),
+        lambda: charts.stability_chart(clustering.stability),
     )
     with plots.drawing() as draw:
-        drawn = {name: draw(make) for name, make in zip(CHARTS, charts, strict=True)}
+        drawn = {name: draw(make) for name, make in zip(CLUSTER_CHARTS, drawings, strict=True)}
         yield
         tracking.log_pictures({name: picture.result() for name, picture in drawn.items()})
 
@@ -75,11 +72,6 @@ def clusters_table(clustering: Clustering) -> pd.DataFrame:
     return clustering.stability.table().assign(
         validation_lines=validation.sizes, validation_silhouette=validation.cluster_silhouettes
     )
-
-
-def log_page(context: TrainingContext, clustering: Clustering) -> None:
-    """Log the page in which price against quantity can be zoomed into: 5 MB, so one on a run is enough."""
-    tracking.log_text(cluster_page.clusters_page(_picture(context, clustering)), "charts/clusters.html")
 
 
 def log_inputs(context: TrainingContext, parts: Sequence[str] = schema.SPLITS) -> dict[str, tracking.DataSet]:

@@ -10,15 +10,15 @@ import click
 from retail_clusters import schema
 from retail_clusters.clustering import guardrails
 from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS, Evaluation
-from retail_clusters.features import model, stages, training_days
-from retail_clusters.features.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.features import model, stages
+from retail_clusters.features.drift import DRIFT_BASELINE, calibrated, measure_baseline
 from retail_clusters.features.interface import INTERFACE, TRAINED_ON
 from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report import profile
 from retail_clusters.report.card import ABOUT_MODEL, Card
-from retail_clusters.report.stability_report import STABILITY_METRICS, StabilityReport, compare_with_shuffled
+from retail_clusters.report.stability_report import STABILITY_METRICS, StabilityReport, compare_with_permuted
 from retail_clusters.search import cluster_report
 from retail_clusters.search.cluster_report import Clustering
 from retail_clusters.search.context import TrainingContext
@@ -100,7 +100,7 @@ def _log_model(context: TrainingContext, measured: Measured, registry: ModelRegi
     """Log the pipeline that will score, with what drift is measured against; return its URI."""
     found = measured.evaluation
     pipeline = model.scoring_pipeline(context.pipeline, found.centres, spark=context.spark)
-    baseline = training_days.calibrated(
+    baseline = calibrated(
         measure_baseline(context.weighted[schema.TRAIN], measured.train_labels, clusters=found.k),
         rows=context.weighted[schema.TRAIN],
         labels=measured.train_labels,
@@ -119,14 +119,14 @@ def _clustering(context: TrainingContext, measured: Measured) -> Clustering:
 
 
 def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityReport:
-    """Refit on training days drawn anew, and do the same on shuffled columns."""
+    """Refit on training days drawn anew, and do the same on permuted data."""
     train = context.weighted[schema.TRAIN]
     values = context.sample.values
-    return compare_with_shuffled(
+    return compare_with_permuted(
         values,
         train.weights_by_group,
         found.centres,
-        facts=stages.feature_columns(values.shape[1]),
+        features=stages.feature_columns(values.shape[1]),
         seed=found.seed,
         settings=context.experiment.stability,
         lloyd=context.experiment.lloyd,
@@ -145,7 +145,6 @@ def _card(
     return Card(
         model=context.experiment.model,
         version=version,
-        renumbered_from=None,
         run_id=run.info.run_id,
         data=context.prepared.table.data,
         data_digest=tags["data_digest"],
@@ -190,6 +189,6 @@ def summarize(published: Published) -> None:
         f"  macro        validation {found.validation.macro_silhouette:.4f}, "
         f"test {measured.test.macro_silhouette:.4f} (each cluster counts alike)\n"
         f"  clusters     {shares}{more} of the validation lines\n"
-        f"  come back    {published.clustering.stability.sentence}\n"
+        f"  stability    {published.clustering.stability.sentence}\n"
         f"  digest       {model.centres_digest(found.centres)}"
     )

@@ -12,14 +12,16 @@ from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from retail_clusters import schema
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra.secrets import masked
-from retail_clusters.infra.signals import stop_on_signals
+from retail_clusters.infra.stream import stop_on_signals
 from retail_clusters.registry import tracking
+from retail_clusters.registry.child_runs import ChildRuns
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.report.page import SWEEP_RUN
 from retail_clusters.search import cluster_report, publish, study, sweep_report
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
 from retail_clusters.search.study import Study, Trial
 from retail_clusters.search.trials import Evaluator, evaluator
@@ -66,7 +68,7 @@ def sweep(
         with search_run(context, opened) as run_id:
             best = search(context, opened, parent=run_id, entry_point="sweep")
             published = publish_best(context, best, reuse=again)
-            tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
+            tracking.set_tags({SWEEP_RUN: run_id})
     sweep_report.add_outcome(run_id, published)
     click.echo("sweep: done")
     publish.summarize(published)
@@ -148,7 +150,7 @@ def _evaluate(
 ) -> list[Trial]:
     """Run the study; write the child runs of a batch, and tell how far it is, while the next one is under way."""
     settings = context.experiment.sweep
-    children = tracking.ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
+    children = ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
     told: list[Trial] = []
     total = study.wanted_trials(settings)
     with tqdm(total=total, desc="sweep", unit=" trials", disable=None) as bar:

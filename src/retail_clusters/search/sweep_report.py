@@ -9,9 +9,10 @@ import pandas as pd
 from retail_clusters.errors import NoUsableClusteringError
 from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
-from retail_clusters.registry.tracking import by_id
-from retail_clusters.report import plots, sweep_charts
-from retail_clusters.report.sweep_page import sweep_page
+from retail_clusters.registry.child_runs import ChildRun
+from retail_clusters.report import charts, plots
+from retail_clusters.report.charts import SWEEP_CHARTS
+from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
 from retail_clusters.search import descriptions, study
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.publish import Published
@@ -21,16 +22,11 @@ from retail_clusters.settings import Experiment, Objective, Sweep
 from retail_clusters.wording import percent
 
 NUMBER: Final = "trial"
-#: The tag of a run that registered a version: the run of the search that found it.
-SWEEP_RUN: Final = "sweep_run_id"
-CHARTS: Final = tuple(
-    f"charts/{name}.png" for name in ("silhouette", "largest_cluster_share", "cost", "seed_agreement")
-)
 #: Begins what is known of a search only once its winner is registered.
 _OUTCOME: Final = "## The winner, registered"
 
 
-def child_run(trial: Trial, context: TrainingContext) -> tracking.ChildRun:
+def child_run(trial: Trial, context: TrainingContext) -> ChildRun:
     """Return the run of a trial, with the params that tell it from others: its parent has every setting."""
     usable = (
         {"state": "feasible"}
@@ -39,7 +35,7 @@ def child_run(trial: Trial, context: TrainingContext) -> tracking.ChildRun:
     )
     why = "" if trial.usable else f" **Not usable**: {trial.why_unusable}."
     share = percent(trial.evaluation.validation.largest_cluster_share)
-    return tracking.ChildRun(
+    return ChildRun(
         name=f"K={trial.k} seed {trial.seed}",
         params={
             "k": str(trial.k),
@@ -65,28 +61,25 @@ def log_report(
     best, guardrail = _best(trials, experiment.sweep), experiment.guardrails.max_cluster_share
     chosen = (best.k, best.seed) if best else None
     with plots.drawing() as draw:
-        drawn = [
-            draw(lambda: sweep_charts.silhouette_chart(table, chosen=chosen)),
-            draw(lambda: sweep_charts.share_chart(table, chosen=chosen, guardrail=guardrail)),
-            draw(lambda: sweep_charts.cost_chart(table, chosen=chosen)),
-        ]
+        drawn = [draw(lambda: charts.choice_chart(table, chosen=chosen, guardrail=guardrail))]
         groups = by_k(trials)
         seeds = seeds_table(groups, evaluator.agreements(groups))
-        drawn.append(draw(lambda: sweep_charts.seed_agreement_chart(seeds)))
+        drawn.append(draw(lambda: charts.seed_agreement_chart(seeds)))
         tracking.log_table(seeds, "seed_agreement")
-        page = sweep_page(opened, table, chosen=chosen, guardrail=guardrail)
-        tracking.log_text(page, "charts/sweep.html")
-        tracking.log_pictures({name: picture.result() for name, picture in zip(CHARTS, drawn, strict=True)})
+        page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
+        tracking.log_text(page, SWEEP_PAGE)
+        pictures = zip(SWEEP_CHARTS, drawn, strict=True)
+        tracking.log_pictures({name: picture.result() for name, picture in pictures})
     tracking.describe(description(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep))
 
 
 def add_outcome(run_id: str, published: Published) -> None:
     """Add to a sweep's page how its winner measured on later lines, and how stable its clusters are."""
-    logged = tracking.read_run(run_id).data.metrics
-    new = {name: value for name, value in published.metrics.items() if name not in logged}
-    by_id.log_metrics(run_id, new)
-    told = by_id.description(run_id).partition(f"\n\n{_OUTCOME}")[0]
-    by_id.describe(run_id, f"{told}\n\n{_OUTCOME}\n\n{descriptions.measured(published)}")
+    run = tracking.read_run(run_id)
+    new = {name: value for name, value in published.metrics.items() if name not in run.data.metrics}
+    tracking.log_metrics(new, run_id=run_id)
+    told = tracking.description_of(run).partition(f"\n\n{_OUTCOME}")[0]
+    tracking.describe(f"{told}\n\n{_OUTCOME}\n\n{descriptions.measured(published)}", run_id=run_id)
 
 
 def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:

@@ -4,10 +4,10 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.clustering import guardrails
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.registry import tracking
-from retail_clusters.search import cluster_report, descriptions, publish
+from retail_clusters.search import descriptions, publish
 from retail_clusters.search.context import check_clusters, training_context
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
 from retail_clusters.settings import Experiment
 
@@ -20,7 +20,6 @@ def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Publishe
         context = training_context(prepared, experiment=experiment)
         check_clusters(context, k=experiment.k)
         published = publish.publish(context, context.fit(k=experiment.k, seed=experiment.seed))
-        cluster_report.log_page(context, published.clustering)
         tracking.describe(descriptions.of_version(published))
     click.echo("train: done")
     publish.summarize(published)

@@ -8,7 +8,6 @@ import click
 import numpy as np
 from pyspark.sql import SparkSession
 
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.features import model
 from retail_clusters.registry import tracking
@@ -17,6 +16,7 @@ from retail_clusters.search import publish
 from retail_clusters.search.cluster_report import CLUSTERS
 from retail_clusters.search.context import training_context
 from retail_clusters.search.measure import measure
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.settings import Experiment
 
 Facts = Mapping[str, str | float]
