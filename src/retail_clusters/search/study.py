@@ -145,7 +145,7 @@ def run(
 
 
 def next_batch(trials: Sequence[Trial], *, settings: Sweep) -> Batch:
-    """Propose candidates that are not tried yet; none when all that are wanted are."""
+    """Propose candidates that are not tried yet; none when all wanted ones are."""
     tried = {trial.number for trial in trials}
     planned = _grid(settings) if settings.sampler == "grid" else _tpe_batch(trials, settings)
     wanted = wanted_trials(settings)
@@ -261,17 +261,14 @@ def _check_identity(study: Study, identity: Mapping[str, str]) -> None:
 
 
 def _grid(settings: Sweep) -> Batch:
-    """Return every K with every seed, in the shuffled order of Optuna's grid sampler.
-
-    Its own order it gives only to trials that it is asked for one by one.
-    """
+    """Return every K with every seed, in the shuffled order in which Optuna's grid sampler gives them."""
     space = list(itertools.product(range(settings.k_min, settings.k_max + 1), range(settings.seeds)))
     np.random.RandomState(settings.sampler_seed).shuffle(space)
     return list(enumerate(space))
 
 
 def _tpe_batch(trials: Sequence[Trial], settings: Sweep) -> Batch:
-    """Plan the batch under way: whole, whatever of it is tried already or never will be.
+    """Plan the whole batch under way, also what of it is tried already or beyond the wanted trials.
 
     A pair that was tried gives way to another seed of its K, or else to the nearest K with a seed left.
     """
