@@ -21,10 +21,10 @@ class Measured:
     """A fitted clustering on every part of the lines, by the labels that its registered model gives.
 
     Attributes:
-        evaluation: with the validation figures of those labels.
+        evaluation: with the validation metrics of those labels.
         train_labels: the cluster of each training row.
         near_tie_lines: lines that the registered model puts into another cluster than that of the
-            nearest centre, as Spark expands squares; the figures are those of the model's labels.
+            nearest centre, as Spark expands squares; the metrics are those of the model's labels.
     """
 
     evaluation: Evaluation
@@ -35,7 +35,7 @@ class Measured:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Return the figures of a registered model, under their names in MLflow."""
+        """Return the metrics of a registered model, under their names in MLflow."""
         later = later_metrics(test=self.test, holdout=self.holdout)
         gap = self.evaluation.validation.silhouette - self.test.silhouette
         return {
