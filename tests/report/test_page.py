@@ -139,7 +139,7 @@ def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its
     page = output.read_text(encoding="utf-8")
     assert Outline(page).headings[1:] == ["The data", "The search", "How to reproduce it"]
     assert "No trial was usable" in page
-    assert tracking.by_id.read_files(made.run_id, [REPORT]) == {REPORT: page.encode()}
+    assert tracking.read_files(made.run_id, [REPORT]) == {REPORT: page.encode()}
 
 
 def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):

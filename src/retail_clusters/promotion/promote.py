@@ -16,7 +16,14 @@ from retail_clusters.infra import markdown
 from retail_clusters.promotion.compare import Comparison, Contender, Measured, compare, migration_chart
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import numbering, tracking
-from retail_clusters.registry.champion import close_abandoned, move_champion, only_command, used_numbers
+from retail_clusters.registry.champion import (
+    DONE,
+    close_abandoned,
+    move_champion,
+    only_command,
+    read_moves,
+    used_numbers,
+)
 from retail_clusters.registry.models import ModelRegistry, check_model_folder
 from retail_clusters.report import profile
 from retail_clusters.search.publish import version_card
@@ -161,12 +168,14 @@ def _numbered(spark: SparkSession, measured: Measured) -> tuple[str, tuple[int, 
     """Return the version to make champion, and the number of each of its clusters.
 
     A version has its numbers from the champion of the moment that it was registered at. Where another one
-    has come in between, it may need others; a version cannot change, so it is registered anew.
+    has come in between, it may need others; a version cannot change, so it is registered anew. The numbers
+    of one that was champion before mean what they meant then.
     """
     challenger, champion, moved = measured.challenger, measured.champion, measured.migration
-    numbers = challenger.parsed.numbers
-    if champion and moved and measured.same_space:
-        used = used_numbers(measured.registry)
+    numbers, moves = challenger.parsed.numbers, read_moves(measured.registry.name)
+    known = challenger.name in {move.after for move in moves if move.state == DONE}
+    if champion and moved and measured.same_space and not known:
+        used = used_numbers(measured.registry, moves)
         matched = challenger.parsed.match(champion.parsed, moved, used=used)
         numbers = matched.numbers
         click.echo(f"promote: {matched.summary(moved)}")

@@ -127,12 +127,11 @@ def champions(moves: Sequence[Move]) -> list[str]:
     return stack
 
 
-def used_numbers(registry: ModelRegistry) -> list[int]:
+def used_numbers(registry: ModelRegistry, moves: Sequence[Move]) -> list[int]:
     """List the cluster numbers that champions have had, whatever became of their versions.
 
     Moves of earlier releases may not tell; the tags of those versions that are still there do.
     """
-    moves = read_moves(registry.name)
     silent = {move.after for move in moves if not move.numbers}
     tags = [registry.read_version(version=name).tags for name in silent if registry.has(version=name)]
     told = [numbering.from_text(each.get("cluster_numbers", "")) for each in tags]

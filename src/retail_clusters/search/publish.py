@@ -158,7 +158,8 @@ def number_clusters(
         return new.numbers
     one, other = (each.labels(test, spark=context.spark) for each in (before, new))
     moved = numbering.migration(one, other, test.weights, old=before.numbers, k=len(new.centres))
-    matched = new.match(before, moved, used=champion.used_numbers(registry))
+    used = champion.used_numbers(registry, champion.read_moves(registry.name))
+    matched = new.match(before, moved, used=used)
     click.echo(f"register: {matched.summary(moved)}")
     return matched.numbers
 
