@@ -24,7 +24,7 @@ from retail_clusters.cli.results import reporting, to_json
 from retail_clusters.errors import InputError, PromotionRefusedError
 
 ORDER = (
-    "main prepare train sweep promote rollback history score purchases verify report compact generate fetch"
+    "main prepare train sweep promote rollback history score purchases verify report generate fetch"
 )
 
 
