@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-#: Settings, or sections, of earlier versions: why they are gone, and what to write instead.
+#: Settings and sections that earlier versions had, and what to write instead.
 RETIRED: Final[Mapping[str, str]] = {
     "purchases.allowed_lateness_days": (
-        "the appending stream of purchases is gone: leave the setting out, and get spend in an output that "
-        "grows by a GROUP BY over OUTPUT/scored, as docs/scoring.md shows"
+        "leave it out, as the appending stream of purchases is gone; spend in an output that grows is a "
+        "GROUP BY over OUTPUT/scored (docs/scoring.md)"
     ),
 }
 
@@ -30,7 +30,7 @@ def explain_one(error: dict[str, Any]) -> str:
     """Return one of pydantic's errors as the law and what was found."""
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden" and name in RETIRED:
-        return f"setting {name} is no longer known, as {RETIRED[name]}"
+        return f"setting {name} is gone: {RETIRED[name]}"
     if error["type"] == "extra_forbidden":
         return f"unknown setting {name}: settings are listed in experiments/default.yaml"
     message = error["msg"].removeprefix("Value error, ")

@@ -32,6 +32,10 @@ def measure(values: np.ndarray, weights: np.ndarray, *, k: int, seed: int = 0) -
     return stability.stability(values, weights, fitted.centres, seed=seed, settings=settings)
 
 
+def nearest(values: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    return ((values[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+
+
 def permute(seed: int = 3, **settings: int) -> tuple[np.ndarray, np.ndarray]:
     return stability.permute_columns(*three_groups(), columns=FEATURES, seed=seed, **settings)
 
@@ -56,6 +60,25 @@ def test_stability_repeats_to_the_bit():
     values, weights = three_groups()
     assert measure(values, weights, k=7) == measure(values, weights, k=7)
     assert measure(values, weights, k=7) != measure(values, weights, k=7, seed=1)
+
+
+def test_jaccards_are_those_of_sets_of_lines():
+    values, weights = three_groups()
+    lines = np.repeat(np.arange(len(values)), weights.sum(axis=1).astype(int))
+    centres, best = values[:5], []
+    before = nearest(values, centres)[lines]
+    for draw in range(3):
+        times = np.bincount(np.random.default_rng([0, draw]).integers(0, 5, 5), minlength=5)
+        drawn = weights @ times
+        rows = blocks.block(values[drawn > 0], drawn[drawn > 0])
+        seed = int(np.random.SeedSequence([0, draw]).generate_state(1)[0])
+        found = kmeans.fit(blocks.split(rows), rows, k=5, seed=seed, max_iterations=100, tolerance=1e-4)
+        after = nearest(values, found.centres)[lines]
+        one, other = ([set(np.flatnonzero(labels == at)) for at in range(5)] for labels in (before, after))
+        best.append([max(len(a & b) / len(a | b) if a | b else 0 for b in other) for a in one])
+    ours = stability.stability(values, weights, centres, seed=0, settings=stability.Resampling(draws=3))
+    assert ours.jaccards == pytest.approx(np.mean(best, axis=0), abs=1e-12)
+    assert ours.sizes == tuple(np.bincount(before, minlength=5))
 
 
 def test_permuted_data_keep_how_each_feature_is_distributed_and_lose_its_relation_to_the_others():
@@ -118,9 +141,7 @@ def test_seed_agreement_is_the_mean_index_over_pairs_of_clusterings_of_the_same_
     values, weights = np.array([[0.0], [1.0], [10.0], [11.0], [30.0]]), np.array([3.0, 1.0, 2.0, 1.0, 4.0])
     low, high, three = np.array([[0.5], [20.0]]), np.array([[5.0], [30.0]]), np.array([[30.0], [0.5], [10.5]])
     rows = blocks.in_memory(values, weights, block_rows=2)
-    labels = [
-        np.repeat(np.abs(values - each.T).argmin(axis=1), weights.astype(int)) for each in (low, high, three)
-    ]
+    labels = [np.repeat(nearest(values, each), weights.astype(int)) for each in (low, high, three)]
     pairs = ((0, 1), (0, 2), (1, 2))
     expected = np.mean([adjusted_rand_score(labels[one], labels[other]) for one, other in pairs])
     assert stability.seed_agreement(rows, [low, high, three]) == pytest.approx(expected, abs=1e-9)

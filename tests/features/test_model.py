@@ -73,6 +73,8 @@ def test_renumbered_model_keeps_its_clusters_through_save_and_load(
     after = parse(loaded, version="2")
 
     assert after.numbers == tuple(sorted(numbers))
+    assert after.in_trained_order(numbers).centres.tolist() == before.centres.tolist()
+    assert after.in_trained_order(()) is after
     assert after.same_clusters_as(before)
     assert before.same_clusters_as(after)
     lines = shop.raw_lines(spark)

@@ -113,6 +113,27 @@ def test_a_session_that_was_begun_early_is_the_job_s_brings_executors_the_packag
     assert options == ["True ['-Xmx512m']", "stopped True"]
 
 
-def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_quietly():
+def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_leaves_nothing(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     done = run(EARLY, "refused")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+    assert [*tmp_path.glob("retail-clusters-spark-*")] == []
+
+
+FAILING = """
+from retail_clusters.infra.spark import spark_session
+with spark_session("job") as spark:
+    spark._jvm.java.lang.System.err.println("what Spark says")
+    1 / 0
+"""
+
+
+def test_a_job_that_fails_names_the_log_of_what_spark_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    done = run(FAILING)
+    (log,) = tmp_path.glob("retail-clusters-spark-*.log")
+    assert done.stderr.rstrip().endswith(f"ZeroDivisionError: division by zero\nSpark's own log: {log}")
+    assert "what Spark says" not in done.stderr
+    assert "what Spark says" in log.read_text()

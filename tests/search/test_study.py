@@ -65,9 +65,13 @@ def run(
     stop: Callable[[], bool] = lambda: False,
     **identity: str,
 ) -> list[tuple[object, ...]]:
+    told: list[Trial] = []
     with open_study(storage, **identity) as opened:
-        trials = study.run(opened, settings=settings, start=begin, on_batch=lambda _: None, stop=stop)
+        before = len(study.finished(opened))
+        trials = study.run(opened, settings=settings, start=begin, on_batch=told.extend, stop=stop)
         assert examples.bits(study.finished(opened)) == examples.bits(trials)
+    assert len(told) == len(trials) - before
+    assert [trial.number for trial in told] == sorted(trial.number for trial in told)
     return examples.bits(trials)
 
 
@@ -116,49 +120,49 @@ def test_grid_asks_for_what_is_missing_anywhere_in_its_order_in_batches_that_sho
     assert [number for number, _ in study.next_batch([], settings=Sweep())] == list(range(128))
 
 
-def test_tpe_spreads_its_first_batch_over_the_range_of_k_and_asks_for_what_is_left_of_a_batch():
-    batch = study.next_batch([], settings=Sweep(sampler="tpe"))
-    assert [k for _, (k, _) in batch] == [2, 10, 19, 27, 35, 43, 52, 60]
-    whole = searched(TPE, until=(8,))
+def test_tpe_asks_what_it_always_asked_and_for_what_is_left_of_a_batch():
+    whole = searched(TPE, until=(14,))
+    assert whole[:8] == [(2, 0), (4, 1), (7, 2), (9, 0), (5, 0), (2, 1), (3, 2), (4, 0)]
+    assert whole[8:] == [(7, 0), (3, 1), (3, 0), (8, 2), (5, 1), (5, 2)]
     history = [evaluate(number, pair) for number, pair in enumerate(whole[:6])]
     assert study.next_batch(history, settings=TPE) == [(6, whole[6]), (7, whole[7])]
 
 
+def break_off(before: int) -> Callable[[Batch], "Future[list[Trial]]"]:
+    """Evaluate until trial `before` is asked for; then be interrupted."""
+
+    def begin(batch: Batch) -> "Future[list[Trial]]":
+        if any(number >= before for number, _ in batch):
+            raise KeyboardInterrupt
+        return start(batch)
+
+    return begin
+
+
+def assert_goes_on(storage: str, settings: Sweep) -> None:
+    with open_study(storage) as opened:
+        for number, pair in study.next_batch([], settings=settings)[:3]:  # killed within the first batch
+            opened.add_trial(study.record(evaluate(number, pair), settings=settings))
+        opened.ask()  # as another tool may leave a trial running, and one waiting
+        opened.enqueue_trial({"k": 2, "seed": 0})
+    for told in (4, 8, 12):
+        with pytest.raises(KeyboardInterrupt):
+            run(storage, settings=settings, begin=break_off(told))
+    assert run(storage, settings=settings) == unbroken(settings)
+
+
 @BOTH
 @pytest.mark.parametrize("storage", ["journal", "sqlite:///study.db"])
-def test_study_killed_within_a_batch_ends_like_an_unbroken_one(settings: Sweep, storage: str):
+def test_study_killed_and_interrupted_ends_like_an_unbroken_one(settings: Sweep, storage: str):
     assert_goes_on(storage, settings)
 
 
-def test_study_on_postgresql_killed_within_a_batch_ends_like_an_unbroken_one():
+def test_study_on_postgresql_killed_and_interrupted_ends_like_an_unbroken_one():
     binaries = databases.programs()
     if binaries is None:
         pytest.skip("there is no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
     with databases.postgresql(binaries) as storage:
         assert_goes_on(storage, TPE)
-
-
-def assert_goes_on(storage: str, settings: Sweep) -> None:
-    with open_study(storage) as opened:
-        for number, pair in study.next_batch([], settings=settings)[:3]:
-            opened.add_trial(study.record(evaluate(number, pair), settings=settings))
-        opened.ask()  # as another tool may leave a trial running, and one waiting
-        opened.enqueue_trial({"k": 2, "seed": 0})
-    assert run(storage, settings=settings) == unbroken(settings)
-
-
-@pytest.mark.parametrize("told", [0, 4, 8, 12])
-def test_study_interrupted_in_a_batch_keeps_the_batches_before_it(told: int):
-    def break_off(batch: Batch) -> "Future[list[Trial]]":
-        if any(number >= told for number, _ in batch):
-            raise KeyboardInterrupt
-        return start(batch)
-
-    with pytest.raises(KeyboardInterrupt):
-        run(begin=break_off)
-    with open_study("journal") as opened:
-        assert len(study.finished(opened)) == told
-    assert run() == unbroken()
 
 
 def test_study_is_prolonged_by_more_trials_and_then_has_nothing_left():
@@ -196,19 +200,6 @@ def test_a_second_process_of_this_machine_is_refused():
         open_study("journal"),
     ):
         pass
-
-
-def test_every_batch_is_told_once_in_order():
-    told: list[int] = []
-    with open_study("sqlite:///:memory:") as opened:
-        study.run(
-            opened,
-            settings=TPE,
-            start=start,
-            on_batch=lambda new: told.extend(trial.number for trial in new),
-            stop=lambda: False,
-        )
-    assert told == list(range(14))
 
 
 def test_the_end_of_a_study_is_told():
@@ -267,35 +258,38 @@ def several(k: int, *silhouettes: float, unusable: int = 0, macro: float = 0.5) 
     ]
 
 
+MEDIAN = "median_silhouette"
+
+
 @pytest.mark.parametrize(
-    ("trials", "objective", "chosen"),
+    ("trials", "settings", "chosen"),
     [
-        ([*several(3, 0.99, 0.98, unusable=2), *several(20, 0.6, 0.7)], "silhouette", (20, 1)),
-        ([*several(20, 0.7, 0.7), *several(9, 0.7, 0.7)], "silhouette", (9, 0)),
-        ([*several(9, 0.9, macro=0.2), *several(30, 0.6, macro=0.4)], "macro_silhouette", (30, 0)),
-        # An unusable seed counts as worse than any; a K that was tried once is luck.
+        ([*several(3, 0.99, 0.98, unusable=2), *several(20, 0.6, 0.7)], {}, (20, 1)),
+        ([*several(20, 0.7, 0.7), *several(9, 0.7, 0.7)], {}, (9, 0)),
+        (
+            [*several(9, 0.9, macro=0.2), *several(30, 0.6, macro=0.4)],
+            {"objective": "macro_silhouette"},
+            (30, 0),
+        ),
+        # An unusable seed counts as worse than any; a K that was tried once is luck, unless settings say so.
         (
             [*several(9, 0.9, 0.9, 0.9, unusable=2), *several(30, 0.6, 0.7, 0.65)],
-            "median_silhouette",
+            {"objective": MEDIAN},
             (30, 1),
         ),
-        ([*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)], "median_silhouette", (30, 1)),
+        ([*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)], {"objective": MEDIAN}, (30, 1)),
+        ([*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)], {"objective": MEDIAN, "min_seeds": 1}, (9, 0)),
+        (several(9, 0.95), {"objective": MEDIAN, "seeds": 1}, (9, 0)),
     ],
 )
-def test_best_usable_trial_by_each_objective(trials: list[Trial], objective, chosen: Candidate):
-    best = study.best(trials, settings=Sweep(objective=objective))
+def test_best_usable_trial_by_each_objective(trials: list[Trial], settings, chosen: Candidate):
+    best = study.best(trials, settings=Sweep.model_validate(settings))
     assert (best.k, best.seed) == chosen
-
-
-def test_median_takes_a_k_with_fewer_seeds_where_the_settings_say_so():
-    trials = [*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)]
-    assert study.best(trials, settings=Sweep(objective="median_silhouette", min_seeds=1)).k == 9
-    assert study.best(several(9, 0.95), settings=Sweep(objective="median_silhouette", seeds=1)).k == 9
-    with pytest.raises(NoUsableClusteringError, match="its K has too few usable seeds"):
-        study.best(several(9, 0.95), settings=Sweep(objective="median_silhouette"))
 
 
 def test_no_usable_trial_names_the_nearest_miss():
     trials = [evaluate(0, (2, 0)), evaluate(1, (3, 0))]
     with pytest.raises(NoUsableClusteringError, match=r"none of 2 trials is; the nearest miss is K=3"):
         study.best(trials, settings=TPE)
+    with pytest.raises(NoUsableClusteringError, match="its K has too few usable seeds"):
+        study.best(several(9, 0.95), settings=Sweep(objective=MEDIAN))

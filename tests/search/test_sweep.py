@@ -22,7 +22,6 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, NoUsableClusteringError, StoppedError
 from retail_clusters.experiment_file import load_experiment
-from retail_clusters.features.model import centres_digest
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search import study as studies
@@ -168,17 +167,15 @@ def test_sweep_without_a_usable_clustering_registers_nothing_and_can_be_prolonge
 
 
 def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(spark, shop):
-    one = {"k_max": 3, "seeds": 1}
-    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 50}, lloyd={"max_iterations": 1})
-    (parent,) = parents("spark")
-    chosen = Experiment.model_validate({"lloyd": {"max_iterations": 1}})
-    context = examples.context_of_files(spark, shop, experiment=chosen)
-    found = context.fit(k=3, seed=0)
-    assert parent.data.tags["model_digest"] == centres_digest(found.centres)
-    assert parent.data.metrics["validation_silhouette"] == found.metrics["validation_silhouette"]
+    one = {"sweep": {"k_max": 3, "seeds": 1}, "lloyd": {"max_iterations": 1}}
+    swept(spark, shop, "memory", **one)
+    swept(spark, shop, "spark", **one, training={"in_memory_rows": 50})
+    (memory,), (in_spark,) = parents("memory"), parents("spark")
+    assert in_spark.data.tags["model_digest"] == memory.data.tags["model_digest"]
+    pd.testing.assert_frame_equal(table_of(in_spark), table_of(memory))
     with pytest.raises(InputError, match=r"in_memory_rows was fewer than the rows, is enough for all rows"):
-        swept(spark, shop, "spark", sweep=one, lloyd={"max_iterations": 1})
-    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 51}, lloyd={"max_iterations": 1})
+        swept(spark, shop, "spark", **one)
+    swept(spark, shop, "spark", **one, training={"in_memory_rows": 51})
 
 
 def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(spark, workplace):

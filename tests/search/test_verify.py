@@ -102,8 +102,8 @@ def test_a_figure_that_is_newer_than_the_run_is_left_out(
     newer = {**evaluation.METRICS, "dunn": evaluation.Figure("Dunn", lambda _: 0.5)}
     monkeypatch.setattr(evaluation, "METRICS", newer)
     found = verify(spark, run_id=runs["train"])
-    assert "dunn" not in found.facts
-    assert found.facts.keys() >= {"model_digest", "centres", "calinski_harabasz", "test_silhouette"}
+    assert "dunn" not in found.metrics
+    assert found.metrics.keys() >= {"model_digest", "centres", "calinski_harabasz", "test_silhouette"}
 
 
 def test_version_is_verified_by_its_run(spark: SparkSession, runs: dict[str, str], capsys):

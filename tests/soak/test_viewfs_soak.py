@@ -69,8 +69,6 @@ def test_a_main_job_gives_there_what_it_gives_here_to_the_bit(project: Project, 
 
     project.run(there, "verify", "--version", "1")
     project.run(there, "promote", "--version", "1", "--dry-run", "true")
-    project.run(there, "compact", "--output", f"{output}/{scored.name}")
-    assert len(list((scored / "scored").glob("batch_id=*"))) == 0
     customers = f"{STORE}/data/customers"
     project.run(there, "purchases", "--customers", f"{output}/{scored.name}", "--output", customers)
     page = f"{STORE}/data/report.html"
@@ -112,7 +110,7 @@ def test_a_scorer_killed_while_it_writes_and_between_batches_scores_every_line_o
         return (place / "commits" / f"{batch_id}.json").exists()
 
     processes.kill_when(
-        start(), lambda: recorded(1) and any(place.glob("scored/.writing-*/**/*.parquet")), within=600
+        start(), lambda: recorded(1) and any(place.glob(".attempts/**/*.parquet")), within=600
     )
     processes.kill_when(start(), lambda: recorded(4), within=600)
     assert not recorded(11)
@@ -122,7 +120,7 @@ def test_a_scorer_killed_while_it_writes_and_between_batches_scores_every_line_o
     files = sorted(SAMPLE.glob("*.csv"))
     assert recorded(11)
     assert scorers.scored_lines(place) == scorers.lines_of(files)
-    assert [*place.glob("scored/.writing-*")] == []
+    assert [*place.glob(".attempts/*")] == []
     run = jobs.newest_run(project.here, "score")
     assert run.info.status == "FINISHED"
     assert sum(point.value for point in jobs.points(run, "rows_in")) == sum(scorers.lines_of(files).values())

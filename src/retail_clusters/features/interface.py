@@ -13,8 +13,14 @@ from retail_clusters import schema
 from retail_clusters.data import reduce
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
-from retail_clusters.registry.logged_model import ANY, OPTIONAL, Columns, ModelInterface, OpenedVersion
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import (
+    ANY,
+    OPTIONAL,
+    Columns,
+    ModelInterface,
+    ModelRegistry,
+    OpenedVersion,
+)
 
 _MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
 

@@ -87,11 +87,6 @@ class WeightedRows:
         """Return a column as n doubles."""
         return np.asarray(self.table[name], dtype=np.float64)
 
-    def sample(self, most: int) -> "WeightedRows":
-        """Return at most so many rows, evenly spread in their order."""
-        step = -(-len(self) // most) or 1
-        return WeightedRows(self.table.take(np.arange(0, len(self), step))) if step > 1 else self
-
 
 @dataclass(frozen=True, eq=False)
 class Days:
@@ -140,7 +135,7 @@ class Partitions(Rows[T_co]):
         step = self.step
 
         def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            if rows := blocks_of(batches):
+            if rows := _blocks_of(batches):
                 total = rows.map(step).sum(partial)
                 yield pa.RecordBatch.from_pydict({"shape": [list(total.shape)], "total": [total.ravel()]})
 
@@ -153,14 +148,13 @@ def partitions(frame: DataFrame) -> Rows[Block]:
     return Partitions(frame.select(VALUES, schema.WEIGHT), lambda block: block)
 
 
-def blocks_of(batches: Iterable[pa.RecordBatch]) -> InMemory[Block] | None:
+def _blocks_of(batches: Iterable[pa.RecordBatch]) -> InMemory[Block] | None:
     """Lay out what Spark hands to a task; None for an empty partition."""
-    received = list(batches)
-    table = pa.Table.from_batches(received) if received else None
-    if table is None or not table.num_rows:
+    received = [batch for batch in batches if batch.num_rows]
+    if not received:
         return None
-    values = table[VALUES].combine_chunks()
-    return in_memory(vectors_of(values), np.asarray(table[schema.WEIGHT], dtype=np.float64))
+    table = pa.Table.from_batches(received)
+    return in_memory(vectors_of(table[VALUES]), np.asarray(table[schema.WEIGHT], dtype=np.float64))
 
 
 def vectors_of(arrays: Any) -> Floats:

@@ -13,6 +13,7 @@ from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.secrets import masked
 
 _CLEAR: Final = "\r\033[K"
+_LONGEST: Final = 300
 
 #: The packages whose exceptions tell what a server or a database answered.
 _CLIENTS: Final = frozenset({"mlflow", "requests", "urllib3", "sqlalchemy", "psycopg"})
@@ -71,14 +72,14 @@ class Progress:
         self.open_line = False
 
 
-def in_short(failure: BaseException, *, limit: int = 300) -> str:
+def in_short(failure: BaseException) -> str:
     """Say in one line, without a password, what an exception of another library tells.
 
-    What the status, silence or page of a server means is said in its place; all else is cut at `limit` characters.
+    What the status, silence or page of a server means is said in its place; all else is cut at 300 characters.
     """
     text = masked(str(failure) or type(failure).__name__)
     line = " ".join(_TAGS.sub(" ", text).split())
-    cut = line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+    cut = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1].rstrip()}…"
     return _meaning(failure, text) or cut
 
 
@@ -95,14 +96,6 @@ def must_answer(store: str, name: Callable[[], str], error: type[RetailClustersE
         raise
     except Exception as failure:
         raise error(f"{store} must answer, but {masked(name())} gave: {in_short(failure)}") from failure
-
-
-def was_cut_off(failure: BaseException) -> bool:
-    """Tell whether a server stopped in the middle of its answer, where MLflow does not ask again.
-
-    Whether it did what was asked is not known.
-    """
-    return re.search(r"connection broken|incompleteread", str(failure), re.IGNORECASE) is not None
 
 
 def _meaning(failure: BaseException, text: str) -> str | None:

@@ -78,7 +78,6 @@ class _Started:
 
 
 _early: list[_Started] = []
-_named_logs: set[str] = set()
 _shipped: set[str] = set()
 
 
@@ -273,13 +272,8 @@ def _configured() -> dict[str, str]:
 def _new_log() -> str:
     descriptor, log = tempfile.mkstemp(prefix="retail-clusters-spark-", suffix=".log")
     os.close(descriptor)
-    atexit.register(_remove_unless_named, log)
+    atexit.register(Path(log).unlink, missing_ok=True)
     return log
-
-
-def _remove_unless_named(log: str) -> None:
-    if log not in _named_logs:
-        Path(log).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -289,8 +283,10 @@ def _log_named_on_failure(log: str) -> Iterator[None]:
     except RetailClustersError:
         raise
     except Exception as failure:
-        failure.add_note(f"Spark's own log: {log}")
-        _named_logs.add(log)
+        kept = Path(log).rename(
+            log.removesuffix(".log") + "-failed.log"
+        )  # a name that is not removed at the end
+        failure.add_note(f"Spark's own log: {kept}")
         raise
     finally:
-        _remove_unless_named(log)
+        Path(log).unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from glob import glob
 from operator import attrgetter
 from pathlib import Path
@@ -88,13 +89,11 @@ def check(location: str) -> None:
 def status(location: str) -> FileStatus | None:
     """Return what is known of a file or folder, links followed; None when there is none."""
     with _told(location):
+        if is_local(location):
+            return _local_status(location)
+        system, path = _hadoop(location)
         try:
-            if is_local(location):
-                return _local_status(location, Path(local_path(location)))
-            system, path = _hadoop(location)
             return _hadoop_status(location, system.getFileStatus(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except Py4JJavaError as absent:
             if _kind(absent) == "FileNotFoundException":
                 return None
@@ -176,11 +175,10 @@ def open_read(location: str) -> Iterator[BinaryIO]:
         yield stream
 
 
-def read_bytes(location: str, *, offset: int = 0, limit: int = -1) -> bytes:
-    """Return a file's bytes from `offset` on, at most `limit` of them unless it is negative."""
+def read_bytes(location: str) -> bytes:
+    """Return a file's content."""
     with _told(location), open_read(location) as stream:
-        stream.seek(offset)
-        return stream.read(limit)
+        return stream.read()
 
 
 def read_text(location: str) -> str:
@@ -313,25 +311,22 @@ def remove_drafts(folder: str) -> None:
 
 @contextmanager
 def staged_folder(place: str) -> Iterator[str]:
-    """Lend a folder to write in, which takes the place of an earlier one if the block ends well.
+    """Lend a hidden folder to write in, which takes the place of an earlier one if the block ends well.
 
-    A process that dies between the two renames of the last moment leaves neither. In an object store the
-    folder is `place` itself, emptied: there one counts once a record that is written after it says so.
+    That takes two renames: a process that dies between them leaves neither. In an object store the second one
+    copies, and one that dies in it leaves a part.
     """
-    staged = place if is_object_store(place) else draft_beside(place)
-    remove(staged)
+    staged, earlier = draft_beside(place), draft_beside(place)
     make_folder(staged)
     try:
         yield staged
-        if staged != place:
-            earlier = draft_beside(place)
-            if exists(place):
-                rename(place, earlier)
-            rename(staged, place)
-            remove(earlier)
+        if exists(place):
+            rename(place, earlier)
+        rename(staged, place)
     except BaseException:
         remove(staged)
         raise
+    remove(earlier)
 
 
 @contextmanager
@@ -348,17 +343,23 @@ def new_folder(output: str) -> Iterator[str]:
 
 
 def _entries(folder: str) -> list[FileStatus]:
-    """List what is in a folder, links followed, in no order; a link that leads nowhere is nothing."""
+    """List what is in a folder, links followed, in no order."""
     with _told(folder):
         if is_local(folder):
-            paths = Path(local_path(folder)).iterdir()
-            return [_local_status(join(folder, path.name), path) for path in paths if path.exists()]
+            names = [path.name for path in Path(local_path(folder)).iterdir()]
+            return [found for each in names if (found := _local_status(join(folder, each)))]
         system, path = _hadoop(folder)
         return [_hadoop_status(join(folder, it.getPath().getName()), it) for it in system.listStatus(path)]
 
 
-def _local_status(location: str, path: Path) -> FileStatus:
-    found = path.stat()
+def _local_status(location: str) -> FileStatus | None:
+    """Return what is known of a file or folder of this machine; a link that leads nowhere is nothing."""
+    try:
+        found = Path(local_path(location)).stat()
+    except OSError as failed:
+        if failed.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return None
+        raise
     modified = found.st_mtime_ns // 1_000_000
     return FileStatus(location, found.st_size, modified, stat.S_ISDIR(found.st_mode), found.st_ctime_ns)
 
@@ -407,9 +408,14 @@ def _rename_in_java(source: str, target: str, option: str) -> None:
     options = getattr(context._jvm.org.apache.hadoop.fs, "Options$Rename")
     chosen = context._gateway.new_array(options, 1)
     chosen[0] = getattr(options, option)
-    interface = context._jvm.org.apache.hadoop.fs.FileContext
-    store = interface.getFileContext(end.toUri().resolve("/"), context._jsc.hadoopConfiguration())
-    store.rename(start, end, chosen)
+    _file_context(context._jvm, end.toUri().resolve("/").toString()).rename(start, end, chosen)
+
+
+@cache
+def _file_context(jvm: Any, root: str) -> Any:
+    """Open that interface once: Hadoop keeps no connection of it to open it from."""
+    uri = jvm.org.apache.hadoop.fs.Path(root).toUri()
+    return jvm.org.apache.hadoop.fs.FileContext.getFileContext(uri, _context()._jsc.hadoopConfiguration())
 
 
 def _upload(content: BinaryIO, location: str, *, overwrite: bool) -> None:

@@ -1,6 +1,5 @@
 """A stream of Spark's whose batches a function takes: how it runs, how it is watched, how it stops."""
 
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,16 +12,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
-from retail_clusters.infra import storage
-from retail_clusters.infra.locations import from_quoted, is_local, join, name, to_uri
+from retail_clusters.infra.locations import is_local, to_uri
 from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 
 Trigger = dict[str, Any]
 
 #: Take what is there, and end.
 DRAIN: Final[Trigger] = {"availableNow": True}
-#: Take what arrives, for ever.
-FOLLOW: Final[Trigger] = {"processingTime": "1 second"}
 
 _POLL: Final = 0.2
 
@@ -46,16 +42,11 @@ def run_batches(
     trigger: Trigger,
     process: Callable[[int, DataFrame], None],
     stopping: threading.Event,
-    until: Callable[[], bool] = lambda: False,
-    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Hand what arrives to `process`, batch by batch, until done or told to stop.
 
-    The session of `arriving` is the stream's own: `small_session` makes one.
-
-    `stopping` ends the stream before the next batch; an exception of `process` ends it at once, and is
-    raised here. `until` is asked between two batches, and ends it, too; `meanwhile` is called again and
-    again.
+    The session of `arriving` is the stream's own: `small_session` makes one. `stopping` ends the stream before
+    the next batch; an exception of `process` ends it at once, and is raised here.
     """
     failures: list[BaseException] = []
 
@@ -72,7 +63,7 @@ def run_batches(
     query = start(writer, session=arriving.sparkSession, checkpoint=checkpoint)
     try:
         with stopped(query):
-            wait(query, stopping=stopping, until=until, meanwhile=meanwhile)
+            wait(query, stopping=stopping)
     except StreamingQueryException:
         if failures:
             raise failures[0] from None
@@ -100,12 +91,11 @@ def wait(
     query: StreamingQuery,
     *,
     stopping: threading.Event | None = None,
-    until: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
-    """Wait until a query ends, or is between two batches once it is to stop."""
+    """Wait until a query ends, or is between two batches once it is to stop; call `meanwhile` again and again."""
     while not query.awaitTermination(_POLL):  # type: ignore[arg-type]
-        if not query.status["isTriggerActive"] and ((stopping and stopping.is_set()) or until()):
+        if stopping and stopping.is_set() and not query.status["isTriggerActive"]:
             return
         meanwhile()
 
@@ -137,21 +127,6 @@ def stop_on_signals(asked: Callable[[], None] = lambda: None) -> Iterator[thread
         yield stopping
     finally:
         restore()
-
-
-def committed_files(checkpoint: str) -> list[str]:
-    """List the files that a finished stream took, in Spark's order, from its log of files.
-
-    A private format of Spark's: a file a batch, and sometimes one, `N.compact`, for all up to there. A file of
-    length 0 is in it, though it is in no frame.
-    """
-    log = join(checkpoint, "sources", "0")
-    files = storage.list_files(log) if storage.is_folder(log) else []
-    texts = {name(file.location): file.location for file in files}
-    numbers = sorted((int(text.removesuffix(".compact")), text) for text in texts)
-    last = max((at for at, (_, text) in enumerate(numbers) if text.endswith(".compact")), default=0)
-    lines = [line for _, text in numbers[last:] for line in storage.read_text(texts[text]).splitlines()[1:]]
-    return [from_quoted(json.loads(line)["path"]) for line in lines]
 
 
 class _StoppedError(Exception):

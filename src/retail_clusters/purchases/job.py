@@ -106,10 +106,9 @@ def writing_to(place: str) -> Iterator[None]:
     Raises:
         InputError: another process writes to it.
     """
-    with lock(
-        join(place, ".purchases.lock"), purpose=f"one purchases at a time writes to {for_display(place)}"
-    ):
-        storage.make_folder(place)
+    storage.make_folder(place)
+    purpose = f"one purchases at a time writes to {for_display(place)}"
+    with lock(join(place, ".purchases.lock"), purpose=purpose):
         storage.remove_drafts(place)
         yield
 

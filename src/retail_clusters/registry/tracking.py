@@ -37,7 +37,17 @@ _DEFAULT_URI: Final = "sqlite:///mlflow.db"
 
 #: A run says by the tag `kind` what it is: people filter runs by it.
 Kind = Literal[
-    "main", "prepare", "sweep", "trial", "train", "register", "promote", "score", "purchases", "customers"
+    "main",
+    "prepare",
+    "sweep",
+    "trial",
+    "train",
+    "register",
+    "promote",
+    "rollback",
+    "score",
+    "purchases",
+    "customers",
 ]
 
 #: Kinds that may take long, and so log what the machine does meanwhile.

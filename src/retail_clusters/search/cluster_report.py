@@ -36,16 +36,21 @@ class Clustering:
 
 
 def log_tables(clustering: Clustering) -> None:
-    """Log the tables of a clustering."""
+    """Log the profile of a clustering, and what is measured of each cluster."""
     tracking.log_table(clustering.profile, "profile")
     tracking.log_comparable_table(clustering.profile, "profile")
-    tracking.log_table(clusters_table(clustering), CLUSTERS)
+    validation = clustering.found.validation
+    clusters = clustering.stability.table().assign(
+        validation_lines=validation.sizes, validation_silhouette=validation.cluster_silhouettes
+    )
+    tracking.log_table(clusters, CLUSTERS)
 
 
 @contextmanager
 def charts_logged(context: TrainingContext, clustering: Clustering) -> Iterator[None]:
     """Draw the charts of a clustering while Spark does something else; log them at its end."""
-    picture, found = _picture(context, clustering), clustering.found
+    found = clustering.found
+    picture = Picture(context.weighted[schema.TRAIN], clustering.labels, clustering.profile)
     labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
     drawings = (
         lambda: charts.sizes_chart(clustering.profile),
@@ -66,47 +71,38 @@ def charts_logged(context: TrainingContext, clustering: Clustering) -> Iterator[
         tracking.log_pictures({name: picture.result() for name, picture in drawn.items()})
 
 
-def clusters_table(clustering: Clustering) -> pd.DataFrame:
-    """Return what is measured of each cluster: how stable it is, and its validation silhouette."""
-    validation = clustering.found.validation
-    return clustering.stability.table().assign(
-        validation_lines=validation.sizes, validation_silhouette=validation.cluster_silhouettes
-    )
-
-
 def log_inputs(context: TrainingContext, parts: Sequence[str] = schema.SPLITS) -> dict[str, tracking.DataSet]:
     """Log train, validation and test, or some of them, as data sets, each under a digest of its own.
 
     Their names begin with the part: where the UI says which data set a metric is of, there is no more.
     """
-    table, split = context.prepared.table, context.experiment.split
+    table = context.prepared.table
     return {
         name: tracking.log_input(
             data=table.data,
             part=name,
-            digest=split_digest(table.data_digest, name, split=split),
+            digest=_digest(table.data_digest, name, context.experiment.split),
             context=name,
             columns=RAW_LINES,
-            profile={"lines": table.lines[name], "rows": table.rows[name], "days": _days(name, split)},
+            profile={
+                "lines": table.lines[name],
+                "rows": table.rows[name],
+                "days": _days(name, context.experiment.split),
+            },
         )
         for name in parts
     }
 
 
-def split_digest(data_digest: str, name: str, *, split: Split) -> str:
+def _digest(data_digest: str, name: str, split: Split) -> str:
     """Return 8 hex digits that tell one part of one data set, cut at these days, from any other."""
     content = f"{data_digest} {name} {split.train_until} {split.validate_until}"
     return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 def _days(name: str, split: Split) -> str:
-    days = {
+    return {
         schema.TRAIN: f"before {split.train_until}",
         schema.VALIDATION: f"{split.train_until} to before {split.validate_until}",
         schema.TEST: f"from {split.validate_until} on",
-    }
-    return days[name]
-
-
-def _picture(context: TrainingContext, clustering: Clustering) -> Picture:
-    return Picture(context.weighted[schema.TRAIN], clustering.labels, clustering.profile)
+    }[name]

@@ -19,7 +19,7 @@ from retail_clusters.data.prepare import Prepared
 from retail_clusters.errors import InputError
 from retail_clusters.features import stages
 from retail_clusters.features.rows import WeightedRows, merge, partitions, weighted_rows
-from retail_clusters.registry.logged_model import check_model_folder
+from retail_clusters.registry.models import check_model_folder
 from retail_clusters.search import spark_solver
 from retail_clusters.settings import Experiment
 

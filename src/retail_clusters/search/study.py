@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import optuna
@@ -31,10 +31,11 @@ from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Objective, Sweep
 from retail_clusters.wording import percent
 
-Candidate = tuple[int, int]
+Study: TypeAlias = optuna.Study
+Candidate: TypeAlias = tuple[int, int]
 #: Candidates, each with the number that its trial will have.
-Batch = Sequence[tuple[int, Candidate]]
-Start = Callable[[Batch], "Future[list[Trial]]"]
+Batch: TypeAlias = Sequence[tuple[int, Candidate]]
+Start: TypeAlias = Callable[[Batch], "Future[list[Trial]]"]
 
 _IDENTITY: Final = "identity"
 _TRIAL: Final = "trial"
@@ -79,7 +80,7 @@ class Trial:
 
 
 @contextmanager
-def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Iterator[optuna.Study]:
+def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Iterator[Study]:
     """Hold a study, new or to be resumed, as the only process of this machine.
 
     Processes of several machines that share a database try the same candidates, and record the same trials.
@@ -107,7 +108,7 @@ def attributes(*, name: str, storage: str) -> Mapping[str, Any]:
         return {}
 
 
-def finished(study: optuna.Study) -> list[Trial]:
+def finished(study: Study) -> list[Trial]:
     """Return the trials of a study in the order of asking; one that two machines recorded counts once."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     trials = {trial.number: trial for trial in map(recorded, complete)}
@@ -115,7 +116,7 @@ def finished(study: optuna.Study) -> list[Trial]:
 
 
 def run(
-    study: optuna.Study,
+    study: Study,
     *,
     settings: Sweep,
     start: Start,
@@ -144,7 +145,7 @@ def run(
 
 
 def next_batch(trials: Sequence[Trial], *, settings: Sweep) -> Batch:
-    """Propose candidates that are not tried yet; none when all that are wanted are."""
+    """Propose candidates that are not tried yet; none when all wanted ones are."""
     tried = {trial.number for trial in trials}
     planned = _grid(settings) if settings.sampler == "grid" else _tpe_batch(trials, settings)
     wanted = wanted_trials(settings)
@@ -223,7 +224,7 @@ def recorded(frozen: FrozenTrial) -> Trial:
     return Trial(content["number"], Evaluation(**made), content["violations"])
 
 
-def _create_or_load(name: str, storage: str) -> optuna.Study:
+def _create_or_load(name: str, storage: str) -> Study:
     try:
         return optuna.create_study(
             study_name=name, storage=_backend(storage), direction="maximize", load_if_exists=True
@@ -245,7 +246,7 @@ def _lock_file(name: str, storage: str) -> str:
     return f"optuna-{digest}.lock" if "://" in storage else f"{storage}.{digest}.lock"
 
 
-def _check_identity(study: optuna.Study, identity: Mapping[str, str]) -> None:
+def _check_identity(study: Study, identity: Mapping[str, str]) -> None:
     known: dict[str, Any] = study.user_attrs.get(_IDENTITY, {})
     if not known:
         study.set_user_attr(_IDENTITY, dict(identity))
@@ -260,17 +261,14 @@ def _check_identity(study: optuna.Study, identity: Mapping[str, str]) -> None:
 
 
 def _grid(settings: Sweep) -> Batch:
-    """Return every K with every seed, in the shuffled order of Optuna's grid sampler.
-
-    Its own order it gives only to trials that it is asked for one by one.
-    """
+    """Return every K with every seed, in the shuffled order in which Optuna's grid sampler gives them."""
     space = list(itertools.product(range(settings.k_min, settings.k_max + 1), range(settings.seeds)))
     np.random.RandomState(settings.sampler_seed).shuffle(space)
     return list(enumerate(space))
 
 
 def _tpe_batch(trials: Sequence[Trial], settings: Sweep) -> Batch:
-    """Plan the batch under way: whole, whatever of it is tried already or never will be.
+    """Plan the whole batch under way, also what of it is tried already or beyond the wanted trials.
 
     A pair that was tried gives way to another seed of its K, or else to the nearest K with a seed left.
     """

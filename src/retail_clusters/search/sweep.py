@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import click
-import optuna
 from pyspark.sql import SparkSession
 from tqdm import tqdm
 
@@ -24,7 +23,7 @@ from retail_clusters.search import cluster_report, publish, study, sweep_report
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
-from retail_clusters.search.study import Trial
+from retail_clusters.search.study import Study, Trial
 from retail_clusters.search.trials import Evaluator, evaluator
 from retail_clusters.settings import CHALLENGER, Experiment
 
@@ -76,7 +75,7 @@ def sweep(
     return published
 
 
-def open_study(context: TrainingContext, which: StudyName) -> AbstractContextManager[optuna.Study]:
+def open_study(context: TrainingContext, which: StudyName) -> AbstractContextManager[Study]:
     """Hold the study of this sweep; it refuses other settings or data than it was started with."""
     experiment = context.experiment
     check_clusters(context, k=experiment.sweep.k_max)
@@ -90,7 +89,7 @@ def open_study(context: TrainingContext, which: StudyName) -> AbstractContextMan
 
 
 @contextmanager
-def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
+def search_run(context: TrainingContext, opened: Study) -> Iterator[str]:
     """Open the run of a search: the study's own, or else a new one that continues it.
 
     A param of a run cannot change, so a study goes on in a run of its own when the earlier one is finished,
@@ -110,7 +109,7 @@ def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
         yield run_id
 
 
-def search(context: TrainingContext, opened: optuna.Study, *, parent: str, entry_point: str) -> Trial:
+def search(context: TrainingContext, opened: Study, *, parent: str, entry_point: str) -> Trial:
     """Evaluate the trials of a study under the open run `parent`; return the best usable one.
 
     Raises:
@@ -143,7 +142,7 @@ def search(context: TrainingContext, opened: optuna.Study, *, parent: str, entry
 
 def _evaluate(
     context: TrainingContext,
-    opened: optuna.Study,
+    opened: Study,
     evaluating: Evaluator,
     *,
     parent: str,
@@ -169,12 +168,12 @@ def _evaluate(
         return study.run(opened, settings=settings, start=evaluating.start, on_batch=tell, stop=stop)
 
 
-def run_of(opened: optuna.Study) -> str:
+def run_of(opened: Study) -> str:
     """Return the run of a study's latest search."""
     return str(opened.user_attrs[_RUN])
 
 
-def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:
+def finished_best(context: TrainingContext, opened: Study) -> Trial | None:
     """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
     run_id = opened.user_attrs.get(_RUN, "")
     if not _is_complete(context, opened) or not tracking.is_finished(run_id):
@@ -204,7 +203,7 @@ def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) 
     return published
 
 
-def _is_complete(context: TrainingContext, opened: optuna.Study) -> bool:
+def _is_complete(context: TrainingContext, opened: Study) -> bool:
     return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
 
 

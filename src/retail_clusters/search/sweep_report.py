@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Sequence
 from typing import Final, get_args
 
-import optuna
 import pandas as pd
 
 from retail_clusters.errors import NoUsableClusteringError
@@ -17,7 +16,7 @@ from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
 from retail_clusters.search import descriptions, study
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.publish import Published
-from retail_clusters.search.study import Trial
+from retail_clusters.search.study import Study, Trial
 from retail_clusters.search.trials import Evaluator
 from retail_clusters.settings import Experiment, Objective, Sweep
 from retail_clusters.wording import percent
@@ -51,7 +50,7 @@ def child_run(trial: Trial, context: TrainingContext) -> ChildRun:
 
 
 def log_report(
-    opened: optuna.Study, trials: Sequence[Trial], *, evaluator: Evaluator, experiment: Experiment
+    opened: Study, trials: Sequence[Trial], *, evaluator: Evaluator, experiment: Experiment
 ) -> None:
     """Log metrics, tables and charts of the trials on the open run, and describe it."""
     unusable = sum(not trial.usable for trial in trials)

@@ -16,8 +16,7 @@ from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
 from retail_clusters.features.interface import open_model
 from retail_clusters.features.model import check_model, refuse_unseen_days, score_lines
 from retail_clusters.infra.locations import literal
-from retail_clusters.registry.logged_model import OpenedVersion
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.serving.attempt import Attempt
 from retail_clusters.settings import Columns
 
