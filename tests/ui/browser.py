@@ -54,7 +54,7 @@ class Browser:
             if not missing:
                 break
         if pictures := os.environ.get(_PICTURES):
-            file = Path(pictures).absolute() / f"{re.sub(r'[^a-z0-9.]+', '-', route[1:])[:100]}.png"
+            file = Path(pictures).absolute() / f"{re.sub(r'[^A-Za-z0-9.]+', '-', route[1:])[:100]}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             self._run(f"--screenshot={file}", "--window-size=1700,2000", route=route)
         return missing

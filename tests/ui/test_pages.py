@@ -82,7 +82,7 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_list_of_runs_shows_main_with_its_metrics(shop):
     shown = [">main<", "validation_silhouette", "test_silhouette", "model_version"]
-    assert not shop.browser.missing(shop.runs("pipelines"), ["Invoice lines clustered by price", *shown])
+    assert not shop.browser.missing(shop.runs("pipelines"), ["Clusterings of retail data", *shown])
 
 
 def test_view_of_trials_shows_the_usable_ones(shop):
