@@ -1,6 +1,5 @@
 """The shared MLflow that docs/shared-mlflow.md describes: a real server, its log-in and its artifacts."""
 
-import tempfile
 from pathlib import Path
 
 import mlflow
@@ -9,9 +8,7 @@ import pytest
 import yaml
 from mlflow.exceptions import MlflowException
 
-from retail_clusters.errors import RegistryError
 from retail_clusters.registry import tracking
-from retail_clusters.registry.models import ModelRegistry
 from tests.databases import postgresql, programs
 from tests.servers import mlflow_server
 from tests.tied_metrics import assert_figures_keep_their_data_sets
@@ -45,7 +42,6 @@ def test_server_keeps_runs_in_postgresql_and_artifacts_behind_its_log_in(workpla
         assert [path.read_text() for path in (workplace / "server" / "artifacts").rglob("note.txt")] == [
             "proxied"
         ]
-        assert_reading_a_version_leaves_no_file(workplace / "temporary", monkeypatch)
 
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
         with pytest.raises(MlflowException, match="401"):
@@ -55,19 +51,3 @@ def test_server_keeps_runs_in_postgresql_and_artifacts_behind_its_log_in(workpla
         server.stop()
         server.start()
         assert client.get_run(run.info.run_id).info.experiment_id == experiment
-
-
-def assert_reading_a_version_leaves_no_file(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow keeps a copy of each description that it reads through a server."""
-    mlflow.set_registry_uri(mlflow.get_tracking_uri())
-    with mlflow.start_run():
-        logged = mlflow.pyfunc.log_model(
-            name="model", python_model=lambda model_input: model_input, pip_requirements=["mlflow"]
-        )
-    version = mlflow.register_model(logged.model_uri, "retail").version
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with pytest.raises(RegistryError, match="must have MLflow's flavour spark"):
-        ModelRegistry("retail").input_columns(version=str(version))
-    assert [*temporary.iterdir()] == []
-    monkeypatch.setattr(tempfile, "tempdir", None)
