@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
@@ -17,9 +18,9 @@ from retail_clusters.infra.failures import in_short
 from retail_clusters.infra.locations import for_display, is_within
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
-from retail_clusters.serving.attempt import Attempt, attempted, prepare, remove_dead
+from retail_clusters.serving.attempt import Attempt, prepare, remove_dead
 from retail_clusters.serving.batch import ServedModel, compare, count_batch, serve, write_batch
-from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record
+from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record, read_record
 from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, list_source
 from retail_clusters.settings import CHALLENGER
 from retail_clusters.wording import pluralize
@@ -174,7 +175,7 @@ class Scorer:
         if self._champion.take():
             self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
         model = self._champion.require()
-        with attempted(self._log.output) as attempt:
+        with closing(Attempt(self._log.output)) as attempt:
             accounts = write_batch(
                 self._spark,
                 attempt,
@@ -205,7 +206,7 @@ class Scorer:
             try:
                 self._log.append(record)
             except BatchTakenError:
-                attempt.withdraw(batch_id)
+                remove_dead(self._log.output, read_record(self._log.output, batch_id))
                 raise
         self._recorded(record)
 
