@@ -141,12 +141,15 @@ class Scorer:
     def process(self, brought: Sequence[InputFile]) -> None:
         """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
 
-        A path that leads through a link to a folder above is not in the listing; one that is gone is told of.
+        A path that leads through a link to a folder above is not in the listing. A file that is gone is told of,
+        and recorded as an empty one: it is scored if it comes back.
         """
         new = [file for file in brought if not self._log.has_scored(file)]
         if any(file.location not in self._listed for file in new):
             self.waiting()
-        self._score([file for file in new if file.location in self._listed or self._is_gone(file)])
+        there = [file for file in new if file.location in self._listed]
+        gone = [replace(file, length=0) for file in new if self._is_gone(file)]
+        self._score([*there, *gone])
 
     def score_left(self) -> None:
         """Score what no stream brings: empty files, names that are not UTF-8, what Spark has forgotten."""
@@ -233,7 +236,12 @@ class Scorer:
             return {}
 
     def _is_gone(self, file: InputFile) -> bool:
-        return is_within(file.location, self._request.source) and not storage.exists(file.location)
+        listed = file.location in self._listed
+        return (
+            not listed
+            and is_within(file.location, self._request.source)
+            and not storage.exists(file.location)
+        )
 
     def _follow(self, alias: str) -> Follower[ServedModel]:
         registry = ModelRegistry(self._request.model)
