@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from pyspark.sql import SparkSession
 
-from retail_clusters.data.prepare import ensure_prepared
 from retail_clusters.infra.spark import spark_session
 from retail_clusters.registry import tracking
 from retail_clusters.search import context
 from retail_clusters.search.context import TrainingContext
+from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.settings import Experiment
 
 PROJECT: Final = Path(__file__).parents[1]

@@ -2,7 +2,7 @@
 
 from benchmarks.common import DATA, print_table, session, take_turns
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, weighted_rows
+from retail_clusters.data import csv_files, invoices, reduce
 from retail_clusters.settings import Split
 
 
@@ -17,8 +17,8 @@ def main() -> None:
 
         def prepare() -> None:
             parsed = invoices.parse(csv_files.read_lines(spark, files))
-            reduced = weighted_rows.reduce_lines(parsed, split=Split()).cache()
-            weighted_rows.summarize(reduced)
+            reduced = reduce.reduce_lines(parsed, split=Split()).cache()
+            reduce.summarize(reduced)
             reduced.unpersist(blocking=True)
 
         for _ in range(15):  # until the JVM has compiled what both run

@@ -116,11 +116,13 @@ class Training(_Settings):
     """How a clustering is fitted.
 
     `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own
-    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark.
+    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark; of more than
+    `evidence_rows` a sample is kept with the model, for its promotion.
     """
 
     solver: Solver = "exact"
     in_memory_rows: Count = 2_000_000
+    evidence_rows: Annotated[int, Field(ge=1_000)] = 500_000
 
 
 class Lloyd(_Settings):
@@ -190,7 +192,6 @@ class Scoring(_Settings):
 class Purchases(_Settings):
     """Spend per customer and day as a stream."""
 
-    allowed_lateness_days: Annotated[int, Field(ge=0)] = 2
     max_files_per_trigger: Count = 1
 
 

@@ -7,12 +7,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.data import csv_files
-from retail_clusters.data.headers import header
 from retail_clusters.errors import InputError
 from retail_clusters.settings import Columns
 
 LINE = "536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
-HEADER = header()
+HEADER = csv_files.header()
 CONTENT = f"{HEADER}\n{LINE}\n"
 ONLINE_RETAIL_II = Columns(invoice_no="Invoice", unit_price="Price", customer_id="Customer ID")
 
@@ -89,10 +88,6 @@ def test_a_link_to_a_folder_above_brings_no_file_twice(tmp_path):
     put(tmp_path, "in/year=2011/a.csv")
     (tmp_path / "in" / "year=2011" / "loop").symlink_to(tmp_path / "in")
     assert names(tmp_path / "in") == ["a.csv"]
-    source = str(tmp_path / "in")
-    assert not csv_files.loops(f"{source}/year=2011/a.csv", source=source)
-    assert csv_files.loops(f"{source}/year=2011/loop/year=2011/a.csv", source=source)
-    assert csv_files.loops(f"{source}/year=2011/loop/a.csv", source=source)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +167,7 @@ def test_a_stream_goes_on_past_a_damaged_file(spark, tmp_path):
 
 
 def test_other_names_of_the_columns_are_the_header_that_files_must_have(spark, tmp_path):
-    file = put(tmp_path, "a.csv", f"{header(ONLINE_RETAIL_II)}\n{LINE}\n")
+    file = put(tmp_path, "a.csv", f"{csv_files.header(ONLINE_RETAIL_II)}\n{LINE}\n")
     assert csv_files.header_problem(file, ONLINE_RETAIL_II) is None
     assert texts(csv_files.read_lines(spark, [file], columns=ONLINE_RETAIL_II)) == [LINE]
     assert "no column InvoiceNo, UnitPrice, CustomerID" in (csv_files.header_problem(file) or "")
@@ -194,3 +189,58 @@ def test_fingerprint_changes_when_a_file_is_written_again(tmp_path):
     assert csv_files.fingerprint(csv_files.list_files(str(tmp_path))) == before
     put(tmp_path, "a.csv", "xy")
     assert csv_files.fingerprint(csv_files.list_files(str(tmp_path))) != before
+
+
+NUMBERS = [f"{number},{number * 7919 % 10_007}" for number in range(50_000)]
+
+
+def kept(file: Path, reason: str = "r") -> list[str | None]:
+    return [row["line"] for row in csv_files.quarantine_rows(str(file), reason=reason)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_a_packed_file_that_does_not_unpack_to_its_end_is_damaged(tmp_path: Path, pack: object) -> None:
+    packed = pack(b"a,b\n" * 50_000)  # type: ignore[operator]
+    suffix = "gz" if pack is gzip.compress else "bz2"
+    whole, cut, torn = (tmp_path / f"{name}.csv.{suffix}" for name in ("whole", "cut", "torn"))
+    whole.write_bytes(packed)
+    cut.write_bytes(packed[:-5])
+    torn.write_bytes(packed[:40] + bytes([packed[40] ^ 255]) + packed[41:])
+    assert csv_files.damage(str(whole)) is None
+    assert csv_files.damage(str(cut)) == csv_files.DAMAGED
+    assert csv_files.damage(str(torn)) == csv_files.DAMAGED
+
+
+def test_the_lines_before_the_damage_are_there_without_their_header(tmp_path: Path) -> None:
+    """Defect 66: a truncated file gave one row and no line."""
+    file = tmp_path / "cut.csv.gz"
+    packed = gzip.compress("\n".join([HEADER, *NUMBERS]).encode())
+    file.write_bytes(packed[: len(packed) // 2])
+    found = kept(file, csv_files.DAMAGED)
+    assert 10_000 < len(found) < 40_000
+    assert found[:-1] == NUMBERS[: len(found) - 1]
+
+
+def test_a_file_that_is_gone_leaves_one_row_without_a_line(tmp_path: Path) -> None:
+    assert csv_files.damage(str(tmp_path / "gone.csv")) == csv_files.GONE
+    assert kept(tmp_path / "gone.csv", csv_files.GONE) == [None]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", [None]),
+        (b" \n\r\n", [None]),
+        (b"\xef\xbb\xbfa\nb\r\nc\rd", ["a", "b", "c", "d"]),
+        (b"\xef\xbb", ["\ufffd"]),
+        (b"caf\xe9\n\t\n", ["caf\ufffd", "\t"]),
+        ("x\u2028y\x0bz\n".encode(), ["x\u2028y\x0bz"]),
+        (f"a\n{HEADER}\nb".encode(), ["a", "b"]),
+    ],
+)
+def test_every_line_that_is_not_blank_or_a_header_is_kept(
+    tmp_path: Path, content: bytes, expected: list[str | None]
+) -> None:
+    file = tmp_path / "file.csv"
+    file.write_bytes(content)
+    assert kept(file) == expected

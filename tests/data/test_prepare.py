@@ -1,20 +1,19 @@
-import gzip
+"""The cache of prepared tables: found by key, the first writer wins, the longest unused ones go."""
+
+import os
+import shutil
 from datetime import date
 from pathlib import Path
 
-import mlflow
 import pytest
+from pyspark.sql import SparkSession
 
-from retail_clusters.data import weighted_rows
-from retail_clusters.data.headers import header
-from retail_clusters.data.prepare import prepare
+from retail_clusters.data import csv_files, prepare
+from retail_clusters.data.prepare import Prepared
 from retail_clusters.errors import InputError
-from retail_clusters.registry import tracking
-from retail_clusters.settings import Columns, Experiment, Split
-from tests.conftest import SAMPLE
+from retail_clusters.settings import Experiment, Split
 
-SAMPLE_DIGEST = "13af985b9cbe129be4e1eb0cf2bc7685"
-REAL_DIGEST = "eaa52dd8c1061c34986774f92961414b"
+CACHE = Path(prepare.DEFAULT_CACHE)
 LINES = [
     f"{day},A,CUP,{day},2011-{month:02}-{day:02} 08:00:00,2.5,{'' if day % 2 else '17850.0'},UK"
     for month in (1, 8, 11)
@@ -22,134 +21,98 @@ LINES = [
 ]
 
 
-@pytest.fixture
-def place(workplace: Path) -> Path:
-    tracking.connect(experiment="prepare")
-    return workplace
-
-
-@pytest.fixture
-def data(place: Path) -> Path:
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A few lines in each part of the split."""
-    write(place / "in" / "a.csv", LINES)
-    return place / "in"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RETAIL_CLUSTERS_PREPARED", raising=False)
+    write(tmp_path / "in" / "a.csv", LINES)
+    return tmp_path / "in"
 
 
-def write(file: Path, lines: list[str], *, header: str = header()) -> Path:
+def write(file: Path, lines: list[str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = "\n".join([header, *lines, ""]).encode()
-    file.write_bytes(gzip.compress(text) if file.suffix == ".gz" else text)
-    return file
+    file.write_text("\n".join([csv_files.header(), *lines, ""]))
 
 
-def prepared_by(spark, data, experiment=None) -> tuple[str, str]:
-    """The run whose rows are used, and their digest."""
-    table = prepare(spark, data=str(data), experiment=experiment or Experiment()).table
-    return table.run_id, table.data_digest
+def make(spark: SparkSession, data: Path, *, run: str = "r") -> Prepared:
+    return prepare.make(spark, prepare.source(str(data), Experiment()), run_id=run)
 
 
-def test_the_sample_has_the_digest_that_it_always_had(spark, place):
-    assert prepared_by(spark, SAMPLE)[1] == SAMPLE_DIGEST
+def found(spark: SparkSession, data: Path, experiment: Experiment | None = None) -> str | None:
+    """The run whose rows are in the cache."""
+    there = prepare.find(spark, prepare.source(str(data), experiment or Experiment()))
+    return there.table.run_id if there else None
 
 
-@pytest.mark.soak
-@pytest.mark.real
-def test_the_real_data_has_the_digest_that_it_always_had(spark, place, real_data):
-    """The suite holds it where training reads the real data (training/test_real_data)."""
-    assert prepared_by(spark, real_data)[1] == REAL_DIGEST
+def test_a_table_is_found_by_its_files_and_settings_with_its_rows(spark, data):
+    made = make(spark, data)
+    there = prepare.find(spark, prepare.source(str(data), Experiment()))
+    assert there is not None
+    assert there.table == made.table
+    assert there.reduced.count() == sum(made.table.rows.values())
+    assert found(spark, data, Experiment(split=Split(train_until=date(2011, 6, 1)))) is None
+    write(data / "a.csv", LINES[1:])
+    assert found(spark, data) is None
 
 
-def test_unchanged_input_is_not_read_again_and_the_run_is_named(spark, data, capsys):
-    first = prepared_by(spark, data)
-    jobs = spark.sparkContext._jsc.sc().dagScheduler().nextJobId()
-    assert prepared_by(spark, data) == first
-    assert spark.sparkContext._jsc.sc().dagScheduler().nextJobId() == jobs, "a Spark job ran"
-    assert f"reused the rows of run {first[0]}" in capsys.readouterr().out
+def test_the_cache_is_where_the_environment_says(spark, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETAIL_CLUSTERS_PREPARED", f"file://{tmp_path}/shared [x]/cache")
+    table = make(spark, data).table
+    assert (tmp_path / "shared [x]" / "cache" / table.folder / "rows" / "_SUCCESS").is_file()
+    assert found(spark, data) == "r"
+    assert not CACHE.exists()
 
 
-def test_any_change_of_a_byte_a_setting_or_the_version_makes_the_rows_again(spark, data, monkeypatch):
-    runs = [prepared_by(spark, data)]
-    write(data / "a.csv", [LINES[1], LINES[0], *LINES[2:]])
-    runs.append(prepared_by(spark, data))
-    assert runs[0][1] == runs[1][1], "the order of lines is no content"
-
-    write(data / "a.csv", [LINES[0].replace("UK", "uk"), *LINES[1:]])
-    runs.append(prepared_by(spark, data))
-    assert runs[1][1] != runs[2][1]
-
-    other = Experiment(split=Split(train_until=date(2011, 6, 1)))
-    runs.append(prepared_by(spark, data, other))
-    monkeypatch.setattr(
-        "retail_clusters.data.prepare.PREPARATION_VERSION", weighted_rows.PREPARATION_VERSION + 1
-    )
-    runs.append(prepared_by(spark, data, other))
-    assert len({run for run, _ in runs}) == len(runs)
+def test_the_first_of_two_writers_wins_and_the_second_reads_its_table(spark, data):
+    first, second = make(spark, data, run="first"), make(spark, data, run="second")
+    assert second.table == first.table
+    (key,) = CACHE.iterdir()
+    assert len([folder for folder in key.iterdir() if folder.is_dir()]) == 1
 
 
-def test_how_lines_are_laid_out_in_files_is_no_content(spark, data, place):
-    write(place / "other" / "year=2011" / "month=1" / "x.csv", LINES[:5])
-    write(place / "other" / "year=2011" / "T08:00.csv.gz", [*LINES[5:9], "", header()])
-    (place / "other" / "z.csv").write_text("\r".join([header(), *LINES[9:]]))
-    assert prepared_by(spark, data)[1] == prepared_by(spark, place / "other")[1]
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"folder": 1}', '{"data": "\\u00e9"}', "\0"])
+def test_a_manifest_that_cannot_be_read_is_no_table_and_is_replaced(spark, data, text):
+    make(spark, data)
+    (manifest,) = CACHE.glob("*/manifest.json")
+    manifest.write_text(text)
+    assert found(spark, data) is None
+    make(spark, data, run="again")
+    assert found(spark, data) == "again"
 
 
-def test_other_names_and_dates_of_the_same_facts_make_the_same_rows(spark, data, place):
-    columns = Columns(
-        invoice_no="Invoice", unit_price="Price", customer_id="Customer ID", date_format="dd/MM/yyyy HH:mm"
-    )
-    lines = [line.replace(line[line.index("2011-") :][:19], british(line)) for line in LINES]
-    write(place / "other" / "a.csv", lines, header=header(columns))
-    usual = prepare(spark, data=str(data), experiment=Experiment())
-    other = prepare(spark, data=str(place / "other"), experiment=Experiment(columns=columns))
-    assert sorted(usual.reduced.drop("split").collect()) == sorted(other.reduced.drop("split").collect())
-    assert dict(usual.table.lines) == dict(other.table.lines) == {"train": 7, "validation": 7, "test": 7}
+def test_the_cache_may_be_deleted_whole_or_in_part_at_any_time(spark, data):
+    make(spark, data)
+    shutil.rmtree(next(CACHE.glob("*/*/rows")))
+    assert found(spark, data) is None
+    make(spark, data, run="again")
+    assert found(spark, data) == "again"
+    shutil.rmtree(CACHE)
+    assert found(spark, data) is None
 
 
-def british(line: str) -> str:
-    year, month, day, hour = (
-        line[line.index("2011-") :][part] for part in (slice(0, 4), slice(5, 7), slice(8, 10), slice(11, 16))
-    )
-    return f"{day}/{month}/{year} {hour}"
+def test_the_tables_used_last_stay_and_what_a_killed_writer_left_goes(spark, data):
+    make(spark, data)
+    (key,) = CACHE.iterdir()
+    others = [CACHE / f"{number:02}" for number in range(prepare.TABLES_KEPT + 5)]
+    for age, folder in enumerate(others):
+        (folder / "x" / "rows").mkdir(parents=True)
+        grow_old(folder, days=1 + age)
+    grow_old(key, days=99)
+    assert found(spark, data) == "r", "which marks it as used"
+    write(data / "a.csv", LINES[1:])
+    new = make(spark, data).table.folder.partition("/")[0]
+    kept = {new, key.name, *(folder.name for folder in others[: prepare.TABLES_KEPT - 2])}
+    assert {folder.name for folder in CACHE.iterdir()} == kept
 
 
-def test_a_split_that_leaves_a_part_empty_is_refused_with_the_counts(spark, data):
-    late = Experiment(split=Split(train_until=date(2012, 1, 1), validate_until=date(2012, 2, 1)))
-    with pytest.raises(InputError, match=r"validation and test got none \(train 21, validation 0, test 0"):
-        prepared_by(spark, data, late)
+def grow_old(folder: Path, *, days: float) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        when = path.stat().st_mtime - days * 24 * 3600
+        os.utime(path, (when, when))
 
 
-def test_dates_in_another_form_are_told_with_the_setting_that_helps(spark, place):
-    lines = [f"1,A,CUP,6,13/0{month}/2011 08:00,2.5,1.0,UK" for month in (1, 8, 9)]
-    write(place / "in" / "a.csv", lines)
-    with pytest.raises(
-        InputError, match=r"3 of 3 are quarantined, 3 because InvoiceDate is not a date.*columns.date_format"
-    ):
-        prepared_by(spark, place / "in")
-
-
-def test_semicolons_under_a_good_header_are_asked_for(spark, place):
-    write(place / "in" / "a.csv", [line.replace(",", ";") for line in LINES])
-    with pytest.raises(InputError, match=r"a field is missing .*is the separator a semicolon"):
-        prepared_by(spark, place / "in")
-
-
-def test_mostly_quarantined_lines_are_warned_of_and_the_good_ones_used(spark, data, capsys):
-    write(data / "b.csv", ["too,short"] * 30)
-    prepared_by(spark, data)
-    assert "30 of 51 are quarantined, 30 because a field is missing" in capsys.readouterr().err
-
-
-def test_a_cache_at_a_scheme_that_spark_does_not_know_is_refused_before_a_run_is_made(
-    spark, data, monkeypatch
-):
+def test_a_cache_at_a_scheme_that_spark_does_not_know_is_refused(spark, data, monkeypatch):
     monkeypatch.setenv("RETAIL_CLUSTERS_PREPARED", "nothing://b/prepared")
     with pytest.raises(InputError, match="a location's scheme must be one that Spark knows"):
-        prepare(spark, data=str(data), experiment=Experiment())
-    assert mlflow.search_runs(search_all_experiments=True, output_format="list") == []
-
-
-def test_a_packed_file_that_ends_early_is_named(spark, data):
-    file = write(data / "b.csv.gz", [f"{number},{line}" for number in range(3000) for line in LINES])
-    file.write_bytes(file.read_bytes()[:-2000])
-    with pytest.raises(InputError, match=r"b\.csv\.gz: the file cannot be unpacked to its end"):
-        prepared_by(spark, data)
+        prepare.source(str(data), Experiment())

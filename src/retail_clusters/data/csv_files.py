@@ -1,26 +1,28 @@
-"""The one reader of invoice lines: which files count, what their header must be, their lines as text.
+"""Files of invoice lines: which count, what keeps one from being read, and the text of their lines.
 
 A file is a location: a path, or a URI of any file system that Spark knows.
 """
 
 import bz2
+import csv
 import gzip
 import hashlib
+import io
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamReader
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
-from retail_clusters.data.headers import difference, header, is_header, is_header_column
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
-from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
+from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 from retail_clusters.infra.storage import FileStatus
 from retail_clusters.settings import Columns
 
@@ -39,6 +41,14 @@ TEXT: Final = StructType([StructField(name, StringType()) for name in (schema.LI
 _FILE: Final = "path string, modificationTime timestamp, length long, content binary"
 _UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
 _LONGEST_HEADER: Final = 65_536
+#: What does not count when a line is compared with the header.
+_IGNORED: Final = '" \t\ufeff'
+_DAMAGE: Final = (EOFError, OSError, zlib.error)
+_PIECE: Final = 1 << 20
+
+GONE: Final = "the file was gone before it could be read"
+DAMAGED: Final = "the file cannot be unpacked to its end"
+
 _USUAL: Final = Columns()
 
 
@@ -80,6 +90,41 @@ def check_data(data: str, columns: Columns = _USUAL) -> list[FileStatus]:
     return files
 
 
+def header(columns: Columns = _USUAL) -> str:
+    """Return the header that files must have: the columns' names, in their order."""
+    return ",".join(columns.names)
+
+
+def is_header(line: str, columns: Columns = _USUAL) -> bool:
+    """Tell whether a line is the header, which may come again anywhere in a file.
+
+    Quotes, a byte order mark, and spaces around the names do not count.
+    """
+    return columns.names[0] in line and _compact(line) == _compact(header(columns))
+
+
+def _is_header_column(line: Column, columns: Columns) -> Column:
+    """Do as `is_header` does; the second condition alone would take longer than reading."""
+    compact = F.translate(line, _IGNORED, "")
+    return line.contains(columns.names[0]) & (compact == _compact(header(columns)))
+
+
+def _difference(line: str, columns: Columns) -> str:
+    """Say what a first line that is not the header lacks, and what stands there."""
+    found = _names(line)
+    if len(found) < 2 and (other := next((sign for sign in ";\t|" if sign in line), None)):
+        return (
+            f"the header has no comma: is the separator {other!r}? It must be a comma; found {line[:200]!r}"
+        )
+    missing = [name for name in columns.names if name not in found]
+    extra = [name for name in found if name not in columns.names]
+    if missing or extra:
+        parts = [f"no column {', '.join(missing)}"] if missing else []
+        parts += [f"found {', '.join(extra)[:200]!r}"] if extra else []
+        return f"the header differs: {'; '.join(parts)} (other names are a matter of the settings columns)"
+    return f"the header's columns stand in another order: {line[:200]}"
+
+
 def header_problem(file: str, columns: Columns = _USUAL) -> str | None:
     """Say why a file's name or first line keeps it from being read; None when nothing does."""
     if not locations.is_utf8(file):
@@ -89,7 +134,53 @@ def header_problem(file: str, columns: Columns = _USUAL) -> str | None:
         return "the file cannot be read as CSV text"
     if not line:
         return "the file is empty"
-    return None if is_header(line, columns) else difference(line, columns)
+    return None if is_header(line, columns) else _difference(line, columns)
+
+
+def problem(file: str, columns: Columns = _USUAL) -> str | None:
+    """Say why no line of a file can be trusted; None when nothing is wrong with the file as a whole."""
+    return damage(file) or header_problem(file, columns)
+
+
+def damage(file: str) -> str | None:
+    """Say that a file is gone, or that a packed one does not unpack to its end; None when neither is so.
+
+    Reads a packed file to its end.
+    """
+    if not storage.is_file(file):
+        return GONE
+    if not is_packed(file):
+        return None
+    try:
+        with open_unpacked(file) as stream:
+            while stream.read(_PIECE):
+                pass
+    except InputError:
+        return GONE
+    except _DAMAGE:
+        return DAMAGED
+    return None
+
+
+def quarantine_rows(file: str, *, reason: str, columns: Columns = _USUAL) -> Iterator[dict[str, str | None]]:
+    """Return each line that is there, but headers and blank ones, as a quarantined line.
+
+    One row without a line if there is none. Of a damaged file the lines before the damage are there. Bytes
+    that are not UTF-8 show as U+FFFD.
+    """
+    row = {schema.LINE: None, schema.REASON: reason, schema.SOURCE_FILE: source_name(file)}
+    empty = True
+    for line in () if reason == GONE else _lines(file):
+        if line.strip(" ") and not is_header(line, columns):
+            empty = False
+            yield row | {schema.LINE: line}
+    if empty:
+        yield row
+
+
+def source_name(file: str) -> str:
+    """Name a file as Spark's `_metadata.file_path` does, in text that is UTF-8 whatever the name is."""
+    return locations.for_display(locations.quoted(file))
 
 
 def check_headers(files: Sequence[str], columns: Columns = _USUAL) -> None:
@@ -127,7 +218,7 @@ def read_text(spark: SparkSession, files: Sequence[str]) -> DataFrame:
 def lines_of(text: DataFrame, *, columns: Columns = _USUAL) -> DataFrame:
     """Leave headers and blank lines out of a text."""
     line = F.col(schema.LINE)
-    return text.where(~is_header_column(line, columns) & (F.trim(line) != ""))
+    return text.where(~_is_header_column(line, columns) & (F.trim(line) != ""))
 
 
 def read_line_stream(
@@ -136,7 +227,7 @@ def read_line_stream(
     """Read lines as files arrive, by the rules of `find_files` and `read_lines`.
 
     A packed file that is damaged gives the lines before the damage, and one that is gone gives none: a caller
-    that must know asks `unreadable_files.damage`.
+    that must know asks `damage`.
     """
     reader, place = _stream(spark, data, max_files_per_trigger)
     reader = reader.options(ignoreCorruptFiles="true", ignoreMissingFiles="true")
@@ -242,3 +333,43 @@ def _first_line(file: str) -> str | None:
             return first.decode("utf-8-sig")
     except (UnicodeDecodeError, EOFError, OSError, InputError):
         return None
+
+
+def _names(line: str) -> list[str]:
+    try:
+        return [name.strip() for name in next(csv.reader([line]), [])]
+    except csv.Error:
+        return []
+
+
+def _compact(line: str) -> str:
+    return line.translate({ord(sign): None for sign in _IGNORED})
+
+
+def _lines(file: str) -> Iterator[str]:
+    """Split a file's text at LF, CR and CRLF, as Spark does."""
+    with open_unpacked(file) as stream:
+        raw = _UntilDamage(stream) if is_packed(file) else stream
+        with io.TextIOWrapper(io.BufferedReader(raw), "utf-8", errors="replace") as text:  # type: ignore[type-var]
+            for number, line in enumerate(text):  # Python's "utf-8-sig" loses a mark that is cut
+                yield line.rstrip("\n").removeprefix("" if number else "\ufeff")
+
+
+class _UntilDamage(io.RawIOBase):
+    """What unpacks of a packed stream before the damage."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        """Say that bytes can be read."""
+        return True
+
+    def readinto(self, into: Any, /) -> int:
+        """Fill a buffer with the next bytes."""
+        try:
+            piece: bytes = self._stream.read1(len(into))  # type: ignore[attr-defined]
+        except _DAMAGE:
+            return 0
+        into[: len(piece)] = piece
+        return len(piece)

@@ -1,29 +1,79 @@
-"""CSV files → checked, split, weighted rows, kept for every later job."""
+"""CSV files → checked, split, weighted rows, kept in a cache for every later job.
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+A table is `CACHE/KEY/ID/` and counts once `CACHE/KEY/manifest.json` names it. Only one process can create that
+file, so the first of two that make the same table wins, and no folder is ever renamed or replaced. The cache may
+be deleted at any time: what is not there is made again.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Final
 
 import click
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, prepared, unreadable_files, weighted_rows
-from retail_clusters.data.prepare_description import description
-from retail_clusters.data.prepared import PreparedTable
-from retail_clusters.data.weighted_rows import PREPARATION_VERSION
-from retail_clusters.errors import InputError
+from retail_clusters.data import csv_files, invoices, reduce
+from retail_clusters.errors import InputError, RetailClustersError
 from retail_clusters.infra import locations, storage
+from retail_clusters.infra.locations import join
 from retail_clusters.infra.storage import FileStatus
-from retail_clusters.registry import tracking
 from retail_clusters.settings import Experiment, Split
-from retail_clusters.wording import pluralize
 
-OpenRun = Callable[[tracking.Kind], AbstractContextManager[str]]
+DEFAULT_CACHE: Final = "data/prepared"
+#: A year of weekly trainings would keep 52; twenty are what a person compares, at some 10 MB each.
+TABLES_KEPT: Final = 20
+
+_MANIFEST: Final = "manifest.json"
+_ROWS: Final = "rows"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a data set, and the settings that decide which rows they give."""
+
+    data: str
+    files: Sequence[FileStatus]
+    experiment: Experiment
+
+    @property
+    def locations(self) -> list[str]:
+        """Return where the files are."""
+        return [file.location for file in self.files]
+
+    @property
+    def key(self) -> str:
+        """Hash everything that the rows depend on; no content is read."""
+        settings = (self.experiment.split, self.experiment.columns, reduce.PREPARATION_VERSION)
+        parts = (csv_files.fingerprint(self.files), *settings)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class PreparedTable:
+    """Where the weighted rows of a data set are, and what is in them; `run_id` is the run that made them."""
+
+    folder: str
+    run_id: str
+    data: str
+    data_digest: str
+    lines: Mapping[str, int]
+    rows: Mapping[str, int]
+    quarantined: int
+
+    @property
+    def total_lines(self) -> int:
+        """Count the invoice lines that came in."""
+        return sum(self.lines.values()) + self.quarantined
 
 
 @dataclass(frozen=True)
@@ -36,80 +86,73 @@ class Prepared:
     def rows(self, *splits: str) -> DataFrame:
         """Return the weighted rows of some splits in canonical layout."""
         count = self.count(*splits)
-        return weighted_rows.canonical(weighted_rows.weighted_rows(self.reduced, splits), count=count)
+        return reduce.canonical(reduce.weighted_rows(self.reduced, splits), count=count)
 
     def count(self, *splits: str) -> int:
         """Count the weighted rows of some splits; a key that two of them have counts twice."""
         return sum(self.table.rows[split] for split in splits)
 
 
-def prepare(
-    spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
-) -> Prepared:
-    """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
-    files = _check(data, experiment)
-    with open_run("prepare") as run_id:
-        tracking.log_settings({"data": data, "files": str(len(files))} | experiment.flat())
-        key = _key(files, experiment)
-        table = prepared.find(key)
-        if table:
-            click.echo(f"prepare: reused the rows of run {table.run_id}; files and settings are unchanged")
-        else:
-            empty = PreparedTable.named(key, run_id, data)
-            table = _make(spark, [file.location for file in files], empty, experiment=experiment)
-        reused = table.run_id != run_id
-        _log(table, reused=reused)
-        tracking.describe(description(table, split=experiment.split, reused=reused))
-    return Prepared(table=table, reduced=prepared.read_rows(spark, table))
+def source(data: str, experiment: Experiment) -> Source:
+    """List the files of a data set.
+
+    Raises:
+        InputError: a file cannot be read as invoice lines, or nothing can be kept in the cache.
+    """
+    storage.check(cache())
+    return Source(data, csv_files.check_data(data, experiment.columns), experiment)
 
 
-def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
-    """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
-    table = prepared.find(_key(_check(data, experiment), experiment))
-    if table is None:
-        return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
-    click.echo(f"prepare: reused the rows of run {table.run_id}, digest {table.data_digest}")
-    return Prepared(table=table, reduced=prepared.read_rows(spark, table))
+def find(spark: SparkSession, source: Source) -> Prepared | None:
+    """Return the rows that were made of the same files and settings; None when there are none."""
+    table = _read_manifest(source.key)
+    if table is None or not storage.is_folder(join(cache(), table.folder, _ROWS)):
+        return None
+    with suppress(RetailClustersError):  # the cache of others may be one to read only
+        storage.write_text(_manifest(source.key), _as_text(table))  # used now: `_prune` removes the others
+    return Prepared(table, read_rows(spark, table))
 
 
-def _check(data: str, experiment: Experiment) -> list[FileStatus]:
-    """List the files; refuse those that cannot be read, and a cache where nothing can be kept."""
-    storage.check(prepared.cache())
-    return csv_files.check_data(data, experiment.columns)
+def find_by_content(spark: SparkSession, digest: str, lines: Mapping[str, int]) -> Prepared | None:
+    """Look up a table of the same lines, cut into as many of each split, until versions carry their rows."""
+    for folder in storage.list_folders(cache()) if storage.is_folder(cache()) else ():
+        table = _read_manifest(locations.name(folder))
+        if table and (table.data_digest, dict(table.lines)) == (digest, dict(lines)):
+            return Prepared(table, read_rows(spark, table))
+    return None
 
 
-def _key(files: Sequence[FileStatus], experiment: Experiment) -> str:
-    return prepared.cache_key(
-        csv_files.fingerprint(files), experiment.split, experiment.columns, PREPARATION_VERSION
-    )
+def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
+    """Read the files in one pass, reduce their lines to weighted rows, and keep these.
 
-
-def _make(
-    spark: SparkSession, files: Sequence[str], empty: PreparedTable, *, experiment: Experiment
-) -> PreparedTable:
-    started = time.perf_counter()
-    lines = csv_files.read_lines(spark, files, columns=experiment.columns)
+    Raises:
+        InputError: a packed file is damaged, or a part of the split is empty.
+    """
+    experiment = source.experiment
+    lines = csv_files.read_lines(spark, source.locations, columns=experiment.columns)
     parsed = invoices.parse(lines, columns=experiment.columns)
-    reduced = weighted_rows.reduce_lines(parsed, split=experiment.split).cache()
-    with _naming_damage(files):
-        contents = weighted_rows.summarize(reduced, columns=experiment.columns)
-    made = replace(
-        empty,
+    reduced = reduce.reduce_lines(parsed, split=experiment.split).cache()
+    with _naming_damage(source.locations):
+        contents = reduce.summarize(reduced, columns=experiment.columns)
+    made = PreparedTable(
+        folder=join(source.key, uuid.uuid4().hex[:12]),
+        run_id=run_id,
+        data=source.data,
         data_digest=contents.digest,
         lines={name: contents.lines.get(name, 0) for name in schema.SPLITS},
         rows={name: contents.rows.get(name, 0) for name in schema.SPLITS},
         quarantined=contents.lines.get(schema.QUARANTINE, 0),
     )
     _check_lines(made, parsed, split=experiment.split)
-    table = prepared.store(made, reduced=reduced, quarantine=invoices.quarantined(parsed))
+    table = store(made, source.key, reduced=reduced, quarantine=invoices.quarantined(parsed))
     reduced.unpersist()
-    seconds = time.perf_counter() - started
-    click.echo(
-        f"prepare: {pluralize(table.total_lines, 'line')} of {pluralize(len(files), 'file')} in {seconds:.1f} s"
-    )
-    if removed := prepared.prune():
-        click.echo(f"prepare: removed {removed} prepared tables; the {prepared.TABLES_KEPT} used last stay")
-    return table
+    _prune()
+    return Prepared(table, read_rows(spark, table))
+
+
+def cache() -> str:
+    """Return the location of the cache: `RETAIL_CLUSTERS_PREPARED`, else a folder of the project."""
+    return os.environ.get("RETAIL_CLUSTERS_PREPARED") or DEFAULT_CACHE
 
 
 @contextmanager
@@ -119,7 +162,7 @@ def _naming_damage(files: Sequence[str]) -> Iterator[None]:
         yield
     except (PySparkException, Py4JJavaError) as failure:
         for file in filter(csv_files.is_packed, files):
-            if problem := unreadable_files.damage(file):
+            if problem := csv_files.damage(file):
                 raise InputError(
                     f"data must be readable to its end, but {locations.for_display(file)}: {problem}; "
                     "bring the file anew, or take it out"
@@ -165,16 +208,57 @@ def _way_out(reason: str, example: str) -> str:
     return "correct the files"
 
 
-def _log(table: PreparedTable, *, reused: bool) -> None:
-    facts = {"data_digest": table.data_digest, "prepare_run_id": table.run_id}
-    tracking.set_tags(facts)
-    if reused:
-        tracking.set_tags({"reused_run_id": table.run_id})
-    tracking.log_input(data=table.data, digest=table.data_digest, context="preparation")
-    tracking.log_metrics(
-        {f"lines_{name}": lines for name, lines in table.lines.items()}
-        | {f"rows_{name}": rows for name, rows in table.rows.items()}
-        | {"lines_quarantined": table.quarantined}
-    )
-    per_split = ", ".join(f"{name} {lines:,}" for name, lines in table.lines.items())
-    click.echo(f"prepare: {per_split}, quarantined {table.quarantined:,}; digest {table.data_digest}")
+def store(table: PreparedTable, key: str, *, reduced: DataFrame, quarantine: DataFrame) -> PreparedTable:
+    """Write rows, quarantine and manifest; return the table that counts, which another process may have made.
+
+    A process that dies in here leaves no table, only a folder that nobody reads.
+    """
+    place = join(cache(), table.folder)
+    reduced.write.parquet(locations.to_uri(join(place, _ROWS)))
+    if table.quarantined:
+        quarantine.write.parquet(locations.to_uri(join(place, schema.QUARANTINE)))
+    if storage.create_exclusive(_manifest(key), _as_text(table)):
+        return table
+    winner = _read_manifest(key)
+    if winner and storage.is_folder(join(cache(), winner.folder, _ROWS)):
+        storage.remove(place)
+        return winner
+    storage.write_text(_manifest(key), _as_text(table))
+    return table
+
+
+def read_rows(spark: SparkSession, table: PreparedTable) -> DataFrame:
+    """Read the reduced rows of a prepared table."""
+    columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAYS_FIELD])
+    rows = spark.read.schema(columns).parquet(locations.literal(join(cache(), table.folder, _ROWS)))
+    return rows.where(F.col(schema.SPLIT) != schema.QUARANTINE)
+
+
+def _prune() -> None:
+    """Remove all but the tables used last; what a killed process left counts as one."""
+    by_use = sorted(storage.list_folders(cache()), key=_last_use, reverse=True)
+    for folder in by_use[TABLES_KEPT:]:
+        storage.remove(join(folder, _MANIFEST))
+        storage.remove(folder)
+
+
+def _last_use(folder: str) -> int:
+    found = storage.status(join(folder, _MANIFEST)) or storage.status(folder)
+    return found.modified_ms if found else 0
+
+
+def _read_manifest(key: str) -> PreparedTable | None:
+    """Return what a manifest says; None when there is none, or none that can be read."""
+    try:
+        text = storage.find_text(_manifest(key))
+        return PreparedTable(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _manifest(key: str) -> str:
+    return join(cache(), key, _MANIFEST)
+
+
+def _as_text(table: PreparedTable) -> str:
+    return json.dumps(asdict(table), indent=2)

@@ -10,11 +10,17 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StringIndexerModel, VectorAssembler
 
 from retail_clusters import schema
-from retail_clusters.data import weighted_rows
+from retail_clusters.data import reduce
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
-from retail_clusters.registry.logged_model import ANY, OPTIONAL, Columns, ModelInterface, OpenedVersion
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import (
+    ANY,
+    OPTIONAL,
+    Columns,
+    ModelInterface,
+    ModelRegistry,
+    OpenedVersion,
+)
 
 _MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
 
@@ -58,9 +64,9 @@ _STATEMENTS: Final = tuple(
     re.compile(form)
     for form in (
         *(
-            _with_some(re.escape(filled), map(re.escape, weighted_rows.derived(date)))
+            _with_some(re.escape(filled), map(re.escape, reduce.derived(date)))
             for filled, date in (
-                (weighted_rows.FILLED, schema.INVOICE_DATE),
+                (reduce.FILLED, schema.INVOICE_DATE),
                 (stages.RAW_FILLED, stages.RAW_DATE),
             )
         ),

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.clustering.blocks import Floats
-from retail_clusters.data.weighted_rows import DERIVED, derived
+from retail_clusters.data.reduce import DERIVED, derived
 from retail_clusters.features.rows import VALUES, WeightedRows, vectors_of
 from retail_clusters.settings import Features
 
@@ -24,7 +24,7 @@ _ENCODED: Final = "day_of_week_encoded"
 NUMBERS: Final = {schema.UNIT_PRICE: "unit_price_scaled", schema.QUANTITY: "quantity_scaled"}
 
 #: What the first stage does with raw lines, whoever reads them: pandas has 6 as a long or, where another is
-#: missing, as a double, and the date as a text. A good line comes out as `weighted_rows.fill` has it.
+#: missing, as a double, and the date as a text. A good line comes out as `reduce.fill` has it.
 RAW_FILLED: Final = (
     "SELECT * EXCEPT (Quantity, UnitPrice), coalesce(try_cast(Quantity AS INT), 0) AS Quantity, "
     "coalesce(nanvl(try_cast(UnitPrice AS DOUBLE), 0D), 0D) AS UnitPrice"
@@ -74,8 +74,8 @@ def vectors(parts: Sequence[WeightedRows], *, pipeline: PipelineModel, spark: Sp
     return np.split(vectors_of(made[VALUES]), ends)
 
 
-def facts(width: int) -> tuple[tuple[int, ...], ...]:
-    """Return the columns of each fact in vectors of `width`: of each number, then of the weekday."""
+def feature_columns(width: int) -> tuple[tuple[int, ...], ...]:
+    """Return the columns of each feature in vectors of `width`: of each number, then of the weekday."""
     numbers = len(NUMBERS)
     return (*((column,) for column in range(numbers)), tuple(range(numbers, width)))
 

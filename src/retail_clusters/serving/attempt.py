@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from retail_clusters import schema
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, name, to_uri
-from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
+from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 from retail_clusters.serving.commits import (
     COMMITS,
     KINDS,

@@ -8,16 +8,15 @@ from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.clustering import agreement
-from retail_clusters.data import csv_files, invoices, unreadable_files
+from retail_clusters.clustering import stability
+from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
 from retail_clusters.features.interface import open_model
 from retail_clusters.features.model import check_model, refuse_unseen_days, score_lines
 from retail_clusters.infra.locations import literal
-from retail_clusters.registry.logged_model import OpenedVersion
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.serving.attempt import Attempt
 from retail_clusters.serving.commits import QUARANTINE, SCORED
 from retail_clusters.settings import Columns
@@ -76,13 +75,13 @@ def write_batch(
     Raises:
         RetailClustersError: a line was lost or doubled.
     """
-    broken = {file: why for file in files if (why := unreadable_files.problem(file, columns))}
+    broken = {file: why for file in files if (why := csv_files.problem(file, columns))}
     readable = [file for file in files if file not in broken]
     came = _write_lines(spark, attempt, readable, model=model, columns=columns) if readable else 0
     rows = (
         row
         for file, reason in broken.items()
-        for row in unreadable_files.quarantine_rows(file, reason=reason, columns=columns)
+        for row in csv_files.quarantine_rows(file, reason=reason, columns=columns)
     )
     whole, blank = attempt.write_whole_files(rows) if broken or first else (0, 0)
     accounts = Accounts(came + whole, attempt.count(SCORED), attempt.count(QUARANTINE) - blank)
@@ -112,10 +111,10 @@ def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -
     lines = spark.read.parquet(literal(attempt.folder(SCORED))).withColumnRenamed(schema.PREDICTION, mine)
     pairs = challenger.opened.model.transform(lines).groupBy(mine, other).count().toArrow()
     one, two = (np.asarray(pairs[name], dtype=np.int64) for name in (mine, other))
-    table = agreement.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
+    table = stability.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
     return {
-        "shadow/matched_share": agreement.matched_share(table),
-        "shadow/adjusted_rand_index": agreement.adjusted_rand_index(table),
+        "shadow/matched_share": stability.matched_share(table),
+        "shadow/adjusted_rand_index": stability.adjusted_rand_index(table),
     }
 
 

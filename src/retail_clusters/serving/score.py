@@ -12,13 +12,11 @@ from pyspark.sql import functions as F
 from retail_clusters.data import csv_files
 from retail_clusters.errors import NotRegisteredError, RetailClustersError
 from retail_clusters.infra import storage
-from retail_clusters.infra.console import Progress
-from retail_clusters.infra.failures import in_short
+from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.infra.locks import lock
-from retail_clusters.infra.signals import stop_on_signals
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.streams import DRAIN, run_batches
+from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import polled
@@ -67,7 +65,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         lock(join(request.output, ".lock"), purpose=purpose),
         stop_on_signals() as stopping,
     ):
-        log, progress = CommitLog.load(request.output), Progress()
+        log, progress = CommitLog.load(request.output), Progress("score")
         score_run = ScoreRun(request, log=log, progress=progress)
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
         status: str | None = "FAILED"

@@ -58,7 +58,7 @@ class ScoreRun:
         self.run_id = tracking.detached_run("score", run_id=earlier, params=_params(request))
         sent_until = owner.sent_until if self.run_id == earlier else -1
         self._write(_Owner(owner.source, self.run_id, uri, sent_until))
-        tracking.try_describe(self.run_id, _description(request))
+        tracking.attempt(tracking.describe, _description(request), run_id=self.run_id)
 
     def send(self) -> None:
         """Send the points of recorded batches, oldest first, until one is refused; it waits for later."""
@@ -66,7 +66,7 @@ class ScoreRun:
             first = self._owner.sent_until + 1
             batches = range(first, min(first + _BATCHES_AT_ONCE, self._log.last + 1))
             points = [point for each in batches for point in read_record(self._log.output, each).points]
-            problem = tracking.try_log_points(self.run_id, points)
+            problem = tracking.attempt(tracking.log_points, self.run_id, points)
             if problem is None:
                 self._arrived(batches[-1])
                 continue
@@ -85,11 +85,17 @@ class ScoreRun:
             self._backoff.succeeded()
             self.send()
             chart = drift_chart(self._log.recent, warning=self._request.settings.drift_warning)
-            problem = tracking.try_log_chart(self.run_id, chart, "drift.png") if chart else None
-            tracking.try_describe(self.run_id, _description(self._request, summary, unmeasured))
+            problem = (
+                tracking.attempt(tracking.log_chart, chart, "drift.png", run_id=self.run_id)
+                if chart
+                else None
+            )
+            tracking.attempt(
+                tracking.describe, _description(self._request, summary, unmeasured), run_id=self.run_id
+            )
         elif self._read().run_id == self.run_id:
             return
-        problem = problem or tracking.try_end_run(self.run_id, status=status or "FAILED")
+        problem = problem or tracking.attempt(tracking.end_run, self.run_id, status=status or "FAILED")
         if problem:
             self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 

@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
 
-from retail_clusters.data import unreadable_files
+from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import WEEKDAY, Counts
 from retail_clusters.features.interface import TRAINED_ON
 from retail_clusters.infra import storage
-from retail_clusters.infra.console import Progress
-from retail_clusters.infra.failures import in_short
+from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, is_within
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
@@ -169,7 +168,7 @@ class Scorer:
                 f"a file to score anew must have been scored, but no batch holds {for_display(file.location)}: "
                 "score it with the others first (entry point score)"
             )
-        self._score([file], replaces=((found[2], unreadable_files.source_name(file.location)),))
+        self._score([file], replaces=((found[2], csv_files.source_name(file.location)),))
 
     def _score(self, files: Sequence[InputFile], *, replaces: tuple[tuple[int, str], ...] = ()) -> None:
         if not files:

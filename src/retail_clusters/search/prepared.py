@@ -1,0 +1,95 @@
+"""Prepared rows for a job, and the run `prepare` that makes them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from time import perf_counter
+
+import click
+from pyspark.sql import SparkSession
+
+from retail_clusters import schema
+from retail_clusters.data import prepare as tables
+from retail_clusters.data.prepare import Prepared, PreparedTable, Source
+from retail_clusters.infra import markdown
+from retail_clusters.registry import tracking
+from retail_clusters.settings import Experiment, Split
+from retail_clusters.wording import pluralize
+
+OpenRun = Callable[[tracking.Kind], AbstractContextManager[str]]
+
+
+def prepare(
+    spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
+) -> Prepared:
+    """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
+    source = tables.source(data, experiment)
+    with open_run("prepare") as run_id:
+        tracking.log_settings({"data": data, "files": str(len(source.files))} | experiment.flat())
+        found = tables.find(spark, source)
+        if found:
+            click.echo(
+                f"prepare: reused the rows of run {found.table.run_id}; files and settings are unchanged"
+            )
+        prepared = found or _make(spark, source, run_id=run_id)
+        reused = prepared.table.run_id != run_id
+        _log(prepared.table, reused=reused)
+        tracking.describe(description(prepared.table, split=experiment.split, reused=reused))
+    return prepared
+
+
+def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
+    """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
+    found = tables.find(spark, tables.source(data, experiment))
+    if found is None:
+        return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
+    click.echo(f"prepare: reused the rows of run {found.table.run_id}, digest {found.table.data_digest}")
+    return found
+
+
+def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
+    """Say what came in, what it was cut and reduced to, and what to type next."""
+    days = {
+        schema.TRAIN: f"before {split.train_until}",
+        schema.VALIDATION: f"from then on, before {split.validate_until}",
+        schema.TEST: "from then on",
+    }
+    rows = [[name, days[name], f"{table.lines[name]:,}", f"{table.rows[name]:,}"] for name in schema.SPLITS]
+    found = (
+        f"Files and settings are unchanged: the rows of run `{markdown.short(table.run_id)}` are used again."
+        if reused
+        else f"{table.quarantined:,} lines are quarantined, each with its reason."
+    )
+    return "\n\n".join(
+        [
+            f"{table.total_lines:,} invoice lines of `{table.data}`, checked, cut by day, and reduced to "
+            f"distinct rows of {schema.ROW_KEY_IN_WORDS}. {found}",
+            markdown.table(["part", "days", "lines", "rows"], rows, numbers_from=2),
+            f"Content digest `{markdown.short(table.data_digest)}`: the same lines in other files or another "
+            "order have the same.",
+            f"Next: {markdown.command('sweep')} chooses K and seed on these rows.",
+        ]
+    )
+
+
+def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
+    started = perf_counter()
+    made = tables.make(spark, source, run_id=run_id)
+    click.echo(
+        f"prepare: {pluralize(made.table.total_lines, 'line')} of {pluralize(len(source.files), 'file')} "
+        f"in {perf_counter() - started:.1f} s"
+    )
+    return made
+
+
+def _log(table: PreparedTable, *, reused: bool) -> None:
+    tracking.set_tags({"data_digest": table.data_digest, "prepare_run_id": table.run_id})
+    if reused:
+        tracking.set_tags({"reused_run_id": table.run_id})
+    tracking.log_input(data=table.data, digest=table.data_digest, context="preparation")
+    tracking.log_metrics(
+        {f"lines_{name}": lines for name, lines in table.lines.items()}
+        | {f"rows_{name}": rows for name, rows in table.rows.items()}
+        | {"lines_quarantined": table.quarantined}
+    )
+    per_split = ", ".join(f"{name} {lines:,}" for name, lines in table.lines.items())
+    click.echo(f"prepare: {per_split}, quarantined {table.quarantined:,}; digest {table.data_digest}")
