@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from retail_clusters.errors import RegistryError
-from retail_clusters.serving.alias import AliasPoller, Backoff, Follower
+from retail_clusters.serving.alias import Backoff, Follower, polled
 from tests import scorers
 
 
@@ -137,11 +137,10 @@ def test_there_must_be_a_model_to_start_with() -> None:
         registry.follow()
 
 
-def test_a_poller_calls_until_it_is_told_to_end() -> None:
+def test_the_alias_poller_polls_while_its_block_runs() -> None:
     registry = Registry()
     model = registry.follow()
-    poller = AliasPoller(model.poll, every=0.01)
     registry.alias = "2"
-    scorers.wait_until(model.take)
-    poller.finish()
-    assert "aliases" not in {thread.name for thread in threading.enumerate()}
+    with polled(model.poll, every=0.01):
+        scorers.wait_until(model.take)
+    assert "alias poller" not in {thread.name for thread in threading.enumerate()}

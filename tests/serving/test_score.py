@@ -240,6 +240,9 @@ def test_a_file_that_is_gone_before_it_can_be_read_is_told_of(spark: SparkSessio
     (row,) = read_quarantine(spark, request.output).collect()
     assert (row["line"], row["reason"]) == (None, "the file was gone before it could be read")
     assert (made.summary.files, made.summary.rows_in) == (2, 1)
+    scorers.put(place / "in", "b.csv", scorers.lines())
+    made.process(made.waiting())
+    assert (made.summary.files, made.summary.rows_in) == (3, 2)
 
 
 def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(

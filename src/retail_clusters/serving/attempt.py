@@ -5,7 +5,6 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -43,7 +42,7 @@ _COMMITTER: Final = {
 
 
 class Attempt:
-    """The files of one try at a batch, under names that no other try has."""
+    """The files of one try at a batch, under names that no other try has; to be closed."""
 
     def __init__(self, output: str) -> None:
         """Write nothing yet."""
@@ -92,14 +91,7 @@ class Attempt:
                 storage.rename(file, join(place, names[-1]))
         return written
 
-    def withdraw(self, batch_id: int) -> None:
-        """Remove the files from the folders of a batch that another scorer has recorded."""
-        for kind in KINDS:
-            for file in _files(batch_folder(self._output, kind, batch_id)):
-                if self._name in name(file):
-                    storage.remove(file)
-
-    def end(self) -> None:
+    def close(self) -> None:
         """Remove what is not published."""
         storage.remove(self._folder)
 
@@ -110,16 +102,6 @@ class Attempt:
                 pq.ParquetFile(stream, coerce_int96_timestamp_unit="us") as opened,
             ):
                 yield opened
-
-
-@contextmanager
-def attempted(output: str) -> Iterator[Attempt]:
-    """Lend an attempt, and end it whatever happens."""
-    attempt = Attempt(output)
-    try:
-        yield attempt
-    finally:
-        attempt.end()
 
 
 def prepare(log: CommitLog) -> None:

@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import click
@@ -21,7 +19,7 @@ from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.serving.alias import AliasPoller
+from retail_clusters.serving.alias import polled
 from retail_clusters.serving.commits import BatchTakenError, CommitLog
 from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import Scorer, ScoreSummary
@@ -72,8 +70,10 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
         status: str | None = "FAILED"
         try:
-            with tracking.system_metrics(score_run.run_id), _beside(scorer, score_run):
-                _score(spark, request, scorer, stopping=stopping)
+            with tracking.system_metrics(score_run.run_id):
+                scorer.start()
+                with polled(scorer.poll, score_run.send):
+                    _score(spark, request, scorer, stopping=stopping)
             status = "FINISHED"
         except BatchTakenError:
             status = None
@@ -81,19 +81,13 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         finally:
             progress.close()
             score_run.finish(scorer.summary, status=status, unmeasured=scorer.drift.unmeasured)
-    _tell(scorer.summary)
-    return scorer.summary
-
-
-@contextmanager
-def _beside(scorer: Scorer, score_run: ScoreRun) -> Iterator[None]:
-    """Load the model, and follow its alias and send points while the block runs."""
-    scorer.start()
-    poller = AliasPoller(scorer.poll, score_run.send)
-    try:
-        yield
-    finally:
-        poller.finish()
+    summary = scorer.summary
+    click.echo(
+        f"score: {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')} "
+        f"in {pluralize(summary.batches, 'batch', 'batches')}: {summary.rows_scored:,} scored, "
+        f"{summary.rows_quarantined:,} quarantined; model version {', '.join(summary.model_versions) or 'none'}"
+    )
+    return summary
 
 
 def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event) -> None:
@@ -154,12 +148,3 @@ def _files_of(frame: DataFrame) -> list[InputFile]:
     facts = frame.select("path", "length", F.unix_millis("modificationTime")).collect()
     files = (InputFile(to_uri(path), length, modified) for path, length, modified in facts)
     return sorted(files, key=lambda file: file.location)
-
-
-def _tell(summary: ScoreSummary) -> None:
-    versions = ", ".join(summary.model_versions) or "none"
-    click.echo(
-        f"score: {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')} "
-        f"in {pluralize(summary.batches, 'batch', 'batches')}: "
-        f"{summary.rows_scored:,} scored, {summary.rows_quarantined:,} quarantined; model version {versions}"
-    )

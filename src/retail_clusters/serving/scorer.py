@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
@@ -16,9 +17,9 @@ from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, is_within
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
-from retail_clusters.serving.attempt import Attempt, attempted, prepare, remove_dead
+from retail_clusters.serving.attempt import Attempt, prepare, remove_dead
 from retail_clusters.serving.batch import ServedModel, compare, count_batch, serve, write_batch
-from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record
+from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record, read_record
 from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, list_source
 from retail_clusters.settings import CHALLENGER
 from retail_clusters.wording import pluralize
@@ -139,12 +140,15 @@ class Scorer:
     def process(self, brought: Sequence[InputFile]) -> None:
         """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
 
-        A path that leads through a link to a folder above is not in the listing; one that is gone is told of.
+        A path that leads through a link to a folder above is not in the listing. A file that is gone is told of,
+        and recorded as an empty one: it is scored if it comes back.
         """
         new = [file for file in brought if not self._log.has_scored(file)]
         if any(file.location not in self._listed for file in new):
             self.waiting()
-        self._score([file for file in new if file.location in self._listed or self._is_gone(file)])
+        there = [file for file in new if file.location in self._listed]
+        gone = [replace(file, length=0) for file in new if self._is_gone(file)]
+        self._score([*there, *gone])
 
     def score_left(self) -> None:
         """Score what no stream brings: empty files, names that are not UTF-8, what Spark has forgotten."""
@@ -173,7 +177,7 @@ class Scorer:
         if self._champion.take():
             self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
         model = self._champion.require()
-        with attempted(self._log.output) as attempt:
+        with closing(Attempt(self._log.output)) as attempt:
             accounts = write_batch(
                 self._spark,
                 attempt,
@@ -204,7 +208,7 @@ class Scorer:
             try:
                 self._log.append(record)
             except BatchTakenError:
-                attempt.withdraw(batch_id)
+                remove_dead(self._log.output, read_record(self._log.output, batch_id))
                 raise
         self._recorded(record)
 
@@ -231,7 +235,12 @@ class Scorer:
             return {}
 
     def _is_gone(self, file: InputFile) -> bool:
-        return is_within(file.location, self._request.source) and not storage.exists(file.location)
+        listed = file.location in self._listed
+        return (
+            not listed
+            and is_within(file.location, self._request.source)
+            and not storage.exists(file.location)
+        )
 
     def _follow(self, alias: str) -> Follower[ServedModel]:
         registry = ModelRegistry(self._request.model)
