@@ -82,7 +82,8 @@ def check(location: str) -> None:
             _hadoop(location)
     except RetailClustersError as unknown:
         raise InputError(
-            f"{unknown}; correct it, or add its scheme's jar to Spark (spark.jars.packages)"
+            f"a location's scheme must be one that Spark knows; {unknown}: "
+            "correct it, or add the scheme's jar to Spark (spark.jars.packages)"
         ) from unknown
 
 
@@ -335,7 +336,7 @@ def new_folder(output: str) -> Iterator[str]:
     found = status(output)
     if found and (not found.is_folder or _entries(output)):
         raise InputError(
-            f"an output folder must be new or empty, but {for_display(output)} is not: "
+            f"an output folder must be new or empty, but {for_display(output)} is not; "
             "remove it or choose another"
         )
     with staged_folder(output) as folder:
