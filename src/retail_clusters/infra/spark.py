@@ -147,7 +147,7 @@ def settings(*, java_options: str = "") -> dict[str, str]:
         defaults["spark.driver.defaultJavaOptions"] = java_options
     if is_one_machine(master()):
         defaults[_FIRST_CUT] = str(_PIECES_PER_CORE * (os.cpu_count() or 1))
-    if "SPARK_DRIVER_MEMORY" in os.environ:
+    if os.environ.get("SPARK_DRIVER_MEMORY"):
         del defaults["spark.driver.memory"]
     return {key: value for key, value in defaults.items() if key not in configured} | {
         "spark.master": master()

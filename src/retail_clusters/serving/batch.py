@@ -1,6 +1,6 @@
 """One batch of files, scored by one model: written, counted on both sides, compared."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from retail_clusters.features.model import check_model, refuse_unseen_days, scor
 from retail_clusters.infra.locations import literal
 from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.serving.attempt import Attempt
+from retail_clusters.serving.commits import QUARANTINE, SCORED
 from retail_clusters.settings import Columns
 
 _LINES, _BAD = "lines", "bad"
@@ -64,12 +65,12 @@ def write_batch(
     *,
     model: ServedModel,
     columns: Columns,
-    is_first: bool = False,
+    first: bool = False,
 ) -> Accounts:
     """Write the scored and the quarantined lines of some files, and count them on both sides.
 
     Spark counts what comes in before it is split; what was written is counted by the files' footers. The
-    first batch writes a file of quarantined lines even if there are none: the folder can always be read.
+    first batch has a file of quarantined lines even if there are none, so that their folder can be read.
 
     Raises:
         RetailClustersError: a line was lost or doubled.
@@ -77,9 +78,13 @@ def write_batch(
     broken = {file: why for file in files if (why := csv_files.problem(file, columns))}
     readable = [file for file in files if file not in broken]
     came = _write_lines(spark, attempt, readable, model=model, columns=columns) if readable else 0
-    whole, blank = attempt.write_whole_files(_rows(broken, columns)) if broken or is_first else (0, 0)
-    scored, quarantined = attempt.count_rows(attempt.scored), attempt.count_rows(attempt.quarantine)
-    accounts = Accounts(came + whole, scored, quarantined - blank)
+    rows = (
+        row
+        for file, reason in broken.items()
+        for row in csv_files.quarantine_rows(file, reason=reason, columns=columns)
+    )
+    whole, blank = attempt.write_whole_files(rows) if broken or first else (0, 0)
+    accounts = Accounts(came + whole, attempt.count(SCORED), attempt.count(QUARANTINE) - blank)
     if accounts.rows_in != accounts.rows_scored + accounts.rows_quarantined:
         raise RetailClustersError(
             f"rows in must be rows scored + quarantined, but a batch took {accounts.rows_in:,} and wrote "
@@ -101,10 +106,10 @@ def count_batch(attempt: Attempt, *, model: ServedModel) -> Counts | None:
 def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -> dict[str, float]:
     """Score the scored lines of a batch by a challenger, too: how far both put the same lines together."""
     mine, other = "champion", schema.PREDICTION
-    lines = spark.read.parquet(literal(attempt.scored)).withColumnRenamed(schema.PREDICTION, mine)
-    pairs = challenger.opened.model.transform(lines).groupBy(mine, other).count().toArrow()
-    if not pairs.num_rows:
+    if not attempt.count(SCORED):
         return {}
+    lines = spark.read.parquet(literal(attempt.folder(SCORED))).withColumnRenamed(schema.PREDICTION, mine)
+    pairs = challenger.opened.model.transform(lines).groupBy(mine, other).count().toArrow()
     one, two = (np.asarray(pairs[name], dtype=np.int64) for name in (mine, other))
     table = stability.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
     return {
@@ -123,12 +128,7 @@ def _write_lines(
     bad = F.col(schema.REASON).isNotNull()
     counted = parsed.observe(came, F.count(F.lit(1)).alias(_LINES), F.count_if(bad).alias(_BAD))
     good = counted.where(~bad).select(*schema.COLUMNS, schema.SOURCE_FILE)
-    attempt.write(score_lines(good, model=model.opened.model, version=model.version), attempt.scored)
+    attempt.write(score_lines(good, model=model.opened.model, version=model.version), SCORED)
     if came.get[_BAD]:
-        attempt.write(invoices.quarantined(parsed), attempt.quarantine)
+        attempt.write(invoices.quarantined(parsed), QUARANTINE)
     return int(came.get[_LINES])
-
-
-def _rows(broken: dict[str, str], columns: Columns) -> Iterator[dict[str, str | None]]:
-    for file, reason in broken.items():
-        yield from csv_files.quarantine_rows(file, reason=reason, columns=columns)
