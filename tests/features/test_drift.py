@@ -187,6 +187,7 @@ def test_a_warning_names_what_moved_furthest_its_bound_and_its_bin() -> None:
         "quantity above 6, 50.0% of the training lines and 1.0% of these"
     )
     assert moved.warning(BASELINE, above=9.0) is None
+    assert moved.scaled(BASELINE, above=0.25)["weekday"] == pytest.approx(moved.indices["weekday"] * 0.25 / 9)
 
     def bounded(usual: float | None) -> str | None:
         quantity = replace(BASELINE.bins["quantity"], usual=usual)

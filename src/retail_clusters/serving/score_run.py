@@ -129,7 +129,7 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
         return None
     figure, (axes,) = plots.figure(
         "Drift from the training lines",
-        note="Population stability index of the latest lines, for each thing that is watched",
+        note="Population stability index (PSI) of the latest lines, scaled to what training days reach themselves",
     )
     axes.axhspan(0, min(_NO_CHANGE, warning), color=plots.GREEN, alpha=0.1)
     label = f"no warning below {warning:g}"
@@ -159,8 +159,9 @@ def _description(
     parts = [
         f"Files that arrive in `{source}`, scored with the version of `{request.model}` that "
         f"`{request.alias}` names. Lines go to `{output}`: `scored/` and `quarantine/`.",
-        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is "
-        "the largest of `drift/…`, drawn in `drift.png`.",
+        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is the "
+        "largest of `drift/…`, drawn in `drift.png`: population stability indices of the latest four days, "
+        "divided by what training days reach themselves where that is above the warning, times the warning.",
     ]
     if summary is None:
         return "\n\n".join([*parts, "It runs; the metrics grow with every batch."])

@@ -73,7 +73,8 @@ class DriftWatch:
                 f"the lines drift from those that trained the model: {why}; look at them, and train anew"
             )
         self._drifting = why is not None
-        found = {f"drift/{name}": value for name, value in moved.indices.items()}
+        scaled = moved.scaled(model.baseline, above=self._above)
+        found = {f"drift/{name}": value for name, value in scaled.items()}
         return {"drift_psi": max(found.values())} | found if found else {}
 
     def _tell_unmeasured(self, why: str | None) -> None:
