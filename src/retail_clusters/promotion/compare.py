@@ -124,6 +124,8 @@ def compare(
         RegistryError: there is no such version, or one of the two is no model of this project.
         InputError: an earlier release registered it, and its data is not there any more.
     """
+    for version in filter(None, (challenger, champion)):
+        registry.input_columns(version=version)  # refuses what is no Spark model before rows are read
     rows = _read_rows(spark, registry, challenger)
     test = rows[schema.TEST]
     before = _contender(spark, registry, champion, test) if champion else None
