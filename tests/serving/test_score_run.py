@@ -8,6 +8,7 @@ import pytest
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra.console import Progress
+from retail_clusters.registry import tracking
 from retail_clusters.serving.commits import CommitLog
 from retail_clusters.serving.score_run import ScoreRun, drift_chart
 from retail_clusters.serving.scorer import ScoreSummary
@@ -43,8 +44,9 @@ def test_points_wait_for_a_store_that_is_away_and_another_store_gets_them_all(
     store = workplace / "mlflow.db"
     store.rename(workplace / "moved.db")
     mlflow.set_tracking_uri("http://127.0.0.1:9")
-    run.send()
-    run.send()
+    with tracking.short_timeouts():
+        run.send()
+        run.send()
     told = capsys.readouterr().err
     assert told.count("points wait for the tracking store") == 1
     mlflow.set_tracking_uri(f"sqlite:///{workplace / 'moved.db'}")

@@ -155,7 +155,7 @@ def test_reading_a_version_leaves_no_file(
     (temporary := workplace / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with pytest.raises(RegistryError, match="MLflow's flavour spark"):
-        ModelRegistry("retail").input_columns(version=str(version))
+        ModelRegistry("retail").open_version(version=str(version))
     assert [*temporary.iterdir()] == []
 
 
