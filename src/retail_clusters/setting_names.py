@@ -1,5 +1,6 @@
 """Settings under their dotted names, and what is wrong with one in a sentence."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,5 +49,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}.")
         elif value is not None:
-            flat[f"{prefix}{name}"] = str(value)
+            flat[f"{prefix}{name}"] = _listed(value) if isinstance(value, tuple) else str(value)
     return flat
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    """Write a single text as it is, and several as a list."""
+    plain = len(values) == 1 and not values[0].startswith("[")
+    return values[0] if plain else json.dumps(values, ensure_ascii=False)

@@ -10,7 +10,7 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StringIndexerModel, VectorAssembler
 
 from retail_clusters import schema
-from retail_clusters.data import reduce
+from retail_clusters.data.reduce import derived
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
 from retail_clusters.registry.logged_model import ANY, OPTIONAL, Columns, ModelInterface, OpenedVersion
@@ -43,6 +43,12 @@ INTERFACE: Final = ModelInterface(
 #: Under which name a registered version's metadata holds where its lines came from.
 TRAINED_ON: Final = "trained_on"
 
+#: The first stage of the first release.
+_FIRST_FILLED: Final = (
+    "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
+    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID"
+)
+
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _SCALED: Final = (
     r"(?:signum\({0}\) \* log1p\(abs\({0}\)\)|\({0} - \(" + _NUMBER + r"D\)\) / " + _NUMBER + "D) AS {1}"
@@ -58,9 +64,9 @@ _STATEMENTS: Final = tuple(
     re.compile(form)
     for form in (
         *(
-            _with_some(re.escape(filled), map(re.escape, reduce.derived(date)))
+            _with_some(re.escape(filled), map(re.escape, derived(date)))
             for filled, date in (
-                (reduce.FILLED, schema.INVOICE_DATE),
+                (_FIRST_FILLED, schema.INVOICE_DATE),
                 (stages.RAW_FILLED, stages.RAW_DATE),
             )
         ),

@@ -58,8 +58,10 @@ def is_folder(location: str) -> bool:
     return found is not None and found.is_folder
 
 
-def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] = ()) -> list[FileStatus]:
-    """List the files of a folder by name, without those that Spark counts as hidden (`_name`, `.name`).
+def list_files(
+    folder: str, *, recursive: bool = False, suffixes: Sequence[str] = (), hidden: bool = False
+) -> list[FileStatus]:
+    """List the files of a folder by name, those that Spark counts as hidden (`_name`, `.name`) if asked.
 
     Links are followed, each folder is listed once. A name that is not UTF-8 is in the list, with
     surrogates in place of its odd bytes (`locations.is_utf8` finds it).
@@ -75,13 +77,21 @@ def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] 
                 continue
             seen.add(identity)
             visible = [
-                entry for entry in files.entries(here) if not name(entry.location).startswith((".", "_"))
+                entry
+                for entry in files.entries(here)
+                if hidden or not name(entry.location).startswith((".", "_"))
             ]
         found += [entry for entry in visible if not entry.is_folder]
         if recursive:
             waiting += sorted(entry.location for entry in visible if entry.is_folder)
     ends = tuple(suffixes) or ("",)
     return sorted((file for file in found if file.location.endswith(ends)), key=attrgetter("location"))
+
+
+def identity(location: str) -> object:
+    """Return what all names of one file or folder have in common."""
+    with store_of(location) as files:
+        return files.identity(location)
 
 
 def list_folders(folder: str) -> list[str]:
