@@ -17,7 +17,7 @@ SECTIONS: Final = {
     "sweep": "The whole space of K and seed",
     "trial": "One pair: fit and evaluate",
     "quality": "Quality is not paid for speed",
-    "stability": "Do the clusters come back?",
+    "stability": "Are the clusters stable?",
     "prepare": "Preparing",
     "scoring": "Scoring a stream",
     "drift": "Drift: false alarms, and prices that rise",

@@ -18,18 +18,18 @@ import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
+from retail_clusters.features.binned import Counts
+from retail_clusters.serving.request import ScoreRequest
 
 from benchmarks.common import DATA, chatter_aside, session, verdict
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.features import binned, drift
-from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.features.binned import Counts
 from retail_clusters.features.interface import open_model
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.train import train
 from retail_clusters.serving import score
-from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.settings import CHAMPION, Experiment, Features, Scoring
 
 RISE: Final = 1.3

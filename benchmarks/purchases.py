@@ -52,8 +52,7 @@ def notebook(data: str) -> dict[str, float]:
 def project(data: str, *, files: int = 1) -> dict[str, float]:
     """Drain the same files as `purchases -P mode=stream` does: text parsed by given types, exact decimals."""
     from retail_clusters.infra.spark import small_session, spark_session
-    from retail_clusters.purchases.live import start_live, stream_lines
-    from retail_clusters.purchases.query import TABLE
+    from retail_clusters.purchases.job import TABLE, start_live, stream_lines
     from retail_clusters.settings import Columns, Purchases
 
     with spark_session("bench") as spark, tempfile.TemporaryDirectory() as folder:
@@ -67,27 +66,9 @@ def project(data: str, *, files: int = 1) -> dict[str, float]:
     return {"drain": ended - started, "all": ended - started, "rows": rows}
 
 
-def appending(data: str) -> dict[str, float]:
-    """Drain the same files as `-P sink=parquet` does: summed up a batch at a time, closed and kept."""
-    from retail_clusters.infra.spark import spark_session
-    from retail_clusters.purchases.append import DaysStream
-    from retail_clusters.purchases.request import PurchasesRequest
-
-    with spark_session("bench") as spark, tempfile.TemporaryDirectory() as folder:
-        request = PurchasesRequest(data=data, mode="stream", sink="parquet", output=f"{folder}/out")
-        started = time.perf_counter()
-        stream = DaysStream(spark, request)
-        stream.drain()
-        ended = time.perf_counter()
-        state, kept = stream.so_far()
-        rows = state.counts.customer_days + kept.num_rows
-    return {"drain": ended - started, "all": ended - started, "rows": rows}
-
-
 CONTESTANTS: Final = {
     "notebook": notebook,
     "project": project,
-    "project, appending": appending,
     "project, 20 files a trigger": lambda data: project(data, files=20),
 }
 

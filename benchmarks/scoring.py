@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyspark.sql import SparkSession
+from retail_clusters.serving.output import Output
+from retail_clusters.serving.records import CommitLog, Record, read_record
+from retail_clusters.serving.request import ScoreRequest
 
 from benchmarks import common
 from benchmarks.baseline import checkout, python
@@ -26,9 +29,6 @@ from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.train import train
 from retail_clusters.serving import score, scorer
 from retail_clusters.serving import stream as serving_stream
-from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import CommitLog, Record, read_record
-from retail_clusters.serving.request import ScoreRequest
 from retail_clusters.settings import CHAMPION, Experiment, Scoring
 
 OUTPUT: Final = "output"

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from benchmarks.common import DATA, PROJECT, chatter_aside, session, timed, training_context, verdict
 from retail_clusters.registry import tracking
-from retail_clusters.search import candidates, study, sweep
+from retail_clusters.search import study, sweep
 from retail_clusters.search.context import TrainingContext
+from retail_clusters.search.trials import evaluator
 
 _TURNS: Final = 3
 _CORES: Final = (1, 2, 4)
@@ -52,11 +53,10 @@ def measure() -> dict[str, Any]:
     """Time the fits of all pairs, of half of them, and sweeps: seconds."""
     with session() as spark:
         context = training_context(spark)
-        search = candidates.search_of(context.experiment.sweep)
-        space = candidates.space_size(context.experiment.sweep)
-        first = timed(lambda: _fits(context, search, space))
-        fits = [timed(lambda: _fits(context, search, space)) for _ in range(_TURNS)]
-        half = [timed(lambda: _fits(context, search, space // 2)) for _ in range(_TURNS)]
+        space = study.space_size(context.experiment.sweep)
+        first = timed(lambda: _fits(context, space))
+        fits = [timed(lambda: _fits(context, space)) for _ in range(_TURNS)]
+        half = [timed(lambda: _fits(context, space // 2)) for _ in range(_TURNS)]
         sweeps = [_sweep(context, f"turn-{turn}") for turn in range(_TURNS)]
     return {
         "pairs": space,
@@ -82,24 +82,25 @@ def _measure(cores: int) -> dict[str, Any]:
     return found
 
 
-def _fits(context: TrainingContext, search: candidates.Search, trials: int) -> None:
+def _fits(context: TrainingContext, trials: int) -> None:
     """Evaluate the first pairs of the space in the sweep's batches, without the records of a sweep."""
-    evaluator = context.evaluator()
-    done: list[candidates.Trial] = []
-    while batch := search.next_batch(done, trials=trials):
-        done += evaluator.start(batch).result()
-    evaluator.release()
+    settings = context.experiment.sweep.model_copy(update={"trials": trials})
+    done: list[study.Trial] = []
+    with evaluator(context) as evaluating:
+        while batch := study.next_batch(done, settings=settings):
+            done += evaluating.start(batch).result()
 
 
 def _sweep(context: TrainingContext, name: str) -> tuple[float, str]:
     with chatter_aside():
-        which = sweep.StudyName.of(name, "optuna.journal")
         started = time.perf_counter()
-        opened = sweep.open_study(context, which)
-        with tracking.run("sweep") as parent:
-            best = sweep.search(context, opened, which, parent=parent, entry_point="sweep")
-        seconds = time.perf_counter() - started
-        assert len(study.finished(opened)) == candidates.space_size(context.experiment.sweep)
+        with (
+            sweep.open_study(context, sweep.StudyName.of(name, None)) as opened,
+            tracking.run("sweep") as parent,
+        ):
+            best = sweep.search(context, opened, parent=parent, entry_point="sweep")
+            seconds = time.perf_counter() - started
+            assert len(study.finished(opened)) == study.space_size(context.experiment.sweep)
     return seconds, f"K={best.k}, seed {best.seed}, validation silhouette {best.silhouette:.4f}"
 
 

@@ -17,7 +17,7 @@ from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.evaluation import Problem
 
 K, SEED = 20, 1
-_OURS = "this project: seeding, Lloyd, cost and every figure of the validation lines"
+_OURS = "this project: seeding, Lloyd, cost and every metric of the validation lines"
 _WRITTEN = "the notebook as written"
 _CACHED = "the notebook with features cached"
 _SCIKIT = "scikit-learn KMeans on all lines, silhouette_score on 10,000"
@@ -90,14 +90,12 @@ def parts(problem: Problem) -> None:
     """Print where the time of one pair goes."""
     sample = problem.sample
     first = kmeans.seed_centres(sample, k=K, seed=SEED)
-    settings = problem.lloyd
-    fitted = kmeans.iterate(
-        problem.train, first, max_iterations=settings.max_iterations, tolerance=settings.tolerance
-    )
+    lloyd = {"max_iterations": problem.max_iterations, "tolerance": problem.tolerance}
+    fitted = kmeans.iterate(problem.train, first, **lloyd)
     runs = {
         "weighted k-means++": lambda: kmeans.seed_centres(sample, k=K, seed=SEED),
         f"Lloyd, {fitted.iterations} iterations, and the cost": lambda: kmeans.iterate(
-            problem.train, first, max_iterations=settings.max_iterations, tolerance=settings.tolerance
+            problem.train, first, **lloyd
         ),
         "silhouettes, indices, sizes of the validation lines": lambda: metrics.measure(
             problem.validation, fitted.centres

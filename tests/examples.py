@@ -1,6 +1,6 @@
 """Small data for the tests of training: literal rows, files of a shop, contexts and trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from retail_clusters.features.model import kmeans_model
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.features.rows import weighted_rows as sorted_rows
 from retail_clusters.features.stages import NUMBERS
-from retail_clusters.search.candidates import Trial
 from retail_clusters.search.context import TrainingContext, training_context
+from retail_clusters.search.study import Trial
 from retail_clusters.settings import Experiment, Split
 
 #: Price, quantity, weekday, lines, and how many of these cancel.
@@ -75,14 +75,9 @@ def context(
         [(name, *whole(row), [(at, row[3])]) for name, rows in parts.items() for at, row in enumerate(rows)],
         columns,
     )
-    table = PreparedTable(
-        folder="none",
-        run_id="unknown",
-        data="some/folder",
-        data_digest="d" * 32,
-        lines={name: sum(row[3] for row in rows) for name, rows in parts.items()},
-        rows={name: len(rows) for name, rows in parts.items()},
-        quarantined=0,
+    lines = {name: sum(row[3] for row in rows) for name, rows in parts.items()}
+    table = _table(
+        "some/folder", digest="d" * 32, lines=lines, rows={name: len(parts[name]) for name in parts}
     )
     return training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
 
@@ -92,18 +87,16 @@ def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experimen
     lines = csv_files.read_lines(spark, csv_files.find_files(str(folder)))
     reduced = reduce.reduce_lines(invoices.parse(lines), split=Split()).cache()
     contents = reduce.summarize(reduced)
-    table = PreparedTable(
-        folder="none",
-        run_id="unknown",
-        data=str(folder),
-        data_digest=contents.digest,
-        lines=contents.lines,
-        rows=contents.rows,
-        quarantined=0,
-    )
+    table = _table(str(folder), digest=contents.digest, lines=contents.lines, rows=contents.rows)
     context = training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
     reduced.unpersist()
     return context
+
+
+def _table(data: str, *, digest: str, lines: Mapping[str, int], rows: Mapping[str, int]) -> PreparedTable:
+    return PreparedTable(
+        folder="none", run_id="unknown", data=data, data_digest=digest, lines=lines, rows=rows, quarantined=0
+    )
 
 
 def write_files(folder: Path, *, lines: int = 60) -> Path:
@@ -177,7 +170,7 @@ def trial(
     return Trial(number=number, evaluation=found, violations=violations)
 
 
-def facts(trials: Sequence[Trial]) -> list[tuple[object, ...]]:
+def bits(trials: Sequence[Trial]) -> list[tuple[object, ...]]:
     """Return everything that trials hold, in a form that compares."""
     return [
         (

@@ -24,12 +24,12 @@ import mlflow
 import numpy as np
 import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
-from retail_clusters.pipeline.model import scoring_pipeline
 
 from retail_clusters import schema
 from retail_clusters.features import stages
-from retail_clusters.features.baseline import DRIFT_BASELINE, measure_baseline
+from retail_clusters.features.drift import DRIFT_BASELINE, measure_baseline
 from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.model import scoring_pipeline
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving import score

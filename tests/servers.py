@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,11 +57,19 @@ class Server:
             *("--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")),
             *("--host", "127.0.0.1", "--port", str(self.port)),
         ]
+        others = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+        own = {
+            "MLFLOW_AUTH_CONFIG_PATH": str(self.folder / "auth.ini"),
+            "MLFLOW_AUTH_ADMIN_USERNAME": USERNAME,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key for tests",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 words,
                 cwd=self.folder,
-                env=self._own_environment(),
+                env=others | own,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -84,19 +91,8 @@ class Server:
         try:
             with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
                 return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
+        except OSError:
             return False
-
-    def _own_environment(self) -> dict[str, str]:
-        """Return this process's environment without what it says of another MLflow."""
-        others = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-        return others | {
-            "MLFLOW_AUTH_CONFIG_PATH": str(self.folder / "auth.ini"),
-            "MLFLOW_AUTH_ADMIN_USERNAME": USERNAME,
-            "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key for tests",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        }
 
 
 @contextmanager

@@ -1,20 +1,9 @@
-"""The shared MLflow that docs/shared-mlflow.md describes: a real server, its log-in and its artifacts."""
+"""The shared MLflow that docs/shared-mlflow.md describes; a running one is in tests/soak/test_server_soak.py."""
 
-import tempfile
 from pathlib import Path
 
-import mlflow
 import mlflow.cli
-import pytest
 import yaml
-from mlflow.exceptions import MlflowException
-
-from retail_clusters.errors import RegistryError
-from retail_clusters.registry import tracking
-from retail_clusters.registry.models import ModelRegistry
-from tests.databases import postgresql, programs
-from tests.servers import mlflow_server
-from tests.tied_metrics import assert_figures_keep_their_data_sets
 
 PROJECT = Path(__file__).parents[1]
 
@@ -25,49 +14,3 @@ def test_compose_file_gives_the_server_only_options_that_it_has():
     known = {name for option in mlflow.cli.server.params for name in option.opts}
     assert words[:2] == ["mlflow", "server"]
     assert {word for word in words if word.startswith("--")} <= known
-
-
-@pytest.mark.soak
-def test_server_keeps_runs_in_postgresql_and_artifacts_behind_its_log_in(workplace: Path, monkeypatch):
-    if (binaries := programs()) is None:
-        pytest.skip("no PostgreSQL server here")
-    with postgresql(binaries) as store, mlflow_server(workplace / "server", store=store) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        client = mlflow.MlflowClient(server.uri)
-        experiment = client.create_experiment("shared")
-        run = client.create_run(experiment)
-        client.log_text(run.info.run_id, "proxied", "note.txt")
-        assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-        mlflow.set_tracking_uri(server.uri)
-        tracking.connect(experiment="tied")
-        assert_figures_keep_their_data_sets()
-        assert [path.read_text() for path in (workplace / "server" / "artifacts").rglob("note.txt")] == [
-            "proxied"
-        ]
-        assert_reading_a_version_leaves_no_file(workplace / "temporary", monkeypatch)
-
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
-        with pytest.raises(MlflowException, match="401"):
-            client.get_run(run.info.run_id)
-
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", server.environment["MLFLOW_TRACKING_PASSWORD"])
-        server.stop()
-        server.start()
-        assert client.get_run(run.info.run_id).info.experiment_id == experiment
-
-
-def assert_reading_a_version_leaves_no_file(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow keeps a copy of each description that it reads through a server."""
-    mlflow.set_registry_uri(mlflow.get_tracking_uri())
-    with mlflow.start_run():
-        logged = mlflow.pyfunc.log_model(
-            name="model", python_model=lambda model_input: model_input, pip_requirements=["mlflow"]
-        )
-    version = mlflow.register_model(logged.model_uri, "retail").version
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with pytest.raises(RegistryError, match="must have MLflow's flavour spark"):
-        ModelRegistry("retail").input_columns(version=str(version))
-    assert [*temporary.iterdir()] == []
-    monkeypatch.setattr(tempfile, "tempdir", None)

@@ -1,4 +1,4 @@
-"""Folders of this machine under a scheme that is not `file`, as Hadoop mounts them: no disk, to the project.
+"""Folders of this machine under a scheme that is not `file`, as Hadoop mounts them: a store, to the project.
 
 with_shop = mounted(tmp_path)            # viewfs://shop/data is tmp_path/shop/data
 subprocess.run(…, env=… | with_shop.environment)
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-
-from retail_clusters.infra import storage
 
 STORE = "viewfs://shop"
 _LINK = "fs.viewfs.mounttable.shop.link"
@@ -52,12 +50,6 @@ def in_session(spark: SparkSession, folder: Path) -> str:
     root = folder.parents[1]
     spark.sparkContext._jsc.hadoopConfiguration().set(f"{_LINK}./data", root.as_uri())
     return f"{STORE}/data/{folder.relative_to(root)}"
-
-
-def take_over(lock: str) -> None:
-    """Let another machine have taken over a lock on the store, whose holder stood still."""
-    assert storage.is_file(lock)
-    storage.write_text(lock, "the other machine")
 
 
 @contextmanager

@@ -35,28 +35,19 @@ class ClusterConfig(BaseModel):
     env: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _conf_is_of_spark(self) -> Self:
+    def _can_be_submitted(self) -> Self:
         foreign = [key for key in self.conf if not key.startswith("spark.")]
         if foreign:
             raise ValueError(f"keys of conf begin with 'spark.', but got {foreign[0]!r}")
         for key, name in (("spark.master", "master"), ("spark.submit.deployMode", "deploy_mode")):
             if key in self.conf:
                 raise ValueError(f"{key} is given as {name!r}, not in conf")
-        return self
-
-    @model_validator(mode="after")
-    def _cluster_mode_is_possible(self) -> Self:
         if self.deploy_mode == "cluster" and not (self.master or "").startswith(("yarn", "k8s://")):
             raise ValueError(
                 "Spark runs Python in cluster mode on master 'yarn' or 'k8s://…', "
                 f"but got {self.master!r}: use deploy_mode 'client' there"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _files_exist(self) -> Self:
-        named = [*self.py_files, *filter(None, [self.archive, self.spark_submit])]
-        for path in named:
+        for path in [*self.py_files, *filter(None, [self.archive, self.spark_submit])]:
             if is_local(path) and not Path(path).is_file():
                 raise ValueError(f"found no file {path!r} in {os.getcwd()}")  # noqa: PTH109 - as typed
         return self
@@ -73,24 +64,17 @@ def read_config(backend_config: Mapping[str, Any]) -> ClusterConfig:
     Raises:
         ExecutionException: in one line, which `mlflow run` prints before it exits with 1.
     """
-    _refuse_other_environments(backend_config)
-    given = {key: value for key, value in backend_config.items() if key not in _ADDED_BY_MLFLOW}
-    try:
-        return ClusterConfig.model_validate(given)
-    except ValidationError as error:
-        raise ExecutionException(f"backend config: {_first_line(error)}") from None
-
-
-def _refuse_other_environments(backend_config: Mapping[str, Any]) -> None:
     manager = backend_config.get(projects.PROJECT_ENV_MANAGER)
     if manager not in {None, "local"}:
         raise ExecutionException(
             "the backend spark-submit runs in the environment of its config's archive, or in this one, "
             f"but got --env-manager {manager}: leave it out"
         )
-    docker = (projects.PROJECT_DOCKER_ARGS, projects.PROJECT_BUILD_IMAGE, projects.PROJECT_DOCKER_AUTH)
-    if any(backend_config.get(key) for key in docker):
-        raise ExecutionException("the backend spark-submit has no use for Docker options: leave them out")
+    given = {key: value for key, value in backend_config.items() if key not in _ADDED_BY_MLFLOW}
+    try:
+        return ClusterConfig.model_validate(given)
+    except ValidationError as error:
+        raise ExecutionException(f"backend config: {_first_line(error)}") from None
 
 
 def _first_line(error: ValidationError) -> str:

@@ -8,10 +8,10 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import RunStatus
 from mlflow.projects.submitted_run import SubmittedRun
 
 from mlflow_spark_submit.submission import Submission
@@ -62,7 +62,12 @@ class SparkSubmitRun(SubmittedRun):
 
     def get_status(self) -> str:
         """Return RUNNING, FINISHED, FAILED or KILLED, as the process says."""
-        return str(RunStatus.to_string(self._status()))
+        code = self._process.poll()
+        if code is None:
+            return "RUNNING"
+        if code == 0:
+            return "FINISHED"
+        return "KILLED" if self._cancelled else "FAILED"
 
     def cancel(self) -> None:
         """End the process group, by force where asking does not help, and wait for its end."""
@@ -73,14 +78,6 @@ class SparkSubmitRun(SubmittedRun):
                 self._signal_group(signal.SIGKILL)
         self._recorded.wait()
         atexit.unregister(self.cancel)
-
-    def _status(self) -> int:
-        code = self._process.poll()
-        if code is None:
-            return int(RunStatus.RUNNING)
-        if code == 0:
-            return int(RunStatus.FINISHED)
-        return int(RunStatus.KILLED if self._cancelled else RunStatus.FAILED)
 
     def _watch(self) -> None:
         code = self._process.wait()
@@ -98,16 +95,13 @@ class SparkSubmitRun(SubmittedRun):
             self._run_id,
             code,
         )
-        recorded = RunStatus.from_string(self._client.get_run(self._run_id).info.status)
-        ended_well = recorded == RunStatus.FINISHED
-        if not RunStatus.is_terminated(recorded) or (ended_well and code != 0):
+        recorded = self._client.get_run(self._run_id).info.status
+        if recorded == "RUNNING" or (recorded == "FINISHED" and code != 0):
             self._client.set_terminated(self._run_id, self.get_status())
 
     def _signal_group(self, number: signal.Signals) -> None:
-        try:
+        with suppress(ProcessLookupError):  # they have ended already
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            _logger.info("the processes of run '%s' have ended already", self._run_id)
 
     def _group_ends_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -26,10 +26,6 @@ class StorageError(RetailClustersError, OSError):
     """A store that fails at what it is asked to do, though the location is a fitting one."""
 
 
-class LockLostError(StorageError):
-    """Another process has taken over what this one held: what is there is the other's by now."""
-
-
 class TransferError(RetailClustersError, OSError):
     """A download that did not arrive whole."""
 

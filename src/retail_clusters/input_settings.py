@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from itertools import combinations, pairwise
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.functional_validators import AfterValidator
@@ -28,7 +28,15 @@ _PARTS: Final = {
 } | {"S" * digits: rf"[0-9]{{{digits}}}" for digits in range(1, 7)}
 _TOKEN: Final = re.compile(r"(?P<part>([A-Za-z])\2*)|'(?P<quoted>[^']+)'|(?P<sign>[-/. :,_])")
 _HINTS: Final = {"Y": "the year is yyyy", "D": "the day is dd", "n": "minutes are mm", "K": "hours are HH"}
+#: Parts of which one must be there, too; and what to say where none is.
 _NEEDS: Final = {"m": "Hh", "s": "m", "S": "s", "a": "h", "h": "a"}
+_LONELY: Final = {
+    "h": "hh counts to 12 and needs a (AM or PM); hours up to 24 are HH",
+    "a": "a (AM or PM) goes with hh, and HH counts to 24",
+    "m": "mm is minutes, which follow hours (HH or hh); the month is MM",
+    "s": "ss is seconds, which follow minutes (mm)",
+    "S": "S is a part of a second, which follows ss",
+}
 
 Token = tuple[Literal["part", "text"], str]
 
@@ -60,34 +68,34 @@ def date_shape(form: str) -> str:
 
 def _check_date_format(form: str) -> str:
     parts = tokens(form)
-    letters = [text[0] for kind, text in parts if kind == "part"]
-    for letter in sorted(set(letters)):
-        if letters.count(letter) > 1:
-            hint = ": minutes are mm, MM is the month" if letter == "M" else ""
-            raise ValueError(f"date_format has each part once, but {form!r} has {letter} twice{hint}")
-    if missing := [letter for letter in "yMd" if letter not in letters]:
-        hint = ": mm is minutes, the month is MM" if missing == ["M"] and "m" in letters else ""
-        raise ValueError(f"date_format needs year, month and day, but {form!r} has no {missing[0]}{hint}")
-    if "H" in letters and "h" in letters:
-        raise ValueError(f"date_format has one hour, but {form!r} has two: HH of 24, or hh of 12 with a")
-    for letter, needed in _NEEDS.items():
-        if letter in letters and not set(needed) & set(letters):
-            raise ValueError(f"date_format {form!r} cannot be meant: {_explain(letter)}")
-    for (one, before), (other, after) in pairwise(parts):
-        if one == other == "part" and min(len(before), len(after)) == 1 and "a" not in {before, after}:
-            raise ValueError(
-                f"date_format {form!r} can be read in two ways: put a sign between {before} and {after}, "
-                "or give each a fixed width"
-            )
+    wrong = _wrong_parts([text[0] for kind, text in parts if kind == "part"]) or _wrong_widths(parts)
+    if wrong:
+        raise ValueError(f"date_format {form!r} cannot be meant: {wrong}")
     return form
 
 
-def _explain(letter: str) -> str:
-    return {
-        "h": "hh counts to 12 and needs a (AM or PM); hours up to 24 are HH",
-        "a": "a (AM or PM) goes with hh; HH counts to 24",
-        "m": "mm is minutes, which follow hours (HH or hh); the month is MM",
-    }.get(letter, f"a part of time follows the larger one, but {letter} stands alone")
+def _wrong_parts(letters: Sequence[str]) -> str | None:
+    """Say what is wrong with the parts of a date, each told by its letter."""
+    twice = next((letter for letter in letters if letters.count(letter) > 1), None)
+    if twice:
+        return "minutes are mm, MM is the month" if twice == "M" else f"it has {twice} twice"
+    missing = next((letter for letter in "yMd" if letter not in letters), None)
+    if missing == "M" and "m" in letters:
+        return "mm is minutes, the month is MM"
+    if missing:
+        return f"it needs year, month and day (yyyy, MM, dd), but has no {missing}"
+    if {"H", "h"} <= set(letters):
+        return "it has two hours: HH up to 24, or hh up to 12 with a"
+    lonely = next((each for each in letters if not set(_NEEDS.get(each, each)) & set(letters)), None)
+    return _LONELY[lonely] if lonely else None
+
+
+def _wrong_widths(parts: Sequence[Token]) -> str | None:
+    """Say which numbers of a date run into one another."""
+    for (one, before), (other, after) in pairwise(parts):
+        if one == other == "part" and min(len(before), len(after)) == 1 and "a" not in {before, after}:
+            return f"put a sign between {before} and {after}, or give each a fixed width"
+    return None
 
 
 def _check_date_formats(forms: tuple[str, ...]) -> tuple[str, ...]:
@@ -133,7 +141,10 @@ def _overlap(one: Sequence[str | tuple[int, int]], other: Sequence[str | tuple[i
 def _listed(given: object) -> object:
     """Take one text, a list, or a list as `flat` writes it."""
     if isinstance(given, str):
-        given = json.loads(given) if given.startswith("[") else [given]
+        try:
+            given = json.loads(given) if given.startswith("[") else [given]
+        except ValueError:
+            given = [given]
     return tuple(given) if isinstance(given, list) else given
 
 
@@ -158,12 +169,13 @@ def single_bytes(encoding: str) -> str | None:
 
     None of any other encoding, and of one in which the first 128 are not those of ASCII.
     """
+    every = bytes(range(256))
     try:
-        found = [bytes([byte]).decode(encoding, errors="replace") for byte in range(256)]
+        text = "".join(bytes([byte]).decode(encoding, errors="replace") for byte in every)
+        together = every.decode(encoding, errors="replace")
     except (LookupError, UnicodeError):
         return None
-    text = "".join(found)
-    return text if len(text) == 256 and text[:128] == bytes(range(128)).decode("ascii") else None
+    return text if text == together and text[:128] == every[:128].decode("ascii") else None
 
 
 _SIGN: Final = r"^[^0-9A-Za-z \r\n+.\ufeff-]$"
@@ -232,19 +244,6 @@ class Input(_Settings):
         if self.thousands == self.decimal:
             raise ValueError(f"decimal and thousands must differ, but both are {self.decimal!r}")
         return self
-
-
-def retired(tree: Any) -> Any:
-    """Refuse the section `columns` of before, and say what to write instead."""
-    if isinstance(tree, dict) and "columns" in tree:
-        given = tree["columns"]
-        only_date = isinstance(given, dict) and set(given) == {"date_format"}
-        raise ValueError(
-            "the settings columns are part of input: write "
-            + ("input.date_format" if only_date else "input.columns.NAME, and input.date_format")
-            + ", as in experiments/default.yaml"
-        )
-    return tree
 
 
 def of_now(name: str) -> str:

@@ -9,23 +9,23 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra import locations
-from retail_clusters.pipeline_places import OUTPUT, check_places
-from retail_clusters.pipeline_report import log_result
+from retail_clusters.infra import locations, markdown
 from retail_clusters.promotion import promote
 from retail_clusters.promotion.promote import PromoteRequest
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.report.page import SWEEP_RUN, log_report
 from retail_clusters.search import cluster_report, descriptions, publish, sweep, sweep_report
 from retail_clusters.search.context import TrainingContext, training_context
 from retail_clusters.search.prepared import prepare
 from retail_clusters.search.publish import Published
 from retail_clusters.search.sweep import StudyName
-from retail_clusters.search.sweep_report import SWEEP_RUN
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import CHAMPION, Experiment
 
+#: Where the scored lines go unless told: `OUTPUT/RUN_ID`.
+OUTPUT: Final = "output"
 #: The attribute of a study that names the run it was begun in.
 _RUN: Final = "mlflow_main_run_id"
 
@@ -59,7 +59,6 @@ def main(
         PromotionRefusedError: a gate refused the new model; the lines are scored with the champion that
             there was, if any.
     """
-    check_places(data, output)
     which = StudyName.of(study, storage_url)
     with _run(which) as run_id:
         tracking.log_settings({"data": data})
@@ -72,13 +71,13 @@ def main(
             output=place,
             model=experiment.model,
             settings=experiment.scoring,
-            columns=experiment.columns,
+            how=experiment.input,
         )
         scored = score.run(spark, request)
         champion = ModelRegistry(experiment.model).version_named(alias=CHAMPION)
         result = MainResult(published, champion, scored, place, refusal)
         if champion:
-            log_result(context, published, champion=champion, scored=scored, refusal=refusal, run_id=run_id)
+            _log_result(context, published, champion=champion, scored=scored, refusal=refusal, run_id=run_id)
     _summarize(result)
     if refusal:
         raise refusal
@@ -95,19 +94,18 @@ def _run(which: StudyName) -> Iterator[str]:
 
 
 def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Published:
-    opened = sweep.open_study(context, which)
-    resumed = opened.user_attrs.get(_RUN) == main_run
-    opened.set_user_attr(_RUN, main_run)
-    best = sweep.finished_best(context, opened) if resumed else None
-    if best is None:
-        with sweep.search_run(context, opened) as sweep_run:
-            best = sweep.search(context, opened, which, parent=sweep_run, entry_point="main")
-    searched = sweep.run_of(opened)
-    with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
-        published = sweep.publish_best(context, best, reuse=resumed)
-        cluster_report.log_page(context, published.clustering)
-        tracking.set_tags({SWEEP_RUN: searched})
-        tracking.describe(descriptions.of_version(published))
+    with sweep.open_study(context, which) as opened:
+        resumed = opened.user_attrs.get(_RUN) == main_run
+        opened.set_user_attr(_RUN, main_run)
+        best = sweep.finished_best(context, opened) if resumed else None
+        if best is None:
+            with sweep.search_run(context, opened) as sweep_run:
+                best = sweep.search(context, opened, parent=sweep_run, entry_point="main")
+        searched = sweep.run_of(opened)
+        with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
+            published = sweep.publish_best(context, best, reuse=resumed)
+            tracking.set_tags({SWEEP_RUN: searched})
+            tracking.describe(descriptions.of_version(published))
     sweep_report.add_outcome(searched, published)
     return published
 
@@ -123,6 +121,84 @@ def _promote(
             raise
         return refused
     return None
+
+
+def _log_result(
+    context: TrainingContext,
+    published: Published,
+    *,
+    champion: str,
+    scored: ScoreSummary,
+    refusal: PromotionRefusedError | None,
+    run_id: str,
+) -> None:
+    """Log on the open run `run_id` what its champion is and how it measured, and describe the run."""
+    version = ModelRegistry(published.model).read_version(version=champion)
+    trained = str(version.run_id)
+    if tracking.is_active(trained):
+        tracking.log_metrics(tracking.metrics_of(tracking.read_run(trained)))
+    tracking.use_model(str(version.source))
+    cluster_report.log_inputs(context)
+    flat = context.experiment.flat()
+    tracking.log_settings({name: value for name, value in flat.items() if name not in {"k", "seed"}})
+    tracking.set_tags(
+        {
+            "model_version": champion,
+            "data_digest": context.prepared.table.data_digest,
+            "refused": str(refusal is not None).lower(),
+        }
+    )
+    tracking.describe(
+        "\n\n".join(
+            [
+                f"{descriptions.result(published)} {_champion(published, champion, refusal)}",
+                _way(context, scored),
+                f"{published.clustering.stability.sentence}.",
+                descriptions.metrics_table(published),
+                f"## Steps\n\n{_steps(run_id)}",
+                "`report.html`, among the artifacts, puts all of it on one page.",
+                _next(published, champion, refusal),
+            ]
+        )
+    )
+    if tracking.is_active(trained):
+        log_report(run_id)
+
+
+def _way(context: TrainingContext, scored: ScoreSummary) -> str:
+    table, sweep = context.prepared.table, context.experiment.sweep
+    return (
+        f"{table.total_lines:,} lines of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} searched, "
+        f"the best registered, {scored.rows_scored:,} lines scored, {scored.rows_quarantined:,} quarantined."
+    )
+
+
+def _champion(published: Published, champion: str, refusal: PromotionRefusedError | None) -> str:
+    named = markdown.version_link(published.model, champion)
+    if refusal:
+        return f"**It was refused**, and the champion stays {named}: {refusal}."
+    if champion == published.version:
+        return "It is **champion**."
+    return f"The **champion** is {named}: the same clusters, under the numbers that they had before."
+
+
+def _steps(run_id: str) -> str:
+    rows = [
+        (
+            markdown.run_link(step.info.experiment_id, step.info.run_id, step.info.run_name),
+            f"{((step.info.end_time or step.info.start_time) - step.info.start_time) / 1000:.0f} s",
+        )
+        for step in tracking.children(run_id)
+    ]
+    return markdown.table(["step", "took"], rows)
+
+
+def _next(published: Published, champion: str, refusal: PromotionRefusedError | None) -> str:
+    if refusal:
+        return descriptions.next_command(
+            f"promote --version {published.version} --dry-run true", "shows the gates again"
+        )
+    return descriptions.next_command("score --once false", f"scores what arrives with version {champion}")
 
 
 def _summarize(result: MainResult) -> None:

@@ -2,9 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+
+#: Settings and sections that earlier versions had, and what to write instead.
+RETIRED: Final[Mapping[str, str]] = {
+    "columns": "it is part of input by now: write input.columns.NAME for a name, input.date_format for the date",
+    "purchases.allowed_lateness_days": (
+        "leave it out, as the appending stream of purchases is gone; spend in an output that grows is a "
+        "GROUP BY over OUTPUT/scored (docs/scoring.md)"
+    ),
+}
 
 
 def put(tree: dict[str, Any], names: list[str], value: object) -> None:
@@ -22,6 +31,8 @@ def explain(invalid: ValidationError) -> str:
 def explain_one(error: dict[str, Any]) -> str:
     """Return one of pydantic's errors as the law and what was found."""
     name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden" and name in RETIRED:
+        return f"setting {name} is gone: {RETIRED[name]}"
     if error["type"] == "extra_forbidden":
         return f"unknown setting {name}: settings are listed in experiments/default.yaml"
     message = error["msg"].removeprefix("Value error, ")

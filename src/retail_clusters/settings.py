@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
-from retail_clusters.input_settings import Input, of_now, retired
+from retail_clusters.input_settings import Input, of_now
 from retail_clusters.setting_names import explain, flatten, names_of, put
 
 Scaling = Literal["none", "standard", "log"]
@@ -66,11 +66,13 @@ class Training(_Settings):
     """How a clustering is fitted.
 
     `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own
-    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark.
+    KMeans on one row a line, as in the notebook. More rows than `in_memory_rows` stay in Spark; of more than
+    `evidence_rows` a sample is kept with the model, for its promotion.
     """
 
     solver: Solver = "exact"
     in_memory_rows: Count = 2_000_000
+    evidence_rows: Annotated[int, Field(ge=1_000)] = 500_000
 
 
 class Lloyd(_Settings):
@@ -140,7 +142,6 @@ class Scoring(_Settings):
 class Purchases(_Settings):
     """Spend per customer and day as a stream."""
 
-    allowed_lateness_days: Annotated[int, Field(ge=0)] = 2
     max_files_per_trigger: Count = 1
 
 
@@ -161,11 +162,6 @@ class Experiment(_Settings):
     promotion: Promotion = Promotion()
     scoring: Scoring = Scoring()
     purchases: Purchases = Purchases()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_retired(cls, tree: Any) -> Any:
-        return retired(tree)
 
     def flat(self) -> dict[str, str]:
         """Return every setting under its dotted name, as text."""

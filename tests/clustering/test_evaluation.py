@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 
-from retail_clusters.clustering import evaluation, kmeans, metrics
+from retail_clusters.clustering import evaluation, guardrails, kmeans, metrics
 from retail_clusters.clustering.blocks import block, in_memory
-from retail_clusters.clustering.evaluation import Problem
-from retail_clusters.settings import Lloyd
+from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS, Problem
+from retail_clusters.clustering.metrics import Quality
 from tests import examples
 
 VALUES = np.array([[0.0, 1.0], [1.0, 1.0], [50.0, 0.0], [51.0, 0.0], [90.0, 1.0]])
@@ -12,9 +13,7 @@ WEIGHTS = np.array([4.0, 1.0, 2.0, 2.0, 7.0])
 
 def test_a_candidate_is_fitted_on_training_lines_and_measured_on_validation_lines():
     later = in_memory(VALUES[::2], WEIGHTS[::2])
-    problem = Problem(
-        train=in_memory(VALUES, WEIGHTS), sample=block(VALUES, WEIGHTS), validation=later, lloyd=Lloyd()
-    )
+    problem = Problem(train=in_memory(VALUES, WEIGHTS), sample=block(VALUES, WEIGHTS), validation=later)
     found = evaluation.evaluate(problem, k=3, seed=4)
     expected = kmeans.fit(problem.train, problem.sample, k=3, seed=4, max_iterations=100, tolerance=1e-4)
     assert (found.k, found.seed, found.train_cost) == (3, 4, expected.cost)
@@ -23,11 +22,32 @@ def test_a_candidate_is_fitted_on_training_lines_and_measured_on_validation_line
 
 
 def test_metrics_have_the_names_that_people_read_in_mlflow():
-    found = examples.trial(0, 5, 1, silhouette=0.7, macro=0.3).evaluation
-    assert set(found.metrics) == {
+    assert set(METRICS) == {
         *("validation_silhouette", "validation_macro_silhouette", "train_cost", "iterations"),
         *("largest_cluster_share", "effective_clusters", "clusters", "davies_bouldin", "calinski_harabasz"),
     }
+    assert set(LATER_METRICS) == {"test_silhouette", "test_macro_silhouette", "holdout_silhouette"}
+    found = examples.trial(0, 5, 1, silhouette=0.7, macro=0.3).evaluation
     assert found.metrics["validation_silhouette"] == 0.7
     later = evaluation.later_metrics(test=found.validation, holdout=found.validation)
-    assert set(later) == {"test_silhouette", "test_macro_silhouette", "holdout_silhouette"}
+    assert later["test_macro_silhouette"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "broken"),
+    [
+        ((80, 20), []),
+        ((81, 19), ["largest_cluster_share"]),
+        ((100, 0), ["largest_cluster_share", "clusters"]),
+    ],
+)
+def test_guardrails_bound_the_share_of_the_largest_cluster_and_the_number_of_clusters(
+    sizes: tuple[int, ...], broken: list[str]
+):
+    quality = Quality(0.5, 0.0, (0.0, 0.0), 0.0, 0.0, 1.0, sizes)
+    bounds = {"max_share": 0.8, "min_clusters": 2}
+    excess = guardrails.violations(quality, **bounds)
+    gates = guardrails.share_and_clusters(quality, **bounds, section="guardrails")
+    assert [name for name, by in excess.items() if by > 0] == broken
+    assert [gate.name for gate in gates if not gate.passed] == broken
+    assert guardrails.is_usable(quality, **bounds) == (not broken)

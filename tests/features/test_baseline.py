@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from retail_clusters.features.baseline import Baseline, bins, measure_baseline
+
 from tests import examples
 
 LINES = st.lists(

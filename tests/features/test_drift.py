@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from retail_clusters.features import binned, drift
 from retail_clusters.features.baseline import Baseline
 from retail_clusters.features.binned import Counts
+
+from retail_clusters.features import binned, drift
 
 BASELINE = Baseline(
     clusters=(0.75, 0.25),

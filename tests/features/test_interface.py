@@ -11,8 +11,7 @@ from retail_clusters.data.reduce import FILL_STATEMENT
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
 from retail_clusters.features.interface import INTERFACE, RAW_LINES, given_lines, open_model
-from retail_clusters.registry.logged_model import ANY, OPTIONAL, OpenedVersion
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import ANY, OPTIONAL, ModelRegistry, OpenedVersion
 
 OLD_COLUMNS = {name: f"{kind}{OPTIONAL}" for name, kind in RAW_LINES.items()}
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
-from retail_clusters.pipeline.model import ParsedModel, parse
 
 from retail_clusters import schema
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import model, stages
+from retail_clusters.features.model import ParsedModel, parse
 from retail_clusters.settings import Features
 from tests import examples, shop
 
@@ -73,6 +73,8 @@ def test_renumbered_model_keeps_its_clusters_through_save_and_load(
     after = parse(loaded, version="2")
 
     assert after.numbers == tuple(sorted(numbers))
+    assert after.in_trained_order(numbers).centres.tolist() == before.centres.tolist()
+    assert after.in_trained_order(()) is after
     assert after.same_clusters_as(before)
     assert before.same_clusters_as(after)
     lines = shop.raw_lines(spark)

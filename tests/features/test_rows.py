@@ -12,6 +12,8 @@ from retail_clusters.features import rows
 from retail_clusters.settings import Experiment, Lloyd, Training
 from tests import examples
 
+KEYS = {"UnitPrice": [1.0, 2.0], "Quantity": [5, 6], "day_of_week": ["Monday", "Friday"]}
+
 
 def vectors(n: int) -> tuple[np.ndarray, np.ndarray]:
     chance = np.random.default_rng(0)
@@ -58,15 +60,16 @@ def test_partitions_repeat_to_the_bit_and_an_empty_one_adds_nothing(spark):
     assert one[1].silhouette == pytest.approx(memory[1].silhouette, abs=1e-9)
 
 
-def shortened(**training: int) -> Experiment:
-    return Experiment(training=Training(**training), lloyd=Lloyd(max_iterations=2))
-
-
 def test_rows_that_stay_in_spark_train_the_model_that_rows_in_memory_train(spark):
     made = [(1.0 + n % 7 * 10, 2 * n, "Monday" if n % 3 else "Friday", 1 + n % 4, 0) for n in range(40)]
     parts = {"train": made, "validation": made[::2], "test": made[1::3]}
     memory, partitions = (
-        examples.context(spark, **parts, experiment=shortened(in_memory_rows=most)) for most in (1000, 50)
+        examples.context(
+            spark,
+            **parts,
+            experiment=Experiment(training=Training(in_memory_rows=most), lloyd=Lloyd(max_iterations=2)),
+        )
+        for most in (1000, 50)
     )
     assert (memory.whole, partitions.whole) == (True, False)
     one, other = (each.fit(k=4, seed=3) for each in (memory, partitions))
@@ -74,23 +77,17 @@ def test_rows_that_stay_in_spark_train_the_model_that_rows_in_memory_train(spark
     assert dict(one.metrics) == dict(other.metrics)
 
 
-def test_weighted_rows_are_sorted_by_their_key():
-    found = examples.weighted((2.0, 1, "Monday", 5, 0), (1.0, 9, "Tuesday", 2, 1), (1.0, 9, "Friday", 3, 0))
-    assert found.prices.tolist() == [1, 1, 2]
-    assert found.weekdays.tolist() == [4, 1, 0]
-    assert found.weights.tolist() == [3, 2, 5]
-
-
-def test_merged_rows_of_one_key_are_one_row_and_their_lines_add_up():
-    one = examples.weighted((1.0, 9, "Friday", 3, 1), (2.0, 1, "Monday", 5, 0))
+def test_weighted_rows_are_sorted_by_their_key_and_merged_ones_add_up():
+    one = examples.weighted((2.0, 1, "Monday", 5, 0), (1.0, 9, "Tuesday", 2, 1), (1.0, 9, "Friday", 3, 1))
+    assert one.prices.tolist() == [1, 1, 2]
+    assert one.weekdays.tolist() == [4, 1, 0]
     merged = rows.merge(one, examples.weighted((1.0, 9, "Friday", 4, 2)))
-    expected = examples.weighted((1.0, 9, "Friday", 7, 3), (2.0, 1, "Monday", 5, 0))
-    assert merged.table.to_pylist() == expected.table.to_pylist()
+    assert merged.weights.tolist() == [7, 2, 5]
+    assert merged.numbers(schema.CANCELLATIONS).tolist() == [3, 1, 0]
 
 
-@pytest.mark.parametrize(("most", "left"), [(10, 10), (9, 5), (4, 4), (1, 1)])
-def test_sample_takes_at_most_so_many_rows_evenly_spread(most: int, left: int):
-    whole = examples.weighted(*((float(n), 1, "Monday", 1, 0) for n in range(10)))
-    found = whole.sample(most).prices
-    assert len(found) == left
-    assert len(set(np.diff(found))) <= 1
+def test_lines_are_counted_by_row_and_group_of_days():
+    days = pa.array([[{"day": 3, "lines": 2}, {"day": 23, "lines": 1}], [{"day": 19, "lines": 4}]])
+    found = rows.weighted_rows(pa.table({**KEYS, "days": days})).weights_by_group
+    assert found.shape == (2, schema.DAY_GROUPS)
+    assert (found[0, 3], found[1, 19], found.sum()) == (3, 4, 7)

@@ -35,14 +35,11 @@ def lines_of(spark: SparkSession, rows: WeightedRows) -> DataFrame:
     )
 
 
-def test_weekdays_are_ordered_as_a_string_indexer_fitted_on_the_lines_orders_them(spark):
+def test_vector_is_price_quantity_and_a_slot_for_each_day_in_the_order_of_a_string_indexer(spark):
     rows = examples.weighted(*ROWS)
     pipeline = stages.fit_features(rows, features=Features(), spark=spark)
     indexer = StringIndexer(inputCol=schema.DAY_OF_WEEK, outputCol="i").fit(lines_of(spark, rows))
     assert pipeline.stages[0].labels == indexer.labels == ["Thursday", "Monday", "Sunday", "Friday"]
-
-
-def test_unscaled_vector_is_price_quantity_and_a_slot_for_each_known_day(spark):
     assert vectors(spark, Features()).tolist()[3] == [2.55, 6, 1, 0, 0, 0]
 
 
@@ -61,32 +58,23 @@ def test_log_scaling_keeps_the_sign(spark):
 
 def test_standard_scaling_is_that_of_the_lines(spark):
     rows = examples.weighted(*ROWS)
-    raw = VectorAssembler(inputCols=["UnitPrice", "Quantity"], outputCol="raw").transform(
-        lines_of(spark, rows)
-    )
+    assembler = VectorAssembler(inputCols=["UnitPrice", "Quantity"], outputCol="raw")
+    raw = assembler.transform(lines_of(spark, rows))
     scaler = StandardScaler(withMean=True, inputCol="raw", outputCol="scaled")
     expected = [row.scaled.toArray() for row in scaler.fit(raw).transform(raw).select("scaled").collect()]
     found = vectors(spark, Features(scaling="standard"))[:, :2]
     assert np.repeat(found, rows.weights.astype(int), axis=0) == pytest.approx(np.array(expected), abs=1e-9)
+    one_price = examples.weighted((2.0, 1, "Monday", 2, 0), (2.0, 3, "Monday", 2, 0))
+    assert vectors(spark, Features(scaling="standard"), one_price)[:, 0].tolist() == [0, 0]
 
 
-def test_standard_scaling_of_one_price_alone_divides_by_one(spark):
-    rows = examples.weighted((2.0, 1, "Monday", 2, 0), (2.0, 3, "Monday", 2, 0))
-    assert vectors(spark, Features(scaling="standard"), rows)[:, 0].tolist() == [0, 0]
-
-
-def test_vectors_of_several_parts_come_in_their_order(spark):
+def test_vectors_of_parts_and_of_single_lines_come_in_canonical_order(spark):
     rows = examples.weighted(*ROWS)
     parts = [rows, examples.weighted(ROWS[1]), examples.weighted(*ROWS[2:4])]
     pipeline = stages.fit_features(rows, features=Features(), spark=spark)
     whole, one, two = stages.vectors(parts, pipeline=pipeline, spark=spark)
     assert [one.tolist(), two.tolist()] == [whole[1:2].tolist(), whole[2:4].tolist()]
-
-
-def test_expanded_lines_are_the_vectors_in_canonical_order(spark):
-    rows = examples.weighted(*ROWS)
-    pipeline = stages.fit_features(rows, features=Features(), spark=spark)
     lines = expanded_lines(rows, pipeline=pipeline, spark=spark)
     assert lines.rdd.getNumPartitions() == 1
-    expected = np.repeat(vectors(spark, Features()), rows.weights.astype(int), axis=0)
-    assert [row.pipeline.toArray().tolist() for row in lines.collect()] == expected.tolist()
+    expected = np.repeat(whole, rows.weights.astype(int), axis=0)
+    assert [row.features.toArray().tolist() for row in lines.collect()] == expected.tolist()

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
+from retail_clusters.features.baseline import measure_baseline
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.features import binned, drift, training_days
-from retail_clusters.features.baseline import measure_baseline
 from retail_clusters.features.model import scoring_pipeline
 from retail_clusters.search.measure import measure
 from retail_clusters.settings import Scoring, Split

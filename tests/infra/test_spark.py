@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra import spark_settings
-from retail_clusters.infra.spark import small_session, spark_session
+from retail_clusters.infra.spark import is_one_machine, master, settings, small_session, spark_session
 
 EARLY = """
 import sys, time
@@ -22,15 +21,21 @@ with spark_session("job") as spark:
     print(spark.range(3).count(), spark.sparkContext.appName, zone)
     one = spark.sparkContext.parallelize([0], 1)
     print(one.map(lambda _: __import__("retail_clusters").__file__).first())
-    options = spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments()
-    print("-XX:TieredStopAtLevel=1" in list(options))
+    options = list(spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())
+    print("-XX:TieredStopAtLevel=1" in options, [option for option in options if option.startswith("-Xmx")])
 print("stopped", spark.sparkContext._jsc is None)
 """
 
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("SPARK_MASTER", "PYSPARK_SUBMIT_ARGS", "PYSPARK_GATEWAY_PORT", "SPARK_HOME"):
+    for name in (
+        "SPARK_MASTER",
+        "PYSPARK_SUBMIT_ARGS",
+        "PYSPARK_GATEWAY_PORT",
+        "SPARK_HOME",
+        "SPARK_DRIVER_MEMORY",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
     monkeypatch.setenv("SPARK_WORKER_DIR", str(tmp_path / "work"))
@@ -48,35 +53,28 @@ def run(script: str, *arguments: str, master: str = "local[1]") -> "subprocess.C
 
 
 def test_the_master_is_that_of_the_environment_then_spark_submit_then_the_defaults(monkeypatch, tmp_path):
-    assert spark_settings.master() == "local[*]"
+    assert master() == "local[*]"
     (tmp_path / "spark-defaults.conf").write_text("# ours\nspark.master  spark://defaults:7077\n")
-    assert spark_settings.master() == "spark://defaults:7077"
+    assert master() == "spark://defaults:7077"
     monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--master yarn --conf spark.driver.memory=9g pyspark-shell")
-    assert spark_settings.master() == "yarn"
-    assert "spark.driver.memory" not in spark_settings.settings()
+    assert master() == "yarn"
+    assert "spark.driver.memory" not in settings()
     monkeypatch.setenv("SPARK_MASTER", "k8s://here")
-    assert spark_settings.settings()["spark.master"] == spark_settings.master() == "k8s://here"
+    assert settings()["spark.master"] == master() == "k8s://here"
 
 
 def test_what_the_user_has_configured_is_left_alone(monkeypatch, tmp_path):
-    assert spark_settings.settings()["spark.driver.memory"] == "4g"
+    assert settings()["spark.driver.memory"] == "4g"
     (tmp_path / "spark-defaults.conf").write_text("spark.driver.memory=12g\nspark.sql.shuffle.partitions 7\n")
-    assert not {"spark.driver.memory", "spark.sql.shuffle.partitions"} & spark_settings.settings().keys()
+    assert not {"spark.driver.memory", "spark.sql.shuffle.partitions"} & settings().keys()
 
 
 @pytest.mark.parametrize(
-    ("master", "one_machine", "one_process"),
-    [
-        ("local", True, True),
-        ("local[*]", True, True),
-        ("local-cluster[2,1,1024]", True, False),
-        ("spark://host:7077", False, False),
-        ("yarn", False, False),
-    ],
+    ("of", "one_machine"),
+    [("local", True), ("local[*]", True), ("local-cluster[2,1,1024]", True), ("spark://host:7077", False)],
 )
-def test_loopback_is_for_masters_of_this_machine_alone(master, one_machine, one_process):
-    assert spark_settings.is_one_machine(master) is one_machine
-    assert spark_settings.is_one_process(master) is one_process
+def test_loopback_is_for_masters_of_this_machine_alone(of: str, one_machine: bool):
+    assert is_one_machine(of) is one_machine
 
 
 def test_a_session_that_is_there_is_adopted_and_given_back_as_it_was(spark: SparkSession):
@@ -106,14 +104,36 @@ def test_a_streams_own_session_is_set_as_the_one_that_it_is_made_from(spark: Spa
 
 def test_a_session_that_was_begun_early_is_the_job_s_brings_executors_the_package_and_is_stopped(monkeypatch):
     monkeypatch.delenv("SPARK_SUBMIT_OPTS")  # the tests' own JVMs are short-lived, all of them
+    monkeypatch.setenv("SPARK_DRIVER_MEMORY", "512m")
     done = run(EARLY, "job", master="local-cluster[1,1,1024]")
     assert done.returncode == 0, done.stderr
     job, package, *options = done.stdout.splitlines()
     assert job == "3 retail-clusters early UTC"
     assert package.endswith("retail_clusters.zip/retail_clusters/__init__.py")
-    assert options == ["True", "stopped True"]
+    assert options == ["True ['-Xmx512m']", "stopped True"]
 
 
-def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_quietly():
+def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_leaves_nothing(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     done = run(EARLY, "refused")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+    assert [*tmp_path.glob("retail-clusters-spark-*")] == []
+
+
+FAILING = """
+from retail_clusters.infra.spark import spark_session
+with spark_session("job") as spark:
+    spark._jvm.java.lang.System.err.println("what Spark says")
+    1 / 0
+"""
+
+
+def test_a_job_that_fails_names_the_log_of_what_spark_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    done = run(FAILING)
+    (log,) = tmp_path.glob("retail-clusters-spark-*.log")
+    assert done.stderr.rstrip().endswith(f"ZeroDivisionError: division by zero\nSpark's own log: {log}")
+    assert "what Spark says" not in done.stderr
+    assert "what Spark says" in log.read_text()

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import tarfile
 import venv
@@ -14,7 +13,6 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.entities import Run
-from mlflow.exceptions import ExecutionException
 
 from tests.clusters import LOOPBACK, Cluster, standalone_cluster, wait_until
 from tests.mlflow_spark_submit.projects import make_project, start
@@ -131,30 +129,8 @@ def test_command_that_is_ended_ends_its_job(project, number):
     assert the_run().info.status == "KILLED"
 
 
-@pytest.mark.soak
-def test_program_that_is_interrupted_after_it_has_ended_its_own_work_ends_its_job(project):
-    script = (
-        "import mlflow, sys; from tests.mlflow_spark_submit.test_backend import LOCAL; mlflow.projects.run("
-        "sys.argv[1], 'stay', backend='spark-submit', backend_config=LOCAL, synchronous=False)"
-    )
-    words = [sys.executable, "-c", script, str(project)]
-    process = subprocess.Popen(words, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
-    pid = int(wait_until(lambda: the_run().data.tags.get("pid") if runs_exist() else None, "the job's start"))
-    process.send_signal(signal.SIGINT)
-    process.wait()
-    assert not alive(pid)
-    assert the_run().info.status == "KILLED"
-
-
 def runs_exist() -> bool:
     return bool(mlflow.MlflowClient().search_runs(["0"]))
-
-
-@pytest.mark.soak
-def test_waiting_from_python_raises_when_the_job_fails(project):
-    with pytest.raises(ExecutionException, match="failed"):
-        mlflow.projects.run(str(project), "fail", backend="spark-submit", backend_config=dict(LOCAL))
-    assert the_run().info.status == "FAILED"
 
 
 @pytest.mark.soak

@@ -1,4 +1,4 @@
-"""Laws of the one form of command that spark-submit can run."""
+"""Invariants of the one form of command that spark-submit can run."""
 
 import shlex
 

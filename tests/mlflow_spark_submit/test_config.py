@@ -53,13 +53,7 @@ def test_files_at_a_uri_are_left_to_spark():
     assert config.archive == "hdfs:///apps/environment.tar.gz"
 
 
-@pytest.mark.parametrize(
-    "option", [{"ENV_MANAGER": "uv"}, {"DOCKER_ARGS": {"t": True}}, {"build_image": True}]
-)
-def test_options_of_another_environment_are_refused(option):
-    with pytest.raises(ExecutionException, match="leave"):
-        read_config(OF_MLFLOW | option)
-
-
-def test_env_manager_local_is_what_the_backend_does():
+def test_environment_is_that_of_the_archive_or_this_one():
     assert read_config(OF_MLFLOW | {"ENV_MANAGER": "local"}) == ClusterConfig()
+    with pytest.raises(ExecutionException, match="but got --env-manager uv: leave it out"):
+        read_config(OF_MLFLOW | {"ENV_MANAGER": "uv"})

@@ -1,9 +1,8 @@
-"""Promotion on real models and a real registry."""
+"""Promotion on real models and a real registry, in a folder that has nothing but the store."""
 
 import json
 from io import StringIO
 from pathlib import Path
-from unittest.mock import patch
 
 import mlflow
 import pandas as pd
@@ -11,17 +10,20 @@ import pytest
 from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import NotRegisteredError, PromotionRefusedError, RegistryError
+from retail_clusters.errors import InputError, NotRegisteredError, PromotionRefusedError, RegistryError
 from retail_clusters.features.model import parse
 from retail_clusters.promotion import promote
-from retail_clusters.promotion.ledger import Ledger
-from retail_clusters.promotion.moves import DONE
+from retail_clusters.promotion.compare import Comparison
+from retail_clusters.promotion.gates import Gate, Verdict
+from retail_clusters.promotion.history import rollback
 from retail_clusters.promotion.promote import PromoteRequest, Promotion
-from retail_clusters.settings import Experiment
+from retail_clusters.registry import evidence
+from retail_clusters.registry.champion import DONE, Move, read_moves
+from retail_clusters.settings import Experiment, Features
 from retail_clusters.settings import Promotion as Bounds
 from retail_clusters.wording import ROOM
 from tests import shop
-from tests.shop import BETTER_VERSION, FAIR_VERSION, LOG_VERSION, TWIN_VERSION, UNKNOWN_DATA, book, registry
+from tests.shop import BETTER_VERSION, FAIR_VERSION, LOG_VERSION, TWIN_VERSION, registry
 
 
 def go(spark: SparkSession, version: str | None, *, dry_run: bool = False, **bounds: bool) -> Promotion:
@@ -33,59 +35,68 @@ def crown(version: str) -> None:
     registry.set_alias(alias="champion", version=version)
 
 
-def promotion_text(name: str) -> str:
-    text: str = mlflow.artifacts.load_text(f"runs:/{book.moves()[-1].run_id}/{name}")
+def moves() -> list[Move]:
+    return read_moves(registry.name)
+
+
+def artifact(name: str) -> str:
+    text: str = mlflow.artifacts.load_text(f"runs:/{moves()[-1].run_id}/{name}")
     return text
 
 
-def test_first_promotion_takes_the_challenger_and_puts_it_on_the_ledger(spark: SparkSession, store: Path):
+def predictions(spark: SparkSession, version: str | None) -> list[int]:
+    model = registry.open_version(version=str(version)).model
+    return [row.prediction for row in model.transform(shop.raw_lines(spark)).collect()]
+
+
+def test_first_promotion_takes_the_challenger_and_is_one_run_with_its_checks(
+    spark: SparkSession, store: Path
+):
     registry.set_alias(alias="challenger", version=FAIR_VERSION)
 
     done = go(spark, None)
 
     assert (done.challenger, done.champion, done.promoted) == (FAIR_VERSION, FAIR_VERSION, True)
     assert shop.aliases() == {"champion": FAIR_VERSION, "challenger": None, "previous": None}
-    (move,) = book.moves()
+    (move,) = moves()
     assert (move.before, move.after, move.reason, move.state) == (None, FAIR_VERSION, "a test", DONE)
     assert move.numbers == (0, 1, 2)
-    gates = pd.read_csv(StringIO(promotion_text("gates.csv")))
-    assert set(gates["verdict"]) == {"passed"}
+    assert set(pd.read_csv(StringIO(artifact("gates.csv")))["verdict"]) == {"passed"}
     version = registry.read_version(version=FAIR_VERSION)
     assert version.tags["verdict"] == "passed"
     assert version.tags["gate.test_silhouette"].startswith("passed: 0.")
-    assert version.description.startswith(f"# retail-clusters, version {FAIR_VERSION}\n")
-    assert promotion_text("model_card.md").startswith(f"# retail-clusters, version {FAIR_VERSION}\n")
-    run = MlflowClient().get_run(move.run_id)
+    for card in (version.description, artifact("model_card.md")):
+        assert card.startswith(f"# retail-clusters, version {FAIR_VERSION}\n")
+    (run,) = mlflow.search_runs(filter_string="tags.kind = 'promote'", output_format="list")
+    assert run.info.run_id == move.run_id
     assert run.data.tags["data_digest"] == shop.DIGEST
     assert run.data.tags["model_digest"] == version.tags["model_digest"]
 
     again = go(spark, FAIR_VERSION)
 
-    assert (again.champion, again.promoted, len(book.moves())) == (FAIR_VERSION, False, 1)
+    assert (again.champion, again.promoted, len(moves())) == (FAIR_VERSION, False, 1)
 
 
-def test_better_challenger_becomes_champion_with_the_numbers_of_the_old(spark: SparkSession, store: Path):
+def test_version_that_another_champion_came_before_is_registered_anew_with_its_numbers(
+    spark: SparkSession, store: Path, capsys: pytest.CaptureFixture[str]
+):
     crown(BETTER_VERSION)
 
     done = go(spark, TWIN_VERSION)
 
     assert done.champion not in {BETTER_VERSION, TWIN_VERSION}
+    assert f"as version {done.champion}: clusters of version {TWIN_VERSION} have" in capsys.readouterr().out
     assert shop.aliases() == {"champion": done.champion, "challenger": None, "previous": BETTER_VERSION}
-    new, old = (registry.open_version(version=str(each)).model for each in (done.champion, BETTER_VERSION))
-    lines = shop.raw_lines(spark)
-    assert [row.prediction for row in new.transform(lines).collect()] == [
-        row.prediction for row in old.transform(lines).collect()
-    ]
-    version = registry.read_version(version=str(done.champion))
+    assert predictions(spark, done.champion) == predictions(spark, BETTER_VERSION)
+    version, made_from = (registry.read_version(version=str(v)) for v in (done.champion, TWIN_VERSION))
     assert version.tags["renumbered_from"] == TWIN_VERSION
-    assert version.run_id == registry.read_version(version=TWIN_VERSION).run_id
-    parts = parse(new, version=str(done.champion))
-    assert parts.numbers == (0, 1, 2, 3)
-    assert parts.digest == version.tags["model_digest"]
-    migration = pd.read_csv(StringIO(promotion_text("migration.csv")))
+    assert version.tags["cluster_numbers"] == "3,0,1,2"
+    assert version.tags["model_digest"] == made_from.tags["model_digest"]
+    assert version.run_id == made_from.run_id
+    migration = pd.read_csv(StringIO(artifact("migration.csv")))
     assert migration["lines"].sum() == json.loads(version.tags["prepared_lines"])["test"]
     assert (migration["old_cluster"] == migration["new_cluster"]).all()
-    matching = pd.read_csv(StringIO(promotion_text("matching.csv")))
+    matching = pd.read_csv(StringIO(artifact("matching.csv")))
     assert matching["number"].tolist() == [3, 0, 1, 2]
     assert matching["matched"].all()
     registry.set_alias(alias="challenger", version=TWIN_VERSION)
@@ -94,21 +105,39 @@ def test_better_challenger_becomes_champion_with_the_numbers_of_the_old(spark: S
     assert shop.aliases()["challenger"] is None
 
 
-def test_killed_promotion_leaves_a_version_that_the_next_one_takes(spark: SparkSession, store: Path):
+def test_cluster_numbers_keep_their_meaning_through_promotions_and_a_rollback(
+    spark: SparkSession, store: Path
+):
     crown(FAIR_VERSION)
-    with patch.object(Ledger, "announce", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-        go(spark, BETTER_VERSION)
-    left = registry.latest_version()
 
-    done = go(spark, BETTER_VERSION)
-
-    assert done.champion == left == registry.latest_version()
-    parts = parse(registry.open_version(version=str(left)).model, version="?")
+    better = go(spark, BETTER_VERSION).champion
+    parts = parse(registry.open_version(version=str(better)).model, version="?")
     kept = {tuple(centre[:2]): n for centre, n in zip(parts.centres, parts.numbers, strict=True)}
     assert (kept[70.5, 60.0], kept[70.5, 2.0]) == (2, 1)
     assert sorted(kept[2.5, quantity] for quantity in (2.0, 60.0)) == [3, 4]
-    predictions = registry.open_version(version=str(left)).model.transform(shop.raw_lines(spark)).collect()
-    assert {row.prediction for row in predictions} == {1, 2, 3, 4}
+    assert set(predictions(spark, better)) == {1, 2, 3, 4}
+
+    twin = go(spark, TWIN_VERSION).champion
+    assert predictions(spark, twin) == predictions(spark, better)
+
+    for _ in range(2):
+        rollback(model=registry.name, reason="back")
+    assert go(spark, better).champion == better  # its numbers mean what they meant
+    rollback(model=registry.name, reason="back")
+    again = go(spark, TWIN_VERSION).champion
+    numbers = set(registry.read_version(version=str(again)).tags["cluster_numbers"].split(","))
+    assert numbers == {"1", "2", "5", "6"}  # 3 and 4 had another meaning once
+
+
+def test_version_that_a_killed_promotion_made_is_taken_by_the_next(spark: SparkSession, store: Path):
+    crown(FAIR_VERSION)
+    made = go(spark, BETTER_VERSION).champion
+    MlflowClient().delete_run(moves()[-1].run_id)
+    crown(FAIR_VERSION)
+
+    done = go(spark, BETTER_VERSION)
+
+    assert done.champion == made == registry.latest_version()
 
 
 def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
@@ -122,7 +151,7 @@ def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
     assert refused.value.exit_code == 3
     assert str(refused.value).endswith(f"promote --version {LOG_VERSION} --accept-new-space true")
     assert shop.aliases() == {"champion": BETTER_VERSION, "challenger": None, "previous": None}
-    assert book.moves() == []
+    assert moves() == []
     version = registry.read_version(version=LOG_VERSION)
     assert version.tags["verdict"] == "refused"
     assert version.tags["gate.feature_space"].startswith("FAILED")
@@ -134,13 +163,54 @@ def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
     assert "silhouettes of two feature spaces do not compare" in capsys.readouterr().out
 
 
-def test_version_of_data_that_is_not_at_hand_is_refused_before_anything_is_measured(
+SPACE = Gate("feature_space", "new", "the champion's", passed=False, overrule="--accept-new-space true")
+WORSE = Gate("not_worse", "0.1", "at least 0.3", passed=False, overrule="--set promotion.margin=0.25")
+SIGNATURE = Gate("input_signature", "missing", "compatible", passed=False)
+
+
+@pytest.mark.parametrize(
+    ("gates", "model", "way_out"),
+    [
+        (
+            [SPACE, WORSE],
+            "other",
+            "promote another version, or this one with promote --model other --version 2 "
+            "--accept-new-space true --set promotion.margin=0.25",
+        ),
+        (
+            [SPACE, SIGNATURE],
+            "retail-clusters",
+            "no setting lets it pass; train another version, and promote that",
+        ),
+    ],
+)
+def test_refusal_ends_with_the_exact_way_out(gates: list[Gate], model: str, way_out: str):
+    comparison = Comparison("2", "1", Verdict(tuple(gates)), measured=None)
+
+    assert str(promote.refusal(comparison, experiment=Experiment(model=model))).endswith(way_out)
+
+
+def test_version_of_an_earlier_release_whose_data_is_gone_must_be_trained_again(
     spark: SparkSession, store: Path
 ):
-    crown(BETTER_VERSION)
+    old = shop.register(shop.model(spark, shop.BETTER, how=Features()), carries_rows=False)
 
-    with pytest.raises(PromotionRefusedError, match="no prepared table has it: run prepare again"):
-        go(spark, UNKNOWN_DATA)
+    with pytest.raises(
+        InputError, match=rf"version {old}, of an earlier release, does not.*: train it again"
+    ):
+        go(spark, old)
+
+    assert moves() == []
+
+
+def test_version_that_carries_a_sample_of_its_rows_is_promoted_and_says_so(
+    spark: SparkSession, store: Path, capsys: pytest.CaptureFixture[str]
+):
+    registry.tag(version=FAIR_VERSION, tags={evidence.TAG: "a sample: 481 of 9,999 rows"})
+
+    assert go(spark, FAIR_VERSION).promoted
+
+    assert "promote: measured on a sample: 481 of 9,999 rows" in capsys.readouterr().out
 
 
 def test_version_that_is_no_spark_model_is_refused_and_nothing_moves(spark: SparkSession, store: Path):
@@ -154,7 +224,7 @@ def test_version_that_is_no_spark_model_is_refused_and_nothing_moves(spark: Spar
         go(spark, BETTER_VERSION)
 
     assert shop.aliases()["champion"] == foreign
-    assert book.moves() == []
+    assert moves() == []
 
 
 def test_dry_run_prints_the_table_and_changes_nothing(
@@ -172,25 +242,6 @@ def test_dry_run_prints_the_table_and_changes_nothing(
     table = capsys.readouterr().out
     assert "not_worse" in table
     assert "FAILED" in table
-
-
-def test_numbers_of_a_deleted_champion_stay_used(workplace: Path):
-    shop.versions(3)
-    registry.tag(version="2", tags={"cluster_numbers": "0,7"})
-    for number, (version, numbers) in enumerate((("1", "5,0"), ("2", "")), start=1):
-        move = book.print_header(
-            number=number,
-            action="promote",
-            before=None,
-            after=version,
-            reason="",
-            facts={"cluster_numbers": numbers},
-            texts={},
-        )
-        book.close(move, state=DONE, note="")
-    MlflowClient().delete_model_version(registry.name, "1")
-
-    assert sorted(promote._used_numbers(registry, book.moves())) == [0, 0, 5, 7]
 
 
 def test_promote_without_any_version_says_what_to_do(workplace: Path):

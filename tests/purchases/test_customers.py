@@ -7,8 +7,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters.errors import InputError
-from retail_clusters.purchases.customers import describe_customers
-from retail_clusters.purchases.customers_job import run_customers
+from retail_clusters.purchases.customers import describe_customers, run_customers
 
 SHAPE = (
     "InvoiceNo string, Quantity int, InvoiceDate timestamp, UnitPrice double, CustomerID double, "

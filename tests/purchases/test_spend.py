@@ -1,17 +1,18 @@
 import math
 import random
-from datetime import UTC, date, datetime, timedelta
+import re
+from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.testing import assertDataFrameEqual
 
 from retail_clusters import schema
 from retail_clusters.data import invoices
 from retail_clusters.purchases import spend as purchases
+from tests.conftest import PROJECT
 
 NOON = datetime(2011, 3, 29, 12)
 
@@ -123,43 +124,32 @@ def test_spend_rounds_a_price_to_a_millionth(spark: SparkSession):
     }
 
 
-def test_late_keeps_good_lines_whose_whole_day_is_closed(spark: SparkSession):
-    day = datetime(2011, 3, 29)
-    when = [day - timedelta(seconds=1), day, day + timedelta(hours=12), day - timedelta(days=5)]
-    rows = [(str(at), 1, moment, 1.0, 1.0) for at, moment in enumerate(when)]
-    parsed = lines(spark, *rows).withColumn("reason", F.when(F.col("InvoiceNo") == "3", "broken"))
+def test_the_group_by_that_the_decision_shows_gives_the_same_spend(spark: SparkSession):
+    text = (PROJECT / "docs" / "decisions" / "0010-purchases.md").read_text(encoding="utf-8")
+    over_lines, of_a_batch, over_sums = re.findall(r'"""\n(.*?)"""', text, re.DOTALL)
+    given = lines(
+        spark, ("1", 6, NOON, 0.1, 1.0), ("2", -2, NOON, 0.3, None), ("3", 1, NOON, 0.2, 1.0)
+    ).withColumn("batch_id", F.col("InvoiceNo").cast("int"))
 
-    def late(closed_before: datetime) -> list[str]:
-        found = purchases.late(parsed, closed_before=closed_before.replace(tzinfo=UTC))
-        return [row.InvoiceNo for row in found.orderBy("InvoiceNo").collect()]
-
-    assert late(day - timedelta(milliseconds=1)) == []
-    assert late(day) == ["0"]
-    assert late(day + timedelta(hours=23)) == ["0"]
-    assert late(day + timedelta(days=1)) == ["0", "1", "2"]
-
-
-def test_summed_counts_lines_and_finds_the_newest_good_one(spark: SparkSession):
-    given = lines(spark, ("1", 1, NOON, 2.0, 1.0), ("2", 1, NOON + timedelta(days=9), 2.0, 1.0))
-    parsed = given.withColumn("reason", F.when(F.col("InvoiceNo") == "2", "broken"))
-
-    result, observed = purchases.summed(parsed)
-
-    assert plain(result) == {(1.0, datetime(2011, 3, 29), Decimal(2), 1, 0)}
-    assert observed.get == {
-        "lines": 2,
-        "quarantined": 1,
-        "newest": int(NOON.replace(tzinfo=UTC).timestamp()) * 1_000_000,
+    expected = {
+        (row.CustomerID, row.window.start.date(), row.total_cost) for row in purchases.spend(given).collect()
     }
 
+    sums = spark.sql(of_a_batch, lines=given)
+    added = spark.sql(over_sums.replace("parquet.`spend`", "{sums}"), sums=sums)
+    for found in (spark.sql(over_lines, lines=given), added):
+        assert {(row.CustomerID, row.day, row.total_cost) for row in found.collect()} == expected
 
-def test_merge_adds_up_parts_of_the_same_customer_day(spark: SparkSession):
-    merged = purchases.merge(
-        days(spark, (1.0, 1, "2.5", 3), (None, 1, "1", 1)), days(spark, (1.0, 1, "-0.5", 1))
+
+def test_summed_counts_lines_while_it_sums_up_the_good_ones(spark: SparkSession):
+    given = lines(spark, ("1", 1, NOON, 2.0, 1.0), ("2", 1, NOON + timedelta(days=9), 2.0, 1.0))
+
+    result, observed = purchases.summed(
+        given.withColumn("reason", F.when(F.col("InvoiceNo") == "2", "broken"))
     )
 
-    assertDataFrameEqual(merged, days(spark, (1.0, 1, "2", 4), (None, 1, "1", 1)))
-    assert merged.schema["total_cost"].dataType == purchases.TOTAL
+    assert plain(result) == {(1.0, datetime(2011, 3, 29), Decimal(2), 1, 0)}
+    assert observed.get == {"lines": 2, "quarantined": 1}
 
 
 def test_parity_is_whole_for_equal_results_in_any_order(spark: SparkSession):

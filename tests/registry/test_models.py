@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
@@ -9,9 +10,10 @@ from mlflow.pyfunc.scoring_server import _predict
 from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import NotRegisteredError, RegistryError
+from retail_clusters.errors import InputError, NotRegisteredError, RegistryError
 from retail_clusters.features.interface import INTERFACE
 from retail_clusters.registry import tracking
+from retail_clusters.registry.models import check_model_folder
 from retail_clusters.settings import Features
 from tests import shop
 from tests.conftest import SAMPLE
@@ -19,8 +21,7 @@ from tests.shop import registry
 
 
 def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: SparkSession, workplace: Path):
-    table = shop.prepare(spark)
-    model = shop.model(spark, table, shop.BETTER, how=Features())
+    model = shop.model(spark, shop.BETTER, how=Features())
     lines = shop.raw_lines(spark)
     expected = [row.prediction for row in model.transform(lines).collect()]
 
@@ -43,8 +44,8 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     remade = registry.open_version(version=again).model.transform(lines).collect()
     assert [row.prediction for row in remade] == expected
     model_id = registry.read_version(version=again).source.removeprefix("models:/")
-    figures = mlflow.get_logged_model(model_id).metrics
-    assert [(each.key, each.value, each.run_id) for each in figures] == [
+    copied = mlflow.get_logged_model(model_id).metrics
+    assert [(each.key, each.value, each.run_id) for each in copied] == [
         ("validation_silhouette", 0.5, trained.info.run_id)
     ]
     assert MlflowClient().get_registered_model(registry.name).description == "What it is."
@@ -57,7 +58,7 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
 def test_what_pandas_reads_from_a_daily_file_is_scored_as_spark_scores_it(
     spark: SparkSession, workplace: Path
 ):
-    model = shop.model(spark, shop.prepare(spark), shop.BETTER, how=Features())
+    model = shop.model(spark, shop.BETTER, how=Features())
     with mlflow.start_run():
         version = registry.register(registry.log(model, interface=INTERFACE), tags={})
     file, some = sorted(SAMPLE.glob("*.csv"))[0], workplace / "some.csv"
@@ -105,28 +106,6 @@ def test_versions_are_found_by_their_tags(workplace: Path):
     assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "2"}) is None
 
 
-def test_among_many_versions_each_question_is_one_short_answer(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Defect 44: all versions came, to find one."""
-    shop.versions(120)
-    registry.tag(version="7", tags={"kind": "old"})
-    asked: list[object] = []
-    search = MlflowClient.search_model_versions
-
-    def noted(client: MlflowClient, *of: Any, **options: Any) -> Any:
-        asked.append(options["max_results"])
-        return search(client, *of, **options)
-
-    monkeypatch.setattr(MlflowClient, "search_model_versions", noted)
-
-    assert registry.latest_version() == "120"
-    assert registry.find_version(tags={"kind": "old"}) == "7"
-    assert registry.find_version(tags={"kind": "none"}) is None
-    assert registry.has(version="60")
-    assert asked == [1, 1, 1]
-
-
 def test_version_that_is_no_spark_model_is_refused_in_one_line(workplace: Path):
     """Defect 64: the scorer said "…it gave: 'spark'"."""
     version = shop.register_foreign(workplace / "foreign")
@@ -165,3 +144,45 @@ def test_description_of_a_version_is_kept(workplace: Path):
     shop.versions(1)
     registry.describe(version="1", markdown="# A card")
     assert registry.read_version(version="1").description == "# A card"
+
+
+def cluster(files: str, *executors: str) -> Any:
+    """What is asked of a session: where its executors run, and where its files are by default."""
+    infos = [SimpleNamespace(host=lambda name=name: name) for name in ("driver", *executors)]
+    tracker = SimpleNamespace(getExecutorInfos=lambda: infos)
+    java = SimpleNamespace(
+        hadoopConfiguration=lambda: {"fs.defaultFS": files},
+        sc=lambda: SimpleNamespace(statusTracker=lambda: tracker),
+    )
+    configured = {"spark.driver.host": "driver"}
+    context = SimpleNamespace(master="spark://driver:7077", _jsc=java, getConf=lambda: configured)
+    return SimpleNamespace(sparkContext=context)
+
+
+@pytest.mark.parametrize(
+    ("files", "executors", "folder"),
+    [
+        ("file:///", ["driver"], ""),
+        ("hdfs://host:8020", ["driver", "worker"], ""),
+        ("file:///", ["worker"], "/mnt/shared"),
+    ],
+)
+def test_model_folder_that_every_machine_sees_is_taken(
+    monkeypatch: pytest.MonkeyPatch, files: str, executors: list[str], folder: str
+):
+    monkeypatch.setenv("MLFLOW_DFS_TMP", folder)
+
+    check_model_folder(cluster(files, *executors))
+
+
+def test_model_folder_of_each_machine_is_refused_on_a_cluster(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MLFLOW_DFS_TMP", raising=False)
+
+    with pytest.raises(InputError, match="executors run on worker, and files are each machine's own"):
+        check_model_folder(cluster("file:///", "worker"))
+
+
+def test_one_machine_needs_no_shared_folder(spark: SparkSession, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MLFLOW_DFS_TMP", raising=False)
+
+    check_model_folder(spark)

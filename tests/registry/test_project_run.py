@@ -1,6 +1,6 @@
 """Commands under `mlflow run`: MLflow's own code makes the run, as it does before it starts the command."""
 
-import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -9,14 +9,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.projects import utils as projects
 
+from retail_clusters.errors import InputError
 from retail_clusters.registry import tracking
 from tests.conftest import PROJECT
 
+Launch = Callable[..., str]
 WITH_SPACES = {"data": "my data/by-day", "reason": "it's better, they say", "source": "a b", "output": "c d"}
 
 
 @pytest.fixture
-def launch(workplace: Path, monkeypatch: pytest.MonkeyPatch):
+def launch(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
     """Make the run that `mlflow run -e ENTRY -P …` makes; give its id."""
 
     def make(entry: str, experiment: str | None = None, **parameters: str) -> str:
@@ -36,44 +38,41 @@ def everything() -> list[Run]:
     return found
 
 
-def test_run_in_a_named_experiment_is_adopted(launch):
-    launched = launch("prepare", experiment="mine")
+def test_run_in_a_named_experiment_is_adopted_by_the_first_run(launch: Launch):
+    launched = launch("main", experiment="mine")
     tracking.connect(experiment="another")
-    with tracking.run("prepare") as run_id:
+    with tracking.run("main") as main, tracking.run("prepare") as child:
         pass
-    assert run_id == launched
-    assert len(everything()) == 1
+    assert main == launched
+    assert {run.info.run_id: run.info.run_name for run in everything()} == {main: "main", child: "prepare"}
 
 
-def test_run_in_default_leads_to_one_in_the_experiment_of_the_file(launch):
+def test_run_beside_leaves_it_to_be_adopted_later(launch: Launch):
+    launched = launch("sweep", experiment="mine")
+    tracking.connect(experiment="mine")
+    with tracking.separate_run("prepare") as prepared:
+        pass
+    with tracking.run("sweep") as sweep:
+        pass
+    assert (sweep, prepared != launched) == (launched, True)
+
+
+def test_run_in_default_leads_to_one_in_the_experiment_of_the_file(launch: Launch):
     launched = launch("main")
     tracking.connect(experiment="mine")
-    with tracking.run("main") as parent, tracking.run("prepare") as child:
+    with tracking.run("main") as main, tracking.run("prepare") as child:
         pass
-    client = MlflowClient()
-    mine = client.get_experiment_by_name("mine").experiment_id
-    assert {client.get_run(each).info.experiment_id for each in (parent, child)} == {mine}
-    pointer = client.get_run(launched)
-    assert pointer.info.run_name == "main → mine"
-    assert pointer.data.tags["mlflow.parentRunId"] == parent
-    assert f"(#/experiments/{mine}/runs/{parent})" in pointer.data.tags["mlflow.note.content"]
-    assert [run.info.run_id for run in everything() if "mlflow.parentRunId" not in run.data.tags] == [parent]
+    own, placeholder = tracking.read_run(main), tracking.read_run(launched)
+    mine = mlflow.get_experiment_by_name("mine").experiment_id
+    assert {tracking.read_run(each).info.experiment_id for each in (main, child)} == {mine}
+    assert placeholder.info.run_name == "main → mine"
+    assert placeholder.data.tags["mlflow.parentRunId"] == main
+    assert f"(#/experiments/{mine}/runs/{main}" in tracking.description_of(placeholder)
+    for name in ("mlflow.project.entryPoint", "mlflow.source.name", "mlflow.source.type"):
+        assert own.data.tags[name] == placeholder.data.tags[name]
 
 
-def test_run_in_the_experiment_of_the_file_knows_that_it_comes_of_a_project(launch):
-    launched = launch("main")
-    tracking.connect(experiment="mine")
-    with tracking.run("main") as run_id:
-        pass
-    known = MlflowClient().get_run(launched).data.tags
-    tags = MlflowClient().get_run(run_id).data.tags
-    assert tags["mlflow.project.entryPoint"] == "main"
-    assert {name: tags[name] for name in known if name.startswith("mlflow.source.")} == {
-        name: known[name] for name in known if name.startswith("mlflow.source.")
-    }
-
-
-def test_experiment_named_by_the_environment_stays(launch, monkeypatch):
+def test_experiment_named_by_the_environment_stays(launch: Launch, monkeypatch: pytest.MonkeyPatch):
     launched = launch("main")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "Default")
     tracking.connect(experiment="mine")
@@ -82,41 +81,50 @@ def test_experiment_named_by_the_environment_stays(launch, monkeypatch):
     assert run_id == launched
 
 
-def test_values_with_spaces_are_logged_twice_without_a_contradiction(launch):
-    launched = launch("purchases", experiment="mine", **WITH_SPACES)
-    assert MlflowClient().get_run(launched).data.params["data"] == shlex.quote(WITH_SPACES["data"])
-    tracking.connect(experiment="mine")
-    with tracking.run("purchases"):
-        tracking.log_settings(WITH_SPACES | {"k": "20"})
-    assert {**WITH_SPACES, "k": "20"}.items() <= tracking.settings_of(tracking.read_run(launched)).items()
+def test_run_that_mlflow_run_made_points_to_the_one_resumed(launch: Launch):
+    tracking.connect(experiment="one")
+    with tracking.run("sweep") as earlier:
+        pass
+    launched = launch("sweep", experiment="mine")
+
+    tracking.connect(experiment="one")
+    with tracking.run("sweep", resumes=earlier) as resumed:
+        pass
+
+    assert resumed == earlier
+    assert tracking.read_run(launched).data.tags["resumes"] == earlier
 
 
-def test_run_of_its_own_has_values_with_spaces_as_they_are(launch):
-    launch("purchases", **WITH_SPACES)
+@pytest.mark.parametrize("experiment", ["mine", None])
+def test_values_that_mlflow_run_has_quoted_are_read_as_typed(launch: Launch, experiment: str | None):
+    launch("purchases", experiment=experiment, **WITH_SPACES)
     tracking.connect(experiment="mine")
     with tracking.run("purchases") as run_id:
-        tracking.log_settings(WITH_SPACES)
-    assert MlflowClient().get_run(run_id).data.params == WITH_SPACES
+        tracking.log_settings(WITH_SPACES | {"k": "20"})
+    assert tracking.settings_of(tracking.read_run(run_id)).items() >= {**WITH_SPACES, "k": "20"}.items()
 
 
-def test_value_that_a_person_put_in_quotes_keeps_them(workplace):
+def test_only_another_value_is_a_conflict(launch: Launch, workplace: Path):
+    launched = launch("main", experiment="mine", data=f"{workplace}/my data/", model="", trials="12")
     tracking.connect(experiment="mine")
+    with tracking.run("main"):
+        tracking.log_settings({"data": "my data", "model": "retail"})
+        tracking.log_settings({"model": "retail", "trials": "12"})
+        with pytest.raises(InputError, match="trials is '12' in it and '13' now"):
+            tracking.log_settings({"trials": "13"})
+
+    assert tracking.settings_of(tracking.read_run(launched))["model"] == "retail"
+    assert tracking.accepts_settings(launched, {"trials": "12", "model": "retail", "new": "1"})
+    assert not tracking.accepts_settings(launched, {"trials": "13"})
+    assert not tracking.accepts_settings(launched, {"model": "another"})
+
+
+def test_value_that_a_person_put_in_quotes_keeps_them(workplace: Path):
     with tracking.run("train") as run_id:
         tracking.log_settings({"data": "'quoted'"})
     assert tracking.settings_of(tracking.read_run(run_id))["data"] == "'quoted'"
 
 
-@pytest.mark.parametrize(
-    "entry", ["main", "train", "sweep", "promote", "score", "purchases", "rollback", "history"]
-)
-def test_no_parameter_that_is_left_out_is_logged_as_an_empty_one(launch, entry):
-    assert "''" not in MlflowClient().get_run(launch(entry)).data.params.values()
-
-
-def test_run_set_aside_is_forgotten_by_the_next_command(launch, monkeypatch):
-    launched = launch("history")
-    tracking.connect(experiment="mine")
-    tracking.connect(experiment="mine")
-    with tracking.run("train"):
-        pass
-    assert "mlflow.parentRunId" not in MlflowClient().get_run(launched).data.tags
+@pytest.mark.parametrize("entry", ["main", "promote", "score", "purchases"])
+def test_no_parameter_that_is_left_out_is_logged_as_an_empty_one(launch: Launch, entry: str):
+    assert "''" not in tracking.read_run(launch(entry)).data.params.values()

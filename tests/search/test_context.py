@@ -1,19 +1,25 @@
+"""The rows that a training holds, and fits on them: here, as tasks, by Spark's own KMeans."""
+
 import numpy as np
 import pytest
+from pyspark.ml.clustering import KMeans
 
 from retail_clusters import schema
+from retail_clusters.clustering import kmeans
 from retail_clusters.errors import InputError
+from retail_clusters.search import spark_solver
 from retail_clusters.search.context import AFTER_TRAIN, check_clusters
-from retail_clusters.settings import Experiment
+from retail_clusters.search.trials import evaluator
+from retail_clusters.settings import Experiment, Training
 from tests import examples
 
-MADE = [(1.0 + n, n, "Monday", 1 + n, 0) for n in range(6)]
+ROWS = [(1.0 + n, n, "Monday", 1 + n, 0) for n in range(6)]
 
 
 @pytest.fixture(scope="module")
 def context(spark):
     later = [(1.0, 0, "Monday", 10, 0), (99.0, 1, "Sunday", 2, 1)]
-    return examples.context(spark, train=MADE, validation=MADE[:2], test=later, experiment=Experiment())
+    return examples.context(spark, train=ROWS, validation=ROWS[:2], test=later, experiment=Experiment())
 
 
 def test_holdout_is_all_lines_from_the_train_cut_on(context):
@@ -23,7 +29,7 @@ def test_holdout_is_all_lines_from_the_train_cut_on(context):
 
 def test_every_part_has_a_vector_a_row_and_its_weights(context):
     for name, weighted in context.weighted.items():
-        (block,) = context.rows[name].blocks
+        (block,) = context.in_memory(name).blocks
         assert block.values[:, 0].tolist() == weighted.prices.tolist()
         assert block.weights.tolist() == weighted.weights.tolist()
     assert np.array_equal(context.sample.values, context.rows[schema.TRAIN].blocks[0].values)
@@ -32,22 +38,38 @@ def test_every_part_has_a_vector_a_row_and_its_weights(context):
 @pytest.mark.parametrize("k", [1, 7])
 def test_k_that_the_rows_cannot_fill_is_refused(context, k):
     check_clusters(context, k=6)
-    with pytest.raises(
-        InputError, match=f"k must be from 2 to the number of distinct training rows, 6, but got {k}"
-    ):
+    told = f"k must be from 2 to the number of distinct training rows, 6, but got {k}"
+    with pytest.raises(InputError, match=told):
         check_clusters(context, k=k)
 
 
 def test_candidates_evaluated_as_tasks_are_those_of_this_process(context):
-    evaluator = context.evaluator()
     batch = [(5, (4, 1)), (2, (3, 0)), (3, (3, 1))]
-    trials = evaluator.start(batch).result()
+    with evaluator(context) as evaluating:
+        trials = evaluating.start(batch).result()
+        one, other = evaluating.agreements([trials[:1], trials[1:]])
     assert [(each.number, (each.k, each.seed)) for each in trials] == batch
     for each in trials:
         here = context.fit(k=each.k, seed=each.seed)
         assert each.evaluation.centres.tobytes() == here.centres.tobytes()
         assert each.evaluation.metrics == here.metrics
-    (one, other) = evaluator.agreements([trials[:1], trials[1:]])
     assert np.isnan(one)
     assert -1 <= other <= 1
-    evaluator.release()
+
+
+def test_notebook_s_kmeans_is_fitted_on_one_row_a_line_and_measured_by_the_same_code(spark):
+    rows = [(price, n, "Monday", 1 + n % 3, 0) for price in (1.0, 2.5, 90.0) for n in (1, 2, 40, 41)]
+    chosen = Experiment(training=Training(solver="spark"))
+    context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=chosen)
+    found = context.fit(k=4, seed=1)
+
+    train = context.weighted[schema.TRAIN]
+    lines = spark_solver.expanded_lines(train, pipeline=context.pipeline, spark=spark)
+    expected = KMeans(k=4, seed=1, featuresCol=schema.FEATURES).fit(lines)
+    assert lines.count() == found.validation.lines == sum(row[3] for row in rows)
+    assert found.centres.tolist() == np.array(expected.clusterCenters()).tolist()
+    assert found.iterations == expected.summary.numIter
+    assert found.train_cost == kmeans.cost(context.rows[schema.TRAIN], found.centres)
+    with evaluator(context) as evaluating:
+        (again,) = evaluating.start([(3, (4, 1))]).result()
+    assert again.evaluation.centres.tolist() == found.centres.tolist()

@@ -1,5 +1,6 @@
 """What is measured is what will score: the labels of the registered model, over every row."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -16,7 +17,7 @@ from retail_clusters.features.rows import WeightedRows
 from retail_clusters.search import publish
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.measure import measure
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import Experiment, Training
 from tests import examples
 
 #: Rows half-way between two centres far from zero, where expanded squares lose what decides. Spark expands
@@ -70,7 +71,7 @@ def test_registered_model_gives_every_row_of_the_sample_the_label_that_was_measu
     assert assert_scores_as_measured(spark, sample, k=20, seed=1) == 0
 
 
-def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_figures_are_those_of_its_labels(spark):
+def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_metrics_are_those_of_its_labels(spark):
     parts = {"train": HALF_WAY + OTHER_DAYS, "validation": HALF_WAY[:40], "test": HALF_WAY[20:]}
     context = examples.context(spark, **parts, experiment=Experiment())
     assert not kmeans.labels(context.rows[schema.TRAIN], CENTRES).any()
@@ -95,7 +96,7 @@ def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_figures_are_t
     assert measured.test != measured.holdout
 
 
-def test_tags_tell_data_model_labels_kernel_and_whether_it_is_usable(spark):
+def test_tags_tell_data_model_labels_algorithm_and_whether_it_is_usable(spark):
     rows = [(1.0, 1, "Monday", 9, 0), (50.0, 1, "Monday", 1, 0)]
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
     measured = measure(context, context.fit(k=2, seed=0))
@@ -105,3 +106,21 @@ def test_tags_tell_data_model_labels_kernel_and_whether_it_is_usable(spark):
     assert tags["usable"] == "false"  # one cluster holds 90 % of the lines
     assert tags["prepared_lines"] == '{"train": 10, "validation": 10, "test": 10}'
     assert tags["labels_digest"] == model.labels_digest(measured.train_labels)
+
+
+def test_rows_beyond_the_setting_are_kept_as_a_sample_of_each_split_and_come_apart_again(spark):
+    many = [(1.0 + at, 1 + at % 7, "Monday", 1 + at % 3, 0) for at in range(700)]
+    context = examples.context(spark, train=many, validation=many, test=many, experiment=Experiment())
+
+    whole, said = publish.evidence_rows(context)
+    assert said == "all rows"
+    assert publish.by_split(whole)[schema.TRAIN].table.equals(context.weighted[schema.TRAIN].table)
+
+    fewer = Experiment(training=Training(evidence_rows=1_000))
+    sample, said = publish.evidence_rows(replace(context, experiment=fewer))
+
+    assert said == "a sample: 1,000 of 2,100 rows"
+    parts = publish.by_split(sample)
+    assert {name: len(rows) > 300 for name, rows in parts.items()} == dict.fromkeys(schema.SPLITS, True)
+    assert parts[schema.TEST].weights_by_group.shape == (len(parts[schema.TEST]), schema.DAY_GROUPS)
+    assert publish.evidence_rows(replace(context, experiment=fewer))[0].equals(sample)

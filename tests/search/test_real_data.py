@@ -1,19 +1,19 @@
-"""The real data: the figures of the notebook, the silhouette of Spark, the labels of the registered model."""
+"""Metrics of the sample as scikit-learn has them of its lines; the real data as the notebook has it."""
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
-from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import SparkSession
+from sklearn import metrics
 
-from retail_clusters.features import model
-from retail_clusters.search import spark_solver
 from retail_clusters.search.context import TrainingContext
+from retail_clusters.search.measure import measure
 from retail_clusters.settings import Experiment, Features
+from tests.conftest import SAMPLE
 from tests.examples import context_of_files
 from tests.search.test_publish import assert_scores_as_measured
-
-pytestmark = pytest.mark.real
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +21,45 @@ def real(spark: SparkSession, real_data: Path) -> TrainingContext:
     return context_of_files(spark, real_data, experiment=Experiment(features=Features(unseen_days="error")))
 
 
-def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(spark, real: TrainingContext):
+def vectors_of_lines(folder: Path) -> tuple[np.ndarray, pd.Series]:
+    """Read files with pandas: price, quantity and a slot for each weekday of every line, and its date."""
+    read = pd.concat([pd.read_csv(file) for file in sorted(folder.glob("*.csv"))], ignore_index=True)
+    when = pd.to_datetime(read["InvoiceDate"])
+    days = when[when < "2011-07-01"].dt.weekday.value_counts().index
+    numbers = (read["UnitPrice"].fillna(0.0), read["Quantity"].fillna(0.0))
+    return np.column_stack([*numbers, *(when.dt.weekday == day for day in days)]), when
+
+
+def test_metrics_of_the_sample_are_those_of_scikit_learn_on_its_lines(sample):
+    found = measure(sample, sample.fit(k=20, seed=1))
+    centres, parts = found.evaluation.centres, (found.evaluation.validation, found.test)
+    every, when = vectors_of_lines(SAMPLE)
+    validated = when >= "2011-10-01"
+    for ours, chosen in zip(parts, ((when >= "2011-07-01") & ~validated, validated), strict=True):
+        values = every[chosen]
+        labels = np.argmin([((values - centre) ** 2).sum(axis=1) for centre in centres], axis=0)
+        scores = pd.Series(metrics.silhouette_samples(values, labels, metric="sqeuclidean"))
+        of_clusters = scores.groupby(labels).mean()
+        assert len(of_clusters) > 3
+        assert ours.sizes == tuple(np.bincount(labels, minlength=20))
+        assert ours.silhouette == pytest.approx(scores.mean(), abs=1e-9)
+        assert ours.macro_silhouette == pytest.approx(of_clusters.mean(), abs=1e-9)
+        assert np.array(ours.cluster_silhouettes)[of_clusters.index] == pytest.approx(of_clusters, abs=1e-9)
+        assert ours.davies_bouldin == pytest.approx(metrics.davies_bouldin_score(values, labels), rel=1e-9)
+        calinski_harabasz = metrics.calinski_harabasz_score(values, labels)
+        assert ours.calinski_harabasz == pytest.approx(calinski_harabasz, rel=1e-9)
+    assert found.metrics["validation_test_gap"] == parts[0].silhouette - parts[1].silhouette
+
+
+@pytest.mark.real
+def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(real: TrainingContext):
     assert real.prepared.table.data_digest == "eaa52dd8c1061c34986774f92961414b"
-    assert {name: len(real.weighted[name]) for name in ("train", "validation")} == {
-        "train": 13_576,
-        "validation": 9_104,
-    }
-    assert real.pipeline.stages[0].labels == [
-        *("Thursday", "Tuesday", "Monday", "Wednesday", "Friday", "Sunday")
-    ]
+    train = real.weighted["train"]
+    assert (len(train), len(real.weighted["validation"])) == (13_576, 9_104)
+    days = ["Thursday", "Tuesday", "Monday", "Wednesday", "Friday", "Sunday"]
+    assert real.pipeline.stages[0].labels == days
     values = real.sample.values
     assert values.shape[1] == 7
-    train = real.weighted["train"]
     assert not values[train.weekdays == 6, 2:].any()
     # The notebook's first vectors, all of a Monday: (7, [0, 1, 4], [2.95, 6, 1]) and so on.
     shown = {
@@ -42,13 +69,6 @@ def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(spark, real:
     assert shown <= {tuple(row) for row in values.tolist()}
 
 
-def test_silhouette_of_the_real_data_is_that_of_spark_s_evaluator_on_its_lines(spark, real):
-    found = real.fit(k=20, seed=1)
-    lines = spark_solver.expanded_lines(real.weighted["validation"], pipeline=real.pipeline, spark=spark)
-    labelled = model.kmeans_model(found.centres, spark=spark).transform(lines)
-    assert found.validation.lines == 125_028
-    assert found.validation.silhouette == pytest.approx(ClusteringEvaluator().evaluate(labelled), abs=1e-9)
-
-
+@pytest.mark.real
 def test_registered_model_gives_every_row_of_the_real_data_the_label_that_was_measured(spark, real):
     assert assert_scores_as_measured(spark, real, k=46, seed=0) <= 10

@@ -1,22 +1,50 @@
-"""A study that is stopped, killed or prolonged is the study that ran through."""
+"""A study that is stopped, killed, prolonged or worked on twice is the study that ran through."""
 
-from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, chdir
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import settings as examined
+from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from retail_clusters.errors import InputError, NoUsableClusteringError
-from retail_clusters.search import candidates, study
-from retail_clusters.search.candidates import Trial
-from retail_clusters.search.study import Batch, Outcome
+from retail_clusters.search import study
+from retail_clusters.search.study import Batch, Candidate, Trial
 from retail_clusters.settings import Sweep
 from tests import databases, examples
-from tests.search.test_candidates import evaluate
 
-SMALL = Sweep(k_min=2, k_max=9, seeds=3, trials=14, batch_size=4, sampler="tpe")
-GRID = SMALL.model_copy(update={"sampler": "grid"})
+TPE = Sweep(k_min=2, k_max=9, seeds=3, trials=14, batch_size=4, sampler="tpe")
+GRID = TPE.model_copy(update={"sampler": "grid"})
+BOTH = pytest.mark.parametrize("settings", [TPE, GRID], ids=["tpe", "grid"])
+SPACES = st.builds(
+    Sweep,
+    k_max=st.integers(2, 7),
+    seeds=st.integers(1, 3),
+    batch_size=st.integers(1, 6),
+    sampler_seed=st.integers(0, 9),
+    sampler=st.sampled_from(["grid", "tpe"]),
+)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of its own: a database has its lock file there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def evaluate(number: int, pair: Candidate) -> Trial:
+    """A landscape as on the real data: few clusters score high, and are not usable."""
+    k, seed = pair
+    share = 1 - (k - 2) / 10
+    return examples.trial(number, k, seed, silhouette=share - 0.01 * seed, largest_share=share)
 
 
 def start(batch: Batch) -> "Future[list[Trial]]":
@@ -25,119 +53,200 @@ def start(batch: Batch) -> "Future[list[Trial]]":
     return done
 
 
-def open_study(storage: str, **identity: str) -> optuna.Study:
+def open_study(storage: str, **identity: str) -> AbstractContextManager[optuna.Study]:
     return study.open_study(name="s", storage=storage, identity={"data_digest": "d"} | identity)
 
 
 def run(
-    storage: str, *, settings: Sweep = SMALL, begin=start, stop=lambda: False, **identity: str
-) -> Outcome:
-    return study.run(
-        open_study(storage, **identity), settings=settings, start=begin, on_batch=lambda _: None, stop=stop
-    )
+    storage: str = "journal",
+    *,
+    settings: Sweep = TPE,
+    begin: Callable[[Batch], "Future[list[Trial]]"] = start,
+    stop: Callable[[], bool] = lambda: False,
+    **identity: str,
+) -> list[tuple[object, ...]]:
+    told: list[Trial] = []
+    with open_study(storage, **identity) as opened:
+        before = len(study.finished(opened))
+        trials = study.run(opened, settings=settings, start=begin, on_batch=told.extend, stop=stop)
+        assert examples.bits(study.finished(opened)) == examples.bits(trials)
+    assert len(told) == len(trials) - before
+    assert [trial.number for trial in told] == sorted(trial.number for trial in told)
+    return examples.bits(trials)
 
 
-def unbroken(settings: Sweep = SMALL) -> list[tuple[object, ...]]:
-    return examples.facts(run("sqlite:///:memory:", settings=settings).trials)
+def unbroken(settings: Sweep = TPE) -> list[tuple[object, ...]]:
+    return run("sqlite:///:memory:", settings=settings)
 
 
-def break_off(told: int):
-    """Evaluate until trial `told` is asked for; then be interrupted, as by a kill."""
+def searched(space: Sweep, *, until: tuple[int, ...]) -> list[Candidate]:
+    """Return the pairs that a study asks for when it is prolonged to each of `until` trials in turn."""
+    history: list[Trial] = []
+    for trials in until:
+        settings = space.model_copy(update={"trials": trials})
+        while batch := study.next_batch(history, settings=settings):
+            history += [evaluate(number, pair) for number, pair in batch]
+    assert [trial.number for trial in history] == list(range(len(history)))
+    return [(trial.k, trial.seed) for trial in history]
+
+
+@examined(max_examples=10)
+@given(SPACES)
+def test_no_pair_is_proposed_twice_and_the_space_can_be_exhausted(space: Sweep):
+    pairs = searched(space, until=(99,))
+    assert len(set(pairs)) == len(pairs) == study.space_size(space)
+
+
+@BOTH
+@pytest.mark.parametrize("until", [(3, 14), (1, 2, 3, 14), (4, 14), (9, 14)])
+def test_a_study_cut_off_anywhere_and_prolonged_asks_what_an_unbroken_one_asks(settings, until):
+    assert searched(settings, until=until) == searched(settings, until=(14,))
+
+
+def test_grid_is_in_the_shuffled_order_of_optuna_s_grid_sampler():
+    space = {"k": list(range(2, 10)), "seed": list(range(3))}
+    for seed in (0, 1):
+        sampled = optuna.create_study(sampler=optuna.samplers.GridSampler(space, seed=seed))
+        asked = [sampled.ask() for _ in range(24)]
+        expected = [(each.suggest_int("k", 2, 9), each.suggest_int("seed", 0, 2)) for each in asked]
+        assert searched(GRID.model_copy(update={"sampler_seed": seed}), until=(24,)) == expected
+
+
+def test_grid_asks_for_what_is_missing_anywhere_in_its_order_in_batches_that_show_progress():
+    order = searched(GRID, until=(24,))
+    history = [evaluate(number, order[number]) for number in (0, 2, 5)]
+    batch = study.next_batch(history, settings=GRID.model_copy(update={"trials": 7}))
+    assert batch == [(number, order[number]) for number in (1, 3, 4, 6)]
+    assert [number for number, _ in study.next_batch([], settings=Sweep())] == list(range(128))
+
+
+def test_tpe_asks_what_it_always_asked_and_for_what_is_left_of_a_batch():
+    whole = searched(TPE, until=(14,))
+    assert whole[:8] == [(2, 0), (4, 1), (7, 2), (9, 0), (5, 0), (2, 1), (3, 2), (4, 0)]
+    assert whole[8:] == [(7, 0), (3, 1), (3, 0), (8, 2), (5, 1), (5, 2)]
+    history = [evaluate(number, pair) for number, pair in enumerate(whole[:6])]
+    assert study.next_batch(history, settings=TPE) == [(6, whole[6]), (7, whole[7])]
+
+
+def break_off(before: int) -> Callable[[Batch], "Future[list[Trial]]"]:
+    """Evaluate until trial `before` is asked for; then be interrupted."""
 
     def begin(batch: Batch) -> "Future[list[Trial]]":
-        if any(number >= told for number, _ in batch):
+        if any(number >= before for number, _ in batch):
             raise KeyboardInterrupt
         return start(batch)
 
     return begin
 
 
-@pytest.mark.parametrize("settings", [SMALL, GRID], ids=["tpe", "grid"])
-@pytest.mark.parametrize("kind", ["journal", "sqlite"])
-def test_study_broken_off_between_records_ends_like_an_unbroken_one(tmp_path: Path, settings, kind):
-    storage = str(tmp_path / "j") if kind == "journal" else f"sqlite:///{tmp_path / 'study.db'}"
+def assert_goes_on(storage: str, settings: Sweep) -> None:
+    with open_study(storage) as opened:
+        for number, pair in study.next_batch([], settings=settings)[:3]:  # killed within the first batch
+            opened.add_trial(study.record(evaluate(number, pair), settings=settings))
+        opened.ask()  # as another tool may leave a trial running, and one waiting
+        opened.enqueue_trial({"k": 2, "seed": 0})
+    for told in (4, 8, 12):
+        with pytest.raises(KeyboardInterrupt):
+            run(storage, settings=settings, begin=break_off(told))
+    assert run(storage, settings=settings) == unbroken(settings)
+
+
+@BOTH
+@pytest.mark.parametrize("storage", ["journal", "sqlite:///study.db"])
+def test_study_killed_and_interrupted_ends_like_an_unbroken_one(settings: Sweep, storage: str):
     assert_goes_on(storage, settings)
 
 
-def test_study_on_postgresql_broken_off_ends_like_an_unbroken_one():
+def test_study_on_postgresql_killed_and_interrupted_ends_like_an_unbroken_one():
     binaries = databases.programs()
     if binaries is None:
         pytest.skip("there is no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
     with databases.postgresql(binaries) as storage:
-        assert_goes_on(storage, SMALL)
+        assert_goes_on(storage, TPE)
 
 
-def assert_goes_on(storage: str, settings: Sweep) -> None:
-    opened = open_study(storage)
-    search = candidates.search_of(settings)
-    for number, pair in search.next_batch([], trials=14)[:3]:  # killed before the last record of a batch
-        opened.add_trial(candidates.record(evaluate(number, pair), settings=settings))
-    opened.ask()  # as another tool may leave a trial running, and one waiting
-    opened.enqueue_trial({"k": 2, "seed": 0})
-    assert examples.facts(run(storage, settings=settings).trials) == unbroken(settings)
-    states = Counter(trial.state for trial in open_study(storage).get_trials())
-    assert states == {optuna.trial.TrialState.COMPLETE: 14, optuna.trial.TrialState.FAIL: 2}
+def test_study_is_prolonged_by_more_trials_and_then_has_nothing_left():
+    run(settings=TPE.model_copy(update={"trials": 5}))
+    assert run() == unbroken()
+    assert run() == unbroken()
 
 
-@pytest.mark.parametrize("told", [0, 4, 8, 12])
-def test_study_interrupted_in_a_batch_keeps_the_batches_before_it(tmp_path: Path, told: int):
-    storage = str(tmp_path / "journal")
-    with pytest.raises(KeyboardInterrupt):
-        run(storage, begin=break_off(told))
-    assert len(study.finished(open_study(storage))) == told
-    assert examples.facts(run(storage).trials) == unbroken()
-
-
-def test_study_is_prolonged_by_more_trials(tmp_path: Path):
-    """Defects 2 and 16: more trials, and another objective, go on with the same study."""
-    storage = str(tmp_path / "journal")
-    run(storage, settings=SMALL.model_copy(update={"trials": 5}))
-    assert examples.facts(run(storage).trials) == unbroken()
-    assert examples.facts(run(storage).trials) == unbroken()
-
-
-def test_whole_space_ends_the_study_and_is_told_as_such():
-    twelve = Sweep(k_min=2, k_max=5, seeds=3, trials=40, batch_size=8)
-    for settings in (twelve, twelve.model_copy(update={"trials": None})):
-        outcome = run("sqlite:///:memory:", settings=settings)
-        assert len(outcome.trials) == 12
-        assert outcome.reason == "the whole space of 12 pairs of K and seed is tried"
-
-
-def test_stop_ends_after_the_running_batch_and_the_study_goes_on(tmp_path: Path):
-    storage = str(tmp_path / "journal")
+def test_stop_ends_after_the_running_batch_and_the_study_goes_on():
     asked = iter([False, True])
-    outcome = run(storage, stop=lambda: next(asked))
-    assert (len(outcome.trials), outcome.interrupted) == (4, True)
-    assert outcome.reason == "stopped by the user after 4 of 14 trials"
-    assert examples.facts(run(storage).trials) == unbroken()
+    assert len(run(stop=lambda: next(asked))) == 4
+    assert run() == unbroken()
 
 
-def test_every_batch_is_told_once_in_order():
-    heard: list[int] = []
-    study.run(
-        open_study("sqlite:///:memory:"),
-        settings=SMALL,
-        start=start,
-        on_batch=lambda progress: heard.extend(trial.number for trial in progress.new),
-        stop=lambda: False,
-    )
-    assert heard == list(range(14))
+@BOTH
+def test_two_machines_on_one_database_record_the_same_trials_and_each_counts_once(place: Path, settings):
+    storage, other = f"sqlite:///{place / 'study.db'}", place / "other"
+    other.mkdir()
+
+    def meanwhile(batch: Batch) -> "Future[list[Trial]]":
+        with chdir(other):
+            assert run(storage, settings=settings) == unbroken(settings)
+        return start(batch)
+
+    assert run(storage, settings=settings, begin=meanwhile) == unbroken(settings)
+    with open_study(storage) as opened:
+        assert len(opened.get_trials(states=[TrialState.COMPLETE])) == 2 * 14
+        assert examples.bits(study.finished(opened)) == unbroken(settings)
 
 
-def test_other_settings_or_data_under_the_same_name_are_refused(tmp_path: Path):
-    storage = str(tmp_path / "journal")
-    run(storage)
+def test_a_second_process_of_this_machine_is_refused():
+    with (
+        open_study("journal"),
+        pytest.raises(InputError, match="one process at a time works on study s"),
+        open_study("journal"),
+    ):
+        pass
+
+
+def test_the_end_of_a_study_is_told():
+    twelve = Sweep(k_min=2, k_max=5, seeds=3, trials=40)
+    whole = "the whole space of 12 pairs of K and seed is tried"
+    assert study.wanted_trials(twelve) == 12
+    assert study.ended(12, settings=twelve, stopped=False) == whole
+    assert study.ended(14, settings=TPE, stopped=False) == "all 14 trials are done"
+    assert study.ended(4, settings=TPE, stopped=True) == "stopped by the user after 4 of 14 trials"
+
+
+def test_other_settings_or_data_under_the_same_name_are_refused():
+    run()
     with pytest.raises(InputError, match="data_digest was d, is e"):
-        run(storage, data_digest="e")
+        run(data_digest="e")
     with pytest.raises(InputError, match=r"split.train_until was None, is 2011-07-01"):
-        run(storage, **{"split.train_until": "2011-07-01"})
+        run(**{"split.train_until": "2011-07-01"})
 
 
 def test_unusable_storage_is_refused_in_one_line():
-    with pytest.raises(InputError, match="storage must be a journal's path or a database URL") as refused:
-        study.open_study(name="s", storage="nonsense://x", identity={})
+    with (
+        pytest.raises(InputError, match="storage must be a journal's path or a database URL") as refused,
+        open_study("nonsense://x"),
+    ):
+        pass
     assert "\n" not in str(refused.value)
+
+
+@given(
+    silhouette=NUMBERS,
+    centres=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=3),
+    share=st.floats(0, 1),
+)
+def test_trial_is_read_from_its_record_to_the_bit(silhouette, centres, share):
+    made = examples.trial(
+        7, 5, 2, silhouette=silhouette, macro=-0.0, largest_share=share, centres=np.array(centres)
+    )
+    again = study.recorded(study.record(made, settings=TPE))
+    assert examples.bits([again]) == examples.bits([made])
+
+
+def test_record_holds_the_guardrails_as_constraints_and_other_metrics_are_refused():
+    record = study.record(evaluate(3, (2, 0)), settings=TPE)
+    assert record.constraints["largest_cluster_share"] == pytest.approx(0.2)
+    record.user_attrs["trial"] = record.user_attrs["trial"].replace("davies_bouldin", "dunn")
+    with pytest.raises(InputError, match=r"trial 3 differs in davies_bouldin, dunn: choose another study"):
+        study.recorded(record)
 
 
 def several(k: int, *silhouettes: float, unusable: int = 0, macro: float = 0.5) -> list[Trial]:
@@ -149,86 +258,38 @@ def several(k: int, *silhouettes: float, unusable: int = 0, macro: float = 0.5) 
     ]
 
 
-def chosen(trials: list[Trial], **settings: object) -> tuple[int, int]:
+MEDIAN = "median_silhouette"
+
+
+@pytest.mark.parametrize(
+    ("trials", "settings", "chosen"),
+    [
+        ([*several(3, 0.99, 0.98, unusable=2), *several(20, 0.6, 0.7)], {}, (20, 1)),
+        ([*several(20, 0.7, 0.7), *several(9, 0.7, 0.7)], {}, (9, 0)),
+        (
+            [*several(9, 0.9, macro=0.2), *several(30, 0.6, macro=0.4)],
+            {"objective": "macro_silhouette"},
+            (30, 0),
+        ),
+        # An unusable seed counts as worse than any; a K that was tried once is luck, unless settings say so.
+        (
+            [*several(9, 0.9, 0.9, 0.9, unusable=2), *several(30, 0.6, 0.7, 0.65)],
+            {"objective": MEDIAN},
+            (30, 1),
+        ),
+        ([*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)], {"objective": MEDIAN}, (30, 1)),
+        ([*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)], {"objective": MEDIAN, "min_seeds": 1}, (9, 0)),
+        (several(9, 0.95), {"objective": MEDIAN, "seeds": 1}, (9, 0)),
+    ],
+)
+def test_best_usable_trial_by_each_objective(trials: list[Trial], settings, chosen: Candidate):
     best = study.best(trials, settings=Sweep.model_validate(settings))
-    return best.k, best.seed
-
-
-def test_best_silhouette_among_the_usable_wins():
-    assert chosen([*several(3, 0.99, 0.98, unusable=2), *several(20, 0.6, 0.7)]) == (20, 1)
-
-
-def test_equal_figures_go_to_the_fewer_clusters_and_the_lower_seed():
-    assert chosen([*several(20, 0.7, 0.7), *several(9, 0.7, 0.7)]) == (9, 0)
-
-
-def test_macro_silhouette_ranks_by_the_mean_over_clusters():
-    trials = [*several(9, 0.9, macro=0.2), *several(30, 0.6, macro=0.4), *several(40, 0.5, macro=0.3)]
-    assert chosen(trials, objective="macro_silhouette") == (30, 0)
-
-
-def test_median_counts_an_unusable_seed_as_worse_than_any():
-    """Defect 7: K=9 with 1 usable seed of 3 beat K=30 with 3 of 3."""
-    trials = [*several(9, 0.95, 0.94, 0.93, unusable=2), *several(30, 0.6, 0.7, 0.65)]
-    assert chosen(trials, objective="median_silhouette") == (30, 1)
-
-
-def test_median_takes_no_k_that_was_tried_by_luck_alone():
-    """Defect 7: a K tried once won by luck."""
-    trials = [*several(9, 0.95), *several(30, 0.6, 0.7, 0.65)]
-    assert chosen(trials, objective="median_silhouette") == (30, 1)
-    assert chosen(trials, objective="median_silhouette", min_seeds=1) == (9, 0)
-    assert chosen(several(9, 0.95), objective="median_silhouette", seeds=1) == (9, 0)
-
-
-def test_median_without_a_k_that_has_its_seeds_is_told():
-    with pytest.raises(NoUsableClusteringError, match="its K has too few usable seeds"):
-        chosen([*several(9, 0.95), *several(30, 0.6)], objective="median_silhouette")
+    assert (best.k, best.seed) == chosen
 
 
 def test_no_usable_trial_names_the_nearest_miss():
     trials = [evaluate(0, (2, 0)), evaluate(1, (3, 0))]
     with pytest.raises(NoUsableClusteringError, match=r"none of 2 trials is; the nearest miss is K=3"):
-        study.best(trials, settings=SMALL)
-
-
-@pytest.mark.parametrize("space", [SMALL, GRID], ids=["tpe", "grid"])
-def test_history_of_a_study_is_read_once_however_many_batches_follow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: Sweep
-):
-    """Defect 41: each batch read and parsed the whole history again, which is quadratic in the trials."""
-    storage, long = str(tmp_path / "journal"), space.model_copy(update={"trials": 24, "batch_size": 2})
-    monkeypatch.setattr(candidates, "_GRID_BATCH", 2)
-    run(storage, settings=long.model_copy(update={"trials": 8}))
-    opened = open_study(storage)
-    parsed, listed = (
-        pluralize(monkeypatch, candidates, "recorded"),
-        pluralize(monkeypatch, opened, "get_trials"),
-    )
-
-    found = study.run(opened, settings=long, start=start, on_batch=lambda _: None, stop=lambda: False)
-
-    assert len(found.trials) == 24
-    assert (len(parsed), len(listed)) == (8, 1)
-
-
-def test_search_takes_a_trial_into_its_history_once(monkeypatch: pytest.MonkeyPatch):
-    taken, search = pluralize(monkeypatch, candidates, "record"), candidates.search_of(SMALL)
-    history: list[Trial] = []
-    while batch := search.next_batch(history, trials=24):
-        history += [evaluate(number, pair) for number, pair in batch]
-
-    assert len(history) == len(taken) == 24
-
-
-def pluralize(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[object]:
-    """Note each call of a function."""
-    calls: list[object] = []
-    original = getattr(owner, name)
-
-    def note(*args: object, **options: object) -> object:
-        calls.append(args)
-        return original(*args, **options)
-
-    monkeypatch.setattr(owner, name, note)
-    return calls
+        study.best(trials, settings=TPE)
+    with pytest.raises(NoUsableClusteringError, match="its K has too few usable seeds"):
+        study.best(several(9, 0.95), settings=Sweep(objective=MEDIAN))

@@ -4,11 +4,10 @@ import io
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -23,7 +22,6 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, NoUsableClusteringError, StoppedError
 from retail_clusters.experiment_file import load_experiment
-from retail_clusters.features.model import centres_digest
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search import study as studies
@@ -83,13 +81,14 @@ def table_of(run: Run) -> pd.DataFrame:
 
 
 def finished(study: str) -> int:
+    """Count the trials that a study holds by now."""
     if not Path(STORAGE).exists():
         return 0
     try:
         opened = optuna.load_study(study_name=study, storage=JournalStorage(JournalFileBackend(STORAGE)))
     except KeyError:
         return 0
-    return len(opened.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE]))
+    return len(studies.finished(opened))
 
 
 def interrupt_when(study: str, reached: int) -> threading.Thread:
@@ -149,23 +148,7 @@ def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spa
     assert again.data.metrics["test_silhouette"] == killed.data.metrics["test_silhouette"]
 
 
-def test_a_process_that_has_ended_by_itself_was_not_killed():
-    """Defect 46: nothing noticed that the child had ended before it was to be killed."""
-    done = subprocess.Popen(
-        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    with pytest.raises(AssertionError, match="it had ended with 0: done"):
-        processes.kill_when(done, lambda: False)
-    ended = subprocess.Popen(
-        [sys.executable, "-c", "print('done')"], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    with pytest.raises(AssertionError, match="it had ended with 0: done"):
-        processes.kill(ended)
-
-
 def test_sweep_without_a_usable_clustering_registers_nothing_and_can_be_prolonged(spark, shop):
-    """Defect 2: a study whose run had not ended well could not be prolonged, as its params differed."""
     before = latest_version()
     for trials in (1, 2):
         small = {"k_max": 3, "seeds": 2, "trials": trials}
@@ -184,33 +167,30 @@ def test_sweep_without_a_usable_clustering_registers_nothing_and_can_be_prolonge
 
 
 def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(spark, shop):
-    one = {"k_max": 3, "seeds": 1}
-    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 50}, lloyd={"max_iterations": 1})
-    (parent,) = parents("spark")
-    chosen = Experiment.model_validate({"lloyd": {"max_iterations": 1}})
-    context = examples.context_of_files(spark, shop, experiment=chosen)
-    found = context.fit(k=3, seed=0)
-    assert parent.data.tags["model_digest"] == centres_digest(found.centres)
-    assert parent.data.metrics["validation_silhouette"] == found.metrics["validation_silhouette"]
+    one = {"sweep": {"k_max": 3, "seeds": 1}, "lloyd": {"max_iterations": 1}}
+    swept(spark, shop, "memory", **one)
+    swept(spark, shop, "spark", **one, training={"in_memory_rows": 50})
+    (memory,), (in_spark,) = parents("memory"), parents("spark")
+    assert in_spark.data.tags["model_digest"] == memory.data.tags["model_digest"]
+    pd.testing.assert_frame_equal(table_of(in_spark), table_of(memory))
     with pytest.raises(InputError, match=r"in_memory_rows was fewer than the rows, is enough for all rows"):
-        swept(spark, shop, "spark", sweep=one, lloyd={"max_iterations": 1})
-    swept(spark, shop, "spark", sweep=one, training={"in_memory_rows": 51}, lloyd={"max_iterations": 1})
+        swept(spark, shop, "spark", **one)
+    swept(spark, shop, "spark", **one, training={"in_memory_rows": 51})
 
 
 def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(spark, workplace):
-    """Defects 2 and 4: a study could not go on in another experiment, after its end, or without its run."""
     tracking.connect(experiment="here")
-    opened = studies.open_study(name="s", storage="journal", identity={})
     rows = [(1.0, 1, "Monday", 1, 0), (2.0, 1, "Monday", 1, 0)]
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
 
     def went_on(*, fails: bool) -> str:
-        try:
-            with search_run(context, opened) as run_id:
-                if fails:
-                    raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            pass
+        with (
+            suppress(KeyboardInterrupt),
+            studies.open_study(name="s", storage="journal", identity={}) as opened,
+            search_run(context, opened) as run_id,
+        ):
+            if fails:
+                raise KeyboardInterrupt
         return run_id
 
     first = went_on(fails=True)

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.clustering import evaluation
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.registry import tracking
-from retail_clusters.report import report
+from retail_clusters.report.page import write_report
 from retail_clusters.search import sweep
 from retail_clusters.search.publish import ALGORITHM_VERSION
 from retail_clusters.search.train import train
@@ -102,8 +102,8 @@ def test_a_figure_that_is_newer_than_the_run_is_left_out(
     newer = {**evaluation.METRICS, "dunn": evaluation.Figure("Dunn", lambda _: 0.5)}
     monkeypatch.setattr(evaluation, "METRICS", newer)
     found = verify(spark, run_id=runs["train"])
-    assert "dunn" not in found.facts
-    assert found.facts.keys() >= {"model_digest", "centres", "calinski_harabasz", "test_silhouette"}
+    assert "dunn" not in found.metrics
+    assert found.metrics.keys() >= {"model_digest", "centres", "calinski_harabasz", "test_silhouette"}
 
 
 def test_version_is_verified_by_its_run(spark: SparkSession, runs: dict[str, str], capsys):
@@ -129,8 +129,8 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
 
 def test_report_makes_the_folder_that_it_is_to_be_in(runs: dict[str, str], tmp_path: Path):
     page = tmp_path / "pages" / "new" / "report.html"
-    request = report.ReportRequest(run_id=runs["train"], version=None, model=SMALL.model, output=str(page))
-    assert report.run(request).run_id == runs["train"]
+    made = write_report(run_id=runs["train"], version=None, model=SMALL.model, output=str(page))
+    assert made.run_id == runs["train"]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pytest
@@ -19,21 +18,21 @@ from pyspark.testing import assertDataFrameEqual
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
-from retail_clusters.errors import InputError, RegistryError, StorageError
+from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.features.model import UNSEEN_DAY, score_lines
+from retail_clusters.infra.console import Progress
 from retail_clusters.infra.locations import to_uri
-from retail_clusters.serving import folder_watch, score, scorer
-from retail_clusters.serving.batch import Accounts, ServedModel, serve
-from retail_clusters.serving.follower import Follower
-from retail_clusters.serving.output import Output
+from retail_clusters.serving import score
+from retail_clusters.serving.alias import Follower
+from retail_clusters.serving.batch import ServedModel, serve
+from retail_clusters.serving.commits import BatchTakenError, CommitLog, Output
 from retail_clusters.serving.reader import read_quarantine, read_scored
-from retail_clusters.serving.records import read_record
-from retail_clusters.settings import Columns
+from retail_clusters.serving.scorer import Scorer
+from retail_clusters.serving.source import InputFile, check_places
 from tests import scorers, shop
 from tests.conftest import SAMPLE
 from tests.mutations import mutated
 from tests.scorers import HEADER, LINE, registry
-from tests.viewfs import in_session, take_over
 
 SATURDAY = LINE.replace("2010-12-01", "2010-12-04")
 
@@ -93,8 +92,8 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
     files = sorted(SAMPLE.glob("*.csv"))[:8]
     for file in files:
         scorers.put(place / "in", file.name, file.read_bytes())
-    summary = scorers.drain(spark, place / "in", files=3)
-    assert (summary.batches, summary.files, summary.model_versions) == (3, 8, ("1",))
+    summary = scorers.drain(spark, place / "in", files=4)
+    assert (summary.batches, summary.files, summary.model_versions) == (2, 8, ("1",))
     assert summary.rows_in == summary.rows_scored == sum(scorers.lines_of(files).values())
     good = invoices.good(invoices.parse(csv_files.read_lines(spark, [str(file) for file in files])))
     batch = score_lines(good, model=registry.open_version(version="1").model, version="1")
@@ -103,7 +102,7 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
     assertDataFrameEqual(read_scored(spark, str(place / "output")).select(batch.columns), batch)
     names = ("rows_in", "rows_scored", "rows_quarantined", "rows_per_second", "model_version", "drift_psi")
     for name in names:
-        assert set(scorers.points(summary.run_id, name)) == {0, 1, 2}
+        assert set(scorers.points(summary.run_id, name)) == {0, 1}
     assert sum(scorers.points(summary.run_id, "rows_in").values()) == summary.rows_in
     run = mlflow.get_run(summary.run_id)
     assert (run.info.run_name, run.info.status) == ("score", "FINISHED")
@@ -129,26 +128,69 @@ def test_started_again_it_goes_on_in_the_same_run_with_new_files_only(
     assert child.data.tags["resumes"] == first.run_id
 
 
-def test_a_checkpoint_that_was_deleted_or_is_older_than_the_output_is_refused(
+def test_a_checkpoint_that_is_deleted_older_or_another_output_s_scores_nothing_twice_and_skips_nothing(
     spark: SparkSession, place: Path
 ) -> None:
-    stream = place / "checkpoint" / "stream"
-    scorers.put(place / "in", "0.csv", scorers.lines())
-    scorers.drain(spark, place / "in")
+    stream, source = place / "checkpoint" / "stream", place / "in"
+    scorers.put(source, "0.csv", scorers.lines(invoice="0"))
+    scorers.drain(spark, source)
     shutil.copytree(stream, place / "older")
-    for name in ("1.csv", "2.csv"):
-        scorers.put(place / "in", name, scorers.lines())
-        scorers.drain(spark, place / "in")
-    stream.rename(place / "newest")
-    with pytest.raises(InputError, match="came from another checkpoint, or it was deleted"):
-        scorers.drain(spark, place / "in")
-    (place / "older").rename(stream)
-    with pytest.raises(InputError, match="the checkpoint ends with its batch 0, the output with 2"):
-        scorers.drain(spark, place / "in")
+    scorers.put(source, "1.csv", scorers.lines(invoice="1"))
+    assert scorers.drain(spark, source).batches == 1
     shutil.rmtree(stream)
-    (place / "newest").rename(stream)
-    assert scorers.drain(spark, place / "in").batches == 0
-    assert invoice_numbers(spark, place) == {"536365": 3}
+    scorers.put(source, "2.csv", scorers.lines(invoice="2"))
+    assert scorers.drain(spark, source).rows_in == 1
+    shutil.rmtree(stream)
+    (place / "older").rename(stream)
+    scorers.put(source, "3.csv", scorers.lines(invoice="3"))
+    assert scorers.drain(spark, source).rows_in == 1
+    assert invoice_numbers(spark, place) == {"0": 1, "1": 1, "2": 1, "3": 1}
+    scorers.put(place / "other", "a.csv", scorers.lines())
+    with pytest.raises(InputError, match="must hold the lines of one source"):
+        scorers.drain(spark, place / "other")
+    assert scorers.drain(spark, place / "other", output=str(place / "second")).rows_in == 1
+
+
+def test_an_output_of_the_release_before_is_gone_on_with(spark: SparkSession, place: Path) -> None:
+    for name in ("a", "b"):
+        scorers.put(place / "in", f"{name}.csv", scorers.lines(invoice=name) + "spoilt\n")
+    scorers.drain(spark, place / "in", files=1)
+    for number in range(2):
+        record = place / "output" / "commits" / f"{number}.json"
+        found = json.loads(record.read_text())
+        del found["scored_files"], found["quarantine_files"]
+        counts = found["counts"]["bins"] | {"days": [int(day) for day in found["counts"]["days"]]}
+        record.write_text(json.dumps(found | {"query_id": "q", "stream_batch": number, "counts": counts}))
+    owner = {"scorer": "0a1b", "source": to_uri(str(place / "in"))}
+    (place / "output" / "_scorer.json").write_text(json.dumps(owner))
+    scorers.put(place / "in", "c.csv", scorers.lines(invoice="c"))
+    summary = scorers.drain(spark, place / "in")
+    assert (summary.batches, summary.rows_in) == (1, 1)
+    assert invoice_numbers(spark, place) == {"a": 1, "b": 1, "c": 1}
+    assert read_quarantine(spark, str(place / "output")).count() == 2
+    assert scorers.points(summary.run_id, "rows_in") == {0: 2, 1: 2, 2: 1}
+
+
+def test_of_two_machines_that_score_one_batch_the_first_wins_and_the_other_removes_its_own_files(
+    spark: SparkSession, place: Path
+) -> None:
+    for name in ("a", "b"):
+        scorers.put(place / "in", f"{name}.csv", scorers.lines(invoice=name) + "spoilt\n")
+    scorers.drain(spark, place / "in", files=1)
+    scorers.put(place / "in", "c.csv", scorers.lines(2, invoice="c") + "spoilt\n")
+    request = scorers.request(place / "in")
+    logs = [CommitLog.load(Output(request.output)) for _ in range(2)]
+    one, other = (Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown") for log in logs)
+    for each in (one, other):
+        each.start()
+    one.score_left()
+    before = sorted((place / "output").rglob("*.parquet"))
+    with pytest.raises(BatchTakenError, match=r"another scorer wrote batch 2 of .* first"):
+        other.score_left()
+    assert sorted((place / "output").rglob("*.parquet")) == before
+    assert not list((place / "output" / ".attempts").iterdir())
+    assert invoice_numbers(spark, place) == {"a": 1, "b": 1, "c": 2}
+    assert read_quarantine(spark, str(place / "output")).count() == 3
 
 
 def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSession, place: Path) -> None:
@@ -184,17 +226,20 @@ def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSess
         "caf\\udce9.csv": "the file's name is not UTF-8, and Spark opens no such file: rename it",
     }
     assert sum(row["line"] is None for row in found) == 2
-    commits = place / "checkpoint" / "stream" / "commits"
-    last = max(int(file.name) for file in commits.glob("[0-9]*"))
-    for name in (f"{last}", f".{last}.crc"):  # as a kill between a record and Spark's commit leaves it
-        (commits / name).unlink(missing_ok=True)
     assert scorers.drain(spark, source).batches == 0
 
 
-def test_files_that_no_stream_brings_are_scored_without_one(spark: SparkSession, place: Path) -> None:
-    scorers.put(place / "in", os.fsdecode(b"caf\xe9.csv"), scorers.lines())
-    assert scorers.drain(spark, place / "in").rows_quarantined == 1
-    assert scorers.drain(spark, place / "in").batches == 0
+def test_a_file_that_is_gone_before_it_can_be_read_is_told_of(spark: SparkSession, place: Path) -> None:
+    scorers.put(place / "in", "a.csv", scorers.lines())
+    request = scorers.request(place / "in")
+    log = CommitLog.load(Output(request.output))
+    made = Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown")
+    made.start()
+    gone, elsewhere = (InputFile(to_uri(str(place / where / "b.csv")), 5, 1) for where in ("in", "else"))
+    made.process([*made.waiting(), gone, elsewhere])
+    (row,) = read_quarantine(spark, request.output).collect()
+    assert (row["line"], row["reason"]) == (None, "the file was gone before it could be read")
+    assert (made.summary.files, made.summary.rows_in) == (2, 1)
 
 
 def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(
@@ -242,17 +287,13 @@ def test_a_file_that_changed_is_told_once_and_scored_anew_on_demand(
     changed = scorers.put(place / "in", "a.csv", scorers.lines(3, invoice="corrected"))
     scorers.put(place / "in", "c.csv", scorers.lines(invoice="c"))
     second = scorers.drain(spark, place / "in")
-    scorers.drain(spark, place / "in")
     told = [line for line in capsys.readouterr().err.splitlines() if "changed after batch 0" in line]
     assert len(told) == 1
     assert "a.csv" in told[0]
     assert scorers.points(second.run_id, "files_changed") == {0: 0, 1: 1}
-    (listed,) = json.loads((place / "output" / "changed_files.json").read_text())
-    assert (listed["location"], listed["batch_id"]) == (to_uri(str(changed)), 0)
     assert invoice_numbers(spark, place) == {"a": 1, "b": 1, "c": 1}
     scorers.drain(spark, place / "in", rescore=str(changed))
     assert invoice_numbers(spark, place) == {"corrected": 3, "b": 1, "c": 1}
-    assert json.loads((place / "output" / "changed_files.json").read_text()) == []
     scorers.put(place / "in", "d.csv", scorers.lines(invoice="d"))
     scorers.drain(spark, place / "in")
     assert invoice_numbers(spark, place) == {"corrected": 3, "b": 1, "c": 1, "d": 1}
@@ -311,15 +352,15 @@ def test_a_challenger_is_compared_and_leaves_no_trace_in_the_output(spark: Spark
 
 def test_what_cannot_be_scored_is_refused_before_spark_starts(place: Path) -> None:
     with pytest.raises(InputError, match="source must be a folder"):
-        score.check(scorers.request(place / "nowhere"))
+        check_places(scorers.request(place / "nowhere"))
     (place / "in").mkdir()
-    with pytest.raises(RegistryError, match="'shadow' names none: promote one first"):
-        score.check(scorers.request(place / "in", alias="shadow"))
     with pytest.raises(InputError, match="output must lie outside of source"):
-        score.check(scorers.request(place / "in", output=str(place / "in" / "output")))
+        check_places(scorers.request(place / "in", output=str(place / "in" / "output")))
     with pytest.raises(InputError, match="rescore must name a CSV file in source"):
-        score.check(scorers.request(place / "in", rescore=str(place / "in" / "none.csv")))
-    score.check(scorers.request(place / "in"))
+        check_places(scorers.request(place / "in", rescore=str(place / "in" / "none.csv")))
+    check_places(scorers.request(place / "in"))
+    with pytest.raises(RegistryError, match="'shadow' names none: promote one first"):
+        score.check_alias(scorers.request(place / "in", alias="shadow"))
 
 
 def test_killed_while_it_writes_and_between_batches_it_scores_every_line_once(
@@ -331,7 +372,7 @@ def test_killed_while_it_writes_and_between_batches_it_scores_every_line_once(
     output = place / "output"
     process = scorers.start(place / "in", files=1)
     scorers.wait_until(
-        lambda: recorded(place, 0) and any(output.glob("scored/.writing-*/*.parquet")), process
+        lambda: recorded(place, 0) and any(output.glob(".attempts/*/scored/*.parquet")), process
     )
     scorers.kill(process)
     process = scorers.start(place / "in", files=1)
@@ -345,33 +386,31 @@ def test_killed_while_it_writes_and_between_batches_it_scores_every_line_once(
     assert sum(counted.values()) == sum(scorers.lines_of(files).values())
 
 
-def test_a_file_that_spark_passes_by_as_too_old_is_scored_while_the_stream_runs_and_ctrl_c_ends_it(
-    spark: SparkSession, place: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_arrives_is_scored_whether_spark_brings_it_or_not_until_sigterm_ends_it(
+    spark: SparkSession, place: Path
 ) -> None:
-    """Defect 42: for such files Spark was to keep every name in memory."""
-    monkeypatch.setattr(folder_watch, "_LOOK_EVERY", 0.3)
+    """Defect 42: for files that are older than others Spark was to keep every name in memory."""
 
-    def arrive(batch_id: int, *, modified: float) -> None:
-        draft = scorers.put(place, f"{batch_id}.csv", scorers.lines(invoice=str(batch_id)))
+    def arrive(batch_id: int, content: str, *, modified: float) -> None:
+        draft = scorers.put(place, f"{batch_id}.csv", content)
         os.utime(draft, (modified, modified))
         draft.rename(place / "in" / draft.name)
         scorers.wait_until(lambda: recorded(place, batch_id))
 
     def steps() -> None:
-        arrive(0, modified=1_700_000_000)
-        arrive(1, modified=1_000_000_000)
-        arrive(2, modified=1_700_000_001)
-        os.utime(place / "in" / "1.csv", (1_700_000_002,) * 2)  # Spark has never seen it, and brings it now
-        scorers.wait_until(lambda: recorded(place, 3))
+        arrive(0, scorers.lines(invoice="0"), modified=1_700_000_000)
+        arrive(1, scorers.lines(invoice="1"), modified=1_000_000_000)
+        arrive(2, "", modified=1_700_000_000)
+        arrive(3, scorers.lines(invoice="3"), modified=1_700_000_001)
+        scorers.put(
+            place / "in", "2.csv", scorers.lines(invoice="2")
+        )  # it was empty, so nothing is scored twice
+        scorers.wait_until(lambda: recorded(place, 4))
 
     (place / "in").mkdir()
     with meanwhile(steps):
         summary = scorers.drain(spark, place / "in", once=False)
-    assert invoice_numbers(spark, place) == {"0": 1, "1": 1, "2": 1}
-    output = Output(str(place / "output"))
-    assert [read_record(output, batch_id).stream_batch for batch_id in range(4)] == [0, None, 1, 2]
-    (changed,) = json.loads((place / "output" / "changed_files.json").read_text())
-    assert changed["location"].endswith("/1.csv")
+    assert invoice_numbers(spark, place) == {"0": 1, "1": 1, "2": 1, "3": 1}
     assert mlflow.get_run(summary.run_id).info.status == "FINISHED"
 
 
@@ -421,7 +460,7 @@ def test_champion_that_is_no_spark_model_is_told_in_one_line_at_the_start_and_wh
     champion: Follower[ServedModel] = Follower(
         "champion",
         look_up=lambda alias: registry.version_named(alias=alias),
-        load=lambda version: serve(spark, registry, version=version, columns=Columns()),
+        load=lambda version: serve(spark, registry, version=version),
         warn=told.append,
         note=told.append,
     )
@@ -429,30 +468,9 @@ def test_champion_that_is_no_spark_model_is_told_in_one_line_at_the_start_and_wh
 
     registry.set_alias(alias="champion", version=foreign)
     for _ in range(2):
-        champion.loading.succeeded()
-        champion.look()
+        champion.backoff.succeeded()
+        champion.poll()
 
     assert told == [f"{problem}; version 1 goes on"]
     with pytest.raises(RegistryError, match=re.escape(problem)):
         scorers.drain(spark, place / "in")
-
-
-def test_a_scorer_that_stood_still_while_another_machine_went_on_publishes_and_records_nothing(
-    spark: SparkSession, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It wakes up in a batch whose lock it has lost: the lines there are the other's by now."""
-    score_files, far = scorer.write_batch, in_session(spark, place)
-
-    def stand_still(*arguments: Any, **options: Any) -> Accounts:
-        take_over(f"{far}/checkpoint/lock")
-        return score_files(*arguments, **options)
-
-    scorers.put(place / "in", "a.csv", scorers.lines())
-    monkeypatch.setattr(scorer, "write_batch", stand_still)
-    with pytest.raises(StorageError, match="checkpoint/lock was taken over: start again"):
-        scorers.drain(spark, place / "in", output=f"{far}/output", checkpoint=f"{far}/checkpoint")
-    (run,) = mlflow.search_runs(output_format="list", filter_string="attributes.run_name = 'score'")
-    assert run.info.status == "RUNNING", "the other machine goes on in it"
-    assert not recorded(place, 0)
-    assert not list((place / "output" / "scored").glob("batch_id=*"))
-    assert (place / "checkpoint" / "lock").read_text() == "the other machine"

@@ -75,11 +75,8 @@ def test_spark_submit_gives_what_one_machine_gives_and_uses_every_worker(
 def test_mlflow_run_on_the_backend_gives_what_one_machine_gives(
     cluster: Cluster, place: Path, expected: Outcome
 ):
-    config = {
-        "master": cluster.master,
-        "conf": cluster.conf | {"spark.pyspark.python": sys.executable},
-        "env": cluster.environment,
-    }
+    conf = cluster.conf | {"spark.pyspark.python": sys.executable}
+    config = {"master": cluster.master, "conf": conf, "env": cluster.environment}
     (place / "cluster.json").write_text(json.dumps(config), encoding="utf-8")
     backend = ["--backend", "spark-submit", "--backend-config", "cluster.json"]
     words = [f"{PROGRAMS}/mlflow", "run", ".", *backend, "--experiment-name", "default"]
@@ -154,11 +151,8 @@ def lose_a_worker(cluster: Cluster, job: "subprocess.Popen[str]", place: Path, *
 
 def running_steps(place: Path) -> set[str]:
     """Name the runs that are under way, from their table: MLflow itself would make a store."""
-    with suppress(sqlite3.OperationalError), closing(connect(place / "mlflow.db")) as store:
-        found = store.execute("SELECT name FROM runs WHERE status = 'RUNNING'").fetchall()
+    store = f"{(place / 'mlflow.db').as_uri()}?mode=ro"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(store, uri=True)) as opened:
+        found = opened.execute("SELECT name FROM runs WHERE status = 'RUNNING'").fetchall()
         return {name.split()[0] for (name,) in found}
     return set()
-
-
-def connect(store: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)

@@ -1,4 +1,4 @@
-"""The long version: moves killed at random moments, and two trainings on the real data."""
+"""The long version: moves killed at random moments or made at once, and two trainings on the real data."""
 
 import os
 import random
@@ -14,48 +14,71 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.promotion import promote
-from retail_clusters.promotion.history import history
-from retail_clusters.promotion.moves import DONE, UNDER_WAY, champions
+from retail_clusters.promotion.history import history, rollback
 from retail_clusters.promotion.promote import PromoteRequest
-from retail_clusters.promotion.rollback import rollback
+from retail_clusters.registry import tracking
+from retail_clusters.registry.champion import DONE, WITHDRAWN, champions, read_moves
 from retail_clusters.search.train import train
 from retail_clusters.settings import Experiment
 from retail_clusters.settings import Promotion as Bounds
 from tests import shop
-from tests.shop import book, registry
+from tests.shop import registry
 
 pytestmark = pytest.mark.soak
 
-#: Kills itself when it has made so many calls to the store since it began to move.
-KILLED = """
+#: Kills itself when it has made so many calls to the store since it began to move; with 0 it goes on.
+COMMAND = """
 import os, signal, sys
 from mlflow.tracking import MlflowClient
+from retail_clusters.registry import tracking
+from retail_clusters.registry.champion import move_champion
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.promotion.champion import Intent, move_champion
-from retail_clusters.promotion.ledger import Ledger
-left = [int(sys.argv[3])]
+before, after, calls = sys.argv[1:]
+left = [int(calls) or 1_000_000]
 
-def pluralize(name):
-    call = getattr(MlflowClient, name)
-
+def counting(call):
     def count(*arguments, **options):
         left[0] -= 1
-        if left[0] <= 0:
+        if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return call(*arguments, **options)
+    return count
 
-    setattr(MlflowClient, name, count)
-
-for name in ("create_run", "log_text", "set_tag", "set_terminated", "search_runs",
+for name in ("create_run", "log_batch", "set_tag", "set_terminated", "search_runs", "get_model_version",
              "set_registered_model_alias", "delete_registered_model_alias", "get_model_version_by_alias"):
-    pluralize(name)
-with Ledger("retail-clusters").exclusive():
-    move_champion(ModelRegistry("retail-clusters"),
-                  Intent("promote", sys.argv[1], sys.argv[2], "doomed", {}, {"gates.csv": "gate"}))
+    setattr(MlflowClient, name, counting(getattr(MlflowClient, name)))
+print("ready", flush=True)
+sys.stdin.readline()
+with tracking.run("promote"):
+    move_champion(ModelRegistry("retail-clusters"), action="promote", before=before, after=after, reason="")
 """
 
 
-def test_ledger_and_aliases_agree_whenever_a_move_is_killed(workplace: Path):
+def command(before: str, after: str, calls: int = 0) -> "subprocess.Popen[str]":
+    """Start a promotion that waits for a line on its standard input."""
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, before, after, str(calls)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+
+
+def go(started: "subprocess.Popen[str]") -> int:
+    started.communicate("go\n")
+    return started.returncode
+
+
+def open_runs() -> list[mlflow.entities.Run]:
+    found = mlflow.search_runs(
+        search_all_experiments=True, filter_string="attributes.status = 'RUNNING'", output_format="list"
+    )
+    return list(found)
+
+
+def test_history_and_aliases_agree_whenever_a_move_is_killed(workplace: Path):
     chance = random.Random(7)
     shop.versions(4)
     registry.set_alias(alias="champion", version="1")
@@ -63,26 +86,47 @@ def test_ledger_and_aliases_agree_whenever_a_move_is_killed(workplace: Path):
     for _ in range(20):
         before = str(shop.aliases()["champion"])
         after = chance.choice([version for version in "1234" if version != before])
-        calls = str(chance.randrange(1, 18))
-        ended = subprocess.run(
-            [sys.executable, "-c", KILLED, before, after, calls], check=False, env=os.environ
-        )
-        assert ended.returncode in {0, -signal.SIGKILL}
-        killed += ended.returncode != 0
+        ended = go(command(before, after, chance.randrange(1, 18)))
+        assert ended in {0, -signal.SIGKILL}
+        killed += ended != 0
 
+        tracking.connect(experiment="the next command")
         entries = history(model=registry.name)
 
-        assert not [move for move in entries if move.state == UNDER_WAY]
+        assert {move.state for move in entries} <= {DONE, WITHDRAWN}
+        assert open_runs() == []
         aliases = shop.aliases()
         assert aliases["champion"] in {before, after}
-        stack = champions(entries)
-        if stack:
+        if stack := champions(entries):
             assert stack[-1] == aliases["champion"]
             assert aliases["previous"] == (stack[-2] if len(stack) > 1 else None)
     assert killed > 5
-    while len(champions(book.moves())) > 1:
-        expected = champions(book.moves())[-2]
-        assert rollback(model=registry.name, reason="back").after == expected
+    while len(reachable := champions(read_moves(registry.name))) > 1:
+        assert rollback(model=registry.name, reason="back").after == reachable[-2]
+
+
+def test_of_two_machines_that_promote_at_once_the_history_holds_each_that_moved_the_alias(workplace: Path):
+    """Without a common lock, as on two machines."""
+    shop.versions(3)
+    registry.set_alias(alias="champion", version="1")
+    for _ in range(20):
+        made, before = len(read_moves(registry.name)), str(shop.aliases()["champion"])
+        both = [command(before, after) for after in "123" if after != before]
+        for each in both:
+            assert each.stdout
+            each.stdout.readline()
+        for each in both:
+            assert each.stdin
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        for each in both:
+            each.communicate()
+
+        new = read_moves(registry.name)[made:]
+        assert {move.state for move in new} <= {DONE, WITHDRAWN}
+        finished = [move.after for move in new if move.state == DONE]
+        assert shop.aliases()["champion"] in finished
+        assert len(finished) == [each.returncode for each in both].count(0)
 
 
 @pytest.mark.real
@@ -97,10 +141,10 @@ def test_retraining_on_the_real_data_keeps_the_numbers_of_matching_clusters(
 
     promote.run(spark, PromoteRequest(second, challenger.version, reason="another seed"))
 
-    run_id = book.moves()[-1].run_id
-    assert book.moves()[-1].state == DONE
+    move = read_moves(registry.name)[-1]
+    assert (move.after, move.state) == (challenger.version, DONE)
     migration, matching = (
-        pd.read_csv(StringIO(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}.csv")))
+        pd.read_csv(StringIO(mlflow.artifacts.load_text(f"runs:/{move.run_id}/{name}.csv")))
         for name in ("migration", "matching")
     )
     assert migration["lines"].sum() == challenger.measured.test.lines

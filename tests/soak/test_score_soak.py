@@ -19,11 +19,11 @@ from pathlib import Path
 import mlflow
 import pytest
 from pyspark.sql import SparkSession
+from retail_clusters.serving.output import Output
+from retail_clusters.serving.records import CommitLog
 
 from retail_clusters.serving import compact
-from retail_clusters.serving.output import Output
 from retail_clusters.serving.reader import read_scored
-from retail_clusters.serving.records import CommitLog
 from tests import scorers
 from tests.conftest import SAMPLE
 from tests.kills import Killer, compacting, compacting_state, rescoring, scoring, scoring_state

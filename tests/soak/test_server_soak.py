@@ -1,20 +1,19 @@
 """The main job over HTTP: PostgreSQL behind a server that asks for a password, stops, and comes back."""
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
-from threading import Thread
-from urllib.request import Request, urlopen
 
 import mlflow
 import pytest
 import sqlalchemy
 
+from retail_clusters.errors import InputError, RegistryError, StoreError
 from retail_clusters.registry import tracking
+from retail_clusters.registry.child_runs import ChildRun, ChildRuns
+from retail_clusters.registry.models import ModelRegistry
 from tests import databases, jobs, processes
 from tests.clusters import wait_until
 from tests.servers import PASSWORD, Server, mlflow_server
@@ -46,7 +45,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     if (binaries := databases.programs()) is None:
         pytest.skip("this machine has no PostgreSQL")
     with (
-        databases.postgresql(binaries, password="the database's own") as store,
+        databases.postgresql(binaries) as store,
         mlflow_server(tmp_path_factory.mktemp("shared") / "server", store=store) as server,
     ):
         yield Shared(server, store)
@@ -116,66 +115,51 @@ def test_a_server_that_is_away_in_the_search_and_while_lines_are_scored_costs_no
     assert [*place.glob("mlflow.db")] == [*place.glob("mlruns")] == []
 
 
-@contextmanager
-def cutting(server: Server, *, path: str, every: int, headers: bool) -> Iterator[str]:
-    """Stand before a server; every so many answers at a path are lost when it has done what was asked."""
-    seen = count(1)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
-            sent = {
-                name: text for name, text in self.headers.items() if name in {"Authorization", "Content-Type"}
-            }
-            asked = Request(f"{server.uri}{self.path}", body, sent, method=self.command)
-            with urlopen(asked) as answer:
-                content = answer.read()
-            lost = self.path.endswith(path) and next(seen) % every == 0
-            self.close_connection = lost
-            if lost and not headers:
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(b"" if lost else content)
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
-        Thread(target=proxy.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{proxy.server_port}"
-        proxy.shutdown()
-
-
-@pytest.mark.parametrize("path", ["runs/create", "runs/log-batch", "runs/update"])
-@pytest.mark.parametrize("headers", [True, False], ids=["in its middle", "before it begins"])
-def test_trials_whose_answers_are_lost_are_there_once(
-    shared: Shared, logged_in: None, workplace: Path, path: str, headers: bool
+def test_runs_artifacts_and_versions_go_through_the_server_and_its_log_in(
+    shared: Shared, logged_in: None, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ):
     jobs.use(shared.server.uri)
-    tracking.connect(experiment=f"{path} {headers}")
-    records = [
-        tracking.ChildRun(f"trial {n}", {"k": str(n)}, {"silhouette": n / 10}, {"trial": str(n)})
-        for n in range(40)
-    ]
-    with tracking.run("sweep") as parent, cutting(shared.server, path=path, every=15, headers=headers) as uri:
-        mlflow.set_tracking_uri(uri)
-        written = tracking.ChildRuns(parent, key="trial").write(records)
-        mlflow.set_tracking_uri(shared.server.uri)
+    tracking.connect(experiment="shared")
+    with tracking.run("sweep") as run_id:
+        tracking.log_text("proxied", "note.txt")
+        trials = [
+            ChildRun(f"trial {n}", {"k": str(n)}, {"silhouette": 0.1}, {"trial": str(n)}) for n in range(20)
+        ]
+        ChildRuns(run_id, kind="trial", key="trial").write(trials)
 
-    found = tracking.children(parent)
-    assert sorted(run.info.run_id for run in found) == sorted(written)
-    assert {run.info.status for run in found} == {"FINISHED"}
-    assert sorted(float(run.data.params["k"]) / 10 for run in found) == [n / 10 for n in range(40)]
-    assert all(run.data.metrics["silhouette"] == float(run.data.params["k"]) / 10 for run in found)
+    assert {run.data.params["k"] for run in tracking.children(run_id)} == {str(n) for n in range(20)}
+    (artifact,) = (shared.server.folder / "artifacts").rglob("note.txt")
+    assert tracking.read_files(run_id, ["note.txt"]) == {"note.txt": artifact.read_bytes()}
+    with pytest.raises(InputError, match="found no run"):
+        tracking.read_run("0" * 32)
+    assert ModelRegistry("retail").version_named(alias="champion") is None
+    with monkeypatch.context() as wrong:
+        wrong.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+        with pytest.raises(StoreError, match=r"does not know who asks \(401\)"):
+            tracking.read_run(run_id)
+    shared.server.stop()
+    shared.server.start()
+    assert tracking.is_finished(run_id)
 
 
-@pytest.mark.parametrize("words", [["main"], ["sweep", "--trials", "8"], ["promote"], ["score"], ["history"]])
+def test_reading_a_version_leaves_no_file(
+    shared: Shared, logged_in: None, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """MLflow keeps a copy of each description that it reads through a server."""
+    jobs.use(shared.server.uri)
+    with mlflow.start_run():
+        logged = mlflow.pyfunc.log_model(
+            name="model", python_model=lambda model_input: model_input, pip_requirements=["mlflow"]
+        )
+    version = mlflow.register_model(logged.model_uri, "retail").version
+    (temporary := workplace / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with pytest.raises(RegistryError, match="MLflow's flavour spark"):
+        ModelRegistry("retail").input_columns(version=str(version))
+    assert [*temporary.iterdir()] == []
+
+
+@pytest.mark.parametrize("words", [["main"], ["promote"], ["score"], ["history"]])
 def test_a_wrong_password_is_told_in_one_line_and_nothing_is_done(
     shared: Shared, place: Path, words: list[str]
 ):

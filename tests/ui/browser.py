@@ -1,12 +1,12 @@
 """A headless Chromium, and an MLflow server on a free port: what a person sees, as text and as pictures."""
 
-import json
+import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: Names a folder that keeps a picture of each page for a person to look at.
+_PICTURES = "RETAIL_CLUSTERS_UI_PICTURES"
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 #: Another name of this machine. At its own, the UI opens an assistant over a third of the window.
 _HOST = "mlflow.test"
 _INSTALL = Path(__file__).with_name("install-chromium")
@@ -23,7 +25,7 @@ _INSTALL = Path(__file__).with_name("install-chromium")
 
 def chromium() -> str:
     """Return the browser; install it if there is none, and skip where that cannot be done."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if found is None:
         done = subprocess.run([_INSTALL], capture_output=True, text=True, timeout=600, check=False)
         found = shutil.which("chromium")
@@ -40,43 +42,39 @@ class Browser:
     server: str
     profile: Path
 
-    def text(self, route: str, *, until: str = "") -> str:
-        """Return the page at a route of the UI once its scripts have shown `until`; at most three looks.
+    def missing(self, route: str, texts: Sequence[str]) -> list[str]:
+        """Return those texts that a page at a route of the UI does not show, at the best of three looks.
 
         The window is wide, as columns that it cannot show are not in the page.
         """
-        page = ""
+        missing = list(texts)
         for _ in range(3):
-            page = self._run("--dump-dom", "--window-size=2600,1600", self._url(route)).stdout
-            if until in page:
+            page = self._run("--dump-dom", "--window-size=2600,1600", route=route)
+            missing = [text for text in texts if text not in page]
+            if not missing:
                 break
-        return page
+        if pictures := os.environ.get(_PICTURES):
+            file = Path(pictures).absolute() / f"{re.sub(r'[^a-z0-9.]+', '-', route[1:])[:100]}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._run(f"--screenshot={file}", "--window-size=1700,2000", route=route)
+        return missing
 
-    def picture(self, route: str, file: Path, *, size: tuple[int, int] = (1400, 1000)) -> bytes:
-        """Return what a window shows of the page, a PNG, and keep it in a file."""
-        self._run(f"--screenshot={file}", f"--window-size={size[0]},{size[1]}", self._url(route))
-        return file.read_bytes()
-
-    def _url(self, route: str) -> str:
+    def _run(self, *arguments: str, route: str) -> str:
         mode = "&" if "?" in route else "?"
-        return f"{self.server}/#{route}{mode}workflowType=machine_learning"
-
-    def _run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
         return subprocess.run(
             [
-                self.program,
-                *options,
+                *(self.program, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
                 f"--host-resolver-rules=MAP {_HOST} 127.0.0.1",
                 "--virtual-time-budget=30000",
                 f"--user-data-dir={self.profile}",
                 *arguments,
+                f"{self.server}/#{route}{mode}workflowType=machine_learning",
             ],
             capture_output=True,
             text=True,
             timeout=240,
             check=True,
-        )
+        ).stdout
 
 
 @contextmanager
@@ -85,18 +83,15 @@ def mlflow_server(store: str, *, folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    own, server = f"http://127.0.0.1:{port}", f"http://{_HOST}:{port}"
+    server = f"http://{_HOST}:{port}"
     foreign = ("--allowed-hosts", f"127.0.0.1:*,{_HOST}:*", "--cors-allowed-origins", server)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1"]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", port, *foreign],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
+            [*command, "--host", "127.0.0.1", "--port", port, *foreign], stdout=log, stderr=log, cwd=folder
         )
         try:
-            _wait_until_it_answers(f"{own}/health", process)
+            _wait_until_it_answers(f"http://127.0.0.1:{port}/health", process)
             yield server
         finally:
             process.terminate()
@@ -113,14 +108,3 @@ def _wait_until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None
         except OSError:
             time.sleep(0.2)
     raise TimeoutError(f"{url} does not answer")
-
-
-def runs_view(experiment_id: str, view: str) -> str:
-    """Return the route of a view of an experiment's runs."""
-    return f"/experiments/{experiment_id}/runs?viewStateShareKey={view}"
-
-
-def compare(experiment_ids: Sequence[str], run_ids: Sequence[str]) -> str:
-    """Return the route of the page that compares runs."""
-    runs, experiments = (urllib.parse.quote(json.dumps(list(each))) for each in (run_ids, experiment_ids))
-    return f"/compare-runs?runs={runs}&experiments={experiments}"

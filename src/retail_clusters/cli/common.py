@@ -27,7 +27,7 @@ class _InOrder(click.Group):
 
     order: Final = (
         *("main", "prepare", "train", "sweep", "promote", "rollback", "history", "score", "purchases"),
-        *("verify", "report", "compact", "generate", "fetch"),
+        *("verify", "report", "generate", "fetch"),
     )
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

@@ -22,39 +22,23 @@ from retail_clusters.cli.results import json_option, reporting
 @click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
 @optional("--output", LOCATION, "folder of the result [default: one for each mode, in output/purchases]")
-@click.option("--sink", type=click.Choice(["memory", "parquet"]), default="memory", show_default=True)
-@optional("--checkpoint", LOCATION, "folder of the state of sink=parquet [default: in its output]")
-@click.option("--once", type=click.BOOL, default=True, show_default=True, help="false: keep running")
 @optional("--sql", click.STRING, "your own query over the table customer_purchases")
-@click.option(
-    "--prove",
-    type=click.Choice(["new", "all"]),
-    default="new",
-    show_default=True,
-    help="which files sink=parquet compares with a batch when it ends",
-)
 @optional("--customers", LOCATION, "output of score: describe the customers in it instead")
 @experiment_options
-@optional("--allowed-lateness", click.IntRange(min=0), "days that a line may come late")
 @json_option
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
     top: int,
     output: str | None,
-    sink: Literal["memory", "parquet"],
-    checkpoint: str | None,
-    once: bool,
     sql: str | None,
-    prove: Literal["new", "all"],
     customers: str | None,
     experiment: ExperimentOptions,
-    allowed_lateness: int | None,
     as_json: bool,
 ) -> None:
     """Spend per customer and day, in batch or as a stream."""
     with reporting(as_json) as report:
-        settings = experiment.load({"purchases.allowed_lateness_days": allowed_lateness})
+        settings = experiment.load()
         if customers:
             report(_describe_customers(customers, output=output, top=top, experiment=experiment))
             return
@@ -66,20 +50,16 @@ def purchases_command(
             mode=mode,
             top=top,
             output=output,
-            sink=sink,
-            checkpoint=checkpoint,
-            once=once,
             sql=sql,
-            prove=prove,
             settings=settings.purchases,
-            columns=settings.columns,
+            how=settings.input,
         )
         with experiment.open_session(
             "purchases",
             imports="retail_clusters.purchases.job",
             check=lambda: check(request),
             locations=[request.data, request.place],
-            lasting=True,
+            lasting=mode == "stream",
         ) as spark:
             from retail_clusters.purchases.job import run
 
@@ -90,10 +70,10 @@ def _describe_customers(
     source: str, *, output: str | None, top: int, experiment: ExperimentOptions
 ) -> object:
     print_header("purchases", f"the customers behind the lines that score wrote to {source}")
-    imports = "retail_clusters.purchases.customers_job"
+    imports = "retail_clusters.purchases.customers"
     with experiment.open_session("customers", imports=imports, locations=[source]) as spark:
         from retail_clusters.infra import storage
-        from retail_clusters.purchases.customers_job import OUTPUT, run_customers
+        from retail_clusters.purchases.customers import OUTPUT, run_customers
         from retail_clusters.serving.reader import read_scored
 
         storage.check(source)

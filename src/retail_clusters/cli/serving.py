@@ -1,4 +1,4 @@
-"""Commands that put models to work: promote, rollback, history, score, compact."""
+"""Commands that put models to work: promote, rollback, history, score."""
 
 import click
 
@@ -24,7 +24,7 @@ from retail_clusters.settings import CHAMPION
 @model_option
 @optional("--version", click.STRING, "model version [default: alias challenger, else the latest]")
 @click.option("--dry-run", type=click.BOOL, default=False, show_default=True, help="only show the gates")
-@optional("--reason", click.STRING, "for the ledger")
+@optional("--reason", click.STRING, "kept in the history")
 @optional("--accept-new-space", click.BOOL, "promote although the champion scales features differently")
 @json_option
 def promote_command(
@@ -36,7 +36,7 @@ def promote_command(
     accept_new_space: bool | None,
     as_json: bool,
 ) -> None:
-    """Hold a model version against the gates, and make it champion."""
+    """Check a model version against the gates, and make it champion."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model, "promotion.accept_new_space": accept_new_space})
         named = f"version {version}" if version else "the challenger"
@@ -61,7 +61,7 @@ def promote_command(
 @command("rollback", example='--reason "two clusters changed places"')
 @experiment_options
 @model_option
-@optional("--reason", click.STRING, "for the ledger")
+@optional("--reason", click.STRING, "kept in the history")
 @json_option
 def rollback_command(
     experiment: ExperimentOptions, model: str | None, reason: str | None, as_json: bool
@@ -70,7 +70,7 @@ def rollback_command(
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
         print_header("rollback", f"{settings.model} back to the champion before this one")
-        from retail_clusters.promotion.rollback import rollback
+        from retail_clusters.promotion.history import rollback
 
         experiment.connect(beside_model=settings.model)
         report(rollback(model=settings.model, reason=reason or ""))
@@ -81,7 +81,7 @@ def rollback_command(
 @model_option
 @json_option
 def history_command(experiment: ExperimentOptions, model: str | None, as_json: bool) -> None:
-    """Print the ledger of promotions."""
+    """Print every promotion and rollback."""
     with reporting(as_json) as report:
         settings = experiment.load({"model": model})
         print_header_reading("history", f"the moves of champion of {settings.model}")
@@ -129,7 +129,7 @@ def score_command(
         )
         until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
         print_header("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
-        from retail_clusters.serving.request import ScoreRequest, check_places
+        from retail_clusters.serving.source import ScoreRequest, check_places
 
         request = ScoreRequest(
             source=source,
@@ -140,7 +140,7 @@ def score_command(
             alias=alias,
             rescore=rescore,
             settings=settings.scoring,
-            columns=settings.columns,
+            how=settings.input,
         )
 
         def connect() -> None:
@@ -160,22 +160,3 @@ def score_command(
             from retail_clusters.serving.score import run
 
             report(run(spark, request))
-
-
-@command("compact", example="--output output/daily")
-@click.option("--output", type=LOCATION, default="output", show_default=True, help="output of score")
-@json_option
-def compact_command(output: str, as_json: bool) -> None:
-    """Rewrite scored output into few files, while readers go on."""
-    with reporting(as_json) as report:
-        click.echo(f"compact: the scored batches in {output}")
-        from retail_clusters.serving.compact import check, run
-
-        with open_session(
-            "compact",
-            imports="retail_clusters.serving.compact",
-            connect=lambda: None,
-            check=lambda: check(output),
-            locations=[output],
-        ) as spark:
-            report(run(spark, output))

@@ -23,7 +23,6 @@ from retail_clusters.cli.common import (
 from retail_clusters.cli.results import json_option, reporting
 from retail_clusters.errors import InputError
 from retail_clusters.infra.secrets import holds_secret, masked
-from retail_clusters.pipeline_places import OUTPUT, check_places
 from retail_clusters.settings import REPORT, Experiment
 
 study_option = optional("--study", click.STRING, "name of the study, to resume it")
@@ -56,7 +55,7 @@ storage_option = click.option(
 @command("main", example="--data path/to/by-day --study by-day")
 @data_option
 @click.option(
-    "--output", type=LOCATION, default=OUTPUT, show_default=True, help="scored lines go to OUTPUT/RUN_ID"
+    "--output", type=LOCATION, default="output", show_default=True, help="scored lines go to OUTPUT/RUN_ID"
 )
 @experiment_options
 @model_option
@@ -81,7 +80,7 @@ def main_command(
 
         def check() -> None:
             _check_data(data, settings)
-            check_places(data, output)
+            _check_places(data, output)
 
         with experiment.open_session(
             "main", imports="retail_clusters.pipeline", check=check, locations=[data, output]
@@ -187,7 +186,19 @@ def sweep_command(
 def _check_data(data: str, settings: Experiment) -> None:
     from retail_clusters.data.csv_files import check_data
 
-    check_data(data, settings.columns)
+    check_data(data, settings.input)
+
+
+def _check_places(data: str, output: str) -> None:
+    """Refuse data that the scorer could not watch, and a place for its lines that lies in it."""
+    from retail_clusters.infra import locations, storage
+
+    storage.check(output)
+    if not storage.is_folder(data):
+        raise InputError(f"main scores what it trains on, so data must be a folder, but got {data}: name one")
+    if locations.is_within(output, data):
+        places = f"{locations.for_display(output)} is in {locations.for_display(data)}"
+        raise InputError(f"output must lie outside of data, but {places}: name another folder")
 
 
 def _search(settings: Experiment) -> str:
@@ -244,10 +255,8 @@ def report_command(run_id: str | None, version: str | None, model: str, output: 
     """One HTML page on a sweep or a version."""
     with reporting(as_json) as report:
         print_header_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
-        from retail_clusters.report.report import ReportRequest, check, run
+        from retail_clusters.report.page import write_report
 
-        request = ReportRequest(run_id=run_id, version=version, model=model, output=output)
         with session_if_remote("report", output):
-            check(request)
             connect_to_read()
-            report(run(request))
+            report(write_report(run_id=run_id, version=version, model=model, output=output))

@@ -21,9 +21,9 @@ S = TypeVar("S")
 class Block:
     """Up to some thousand weighted vectors, in the order in which the caller gave them.
 
-    Columns with many values (price, quantity) are contiguous arrays. Columns with at most two values (slots
-    of a one-hot encoding) repeat together: a row holds the number of its category, a category the values
-    of those columns, so that all of them cost what one column costs.
+    Columns with many values are contiguous arrays. Columns with at most two values (slots of a one-hot
+    encoding) repeat together: a row holds the number of its category, a category the values of those
+    columns, so that all of them cost what one column costs.
 
     Attributes:
         numbers: one contiguous array for each column with many values.
@@ -69,7 +69,7 @@ class Block:
     def squared_distances(self, centre: Floats, by_category: Floats, *, out: Floats, scratch: Floats) -> None:
         """Write the squared distance of each row to `centre` into `out`, by differences.
 
-        Expanded squares, |x|^2 - 2xc + |c|^2, would cancel the pence of large prices.
+        Expanded squares, |x|^2 - 2xc + |c|^2, would cancel the last digits of large numbers.
 
         Args:
             centre: d numbers.
@@ -92,7 +92,7 @@ class Block:
 
 
 class Rows(Protocol[T_co]):
-    """Where the rows are: blocks in this process, or the partitions of a frame."""
+    """Rows to add up over: blocks in this process, or elsewhere."""
 
     def map(self, step: Callable[[T_co], S]) -> "Rows[S]":
         """Return what `step` makes of each block, where the block is."""
@@ -134,7 +134,7 @@ def split(whole: Block, *, block_rows: int = BLOCK_ROWS) -> InMemory[Block]:
 
 
 def reweighted(whole: Block, weights: Floats) -> Block:
-    """Return the rows that stand for a line when they have other weights."""
+    """Return the rows with other weights, without those whose weight is 0."""
     return _part(whole, weights > 0, weights)
 
 

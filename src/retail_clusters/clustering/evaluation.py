@@ -1,15 +1,32 @@
-"""One record of a clustering: what it is, how it measured, and the name of each figure, once for all."""
+"""A candidate fitted and measured, and every metric of a clustering: its name, words, value and lines."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.blocks import Block, Floats, Rows
 from retail_clusters.clustering.kmeans import Fit
 from retail_clusters.clustering.metrics import Quality
-from retail_clusters.settings import Lloyd
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a candidate is fitted and measured on. It can be pickled, and so be sent to a task.
+
+    Attributes:
+        sample: the training rows that seeding looks at.
+        max_iterations: of Lloyd.
+        tolerance: of Lloyd.
+    """
+
+    train: Rows[Block]
+    sample: Block
+    validation: Rows[Block]
+    max_iterations: int = 100
+    tolerance: float = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +34,8 @@ class Evaluation:
     """A fitted (K, seed), and how it measured on the validation lines.
 
     Attributes:
-        centres: K x d.
         train_cost: sum over the training lines of the squared distance to the nearest centre (WSSSE).
+        centres: K x d.
     """
 
     k: int
@@ -31,26 +48,34 @@ class Evaluation:
     @property
     def metrics(self) -> Mapping[str, float]:
         """Return the metrics of a train run and of each trial, under their names in MLflow."""
-        return {name: float(figure.of(self)) for name, figure in METRICS.items()}
+        return _values(METRICS, self)
 
 
 @dataclass(frozen=True)
-class Metric:
-    """What a person reads for a figure, how it is had of an evaluation, and of which lines it is."""
+class Later:
+    """A clustering measured on lines that chose nothing: test lines, and all after the training lines."""
+
+    test: Quality
+    holdout: Quality
+
+
+@dataclass(frozen=True)
+class Metric(Generic[T]):
+    """What a person reads for a metric, its value, and the part of the lines it is of; None for several."""
 
     words: str
-    of: Callable[[Evaluation], float]
-    lines: str = schema.VALIDATION
+    of: Callable[[T], float]
+    lines: str | None = "validation"
 
 
-#: Each figure of a clustering under its name in MLflow: of trials and runs, in tables, reports and `verify`.
-METRICS: Final[Mapping[str, Metric]] = {
+#: Metrics under their names in MLflow: of trials and runs, in tables, reports and `verify`.
+METRICS: Final[Mapping[str, Metric[Evaluation]]] = {
     "validation_silhouette": Metric("silhouette, validation lines", lambda e: e.validation.silhouette),
     "validation_macro_silhouette": Metric(
         "silhouette, mean over clusters, validation lines", lambda e: e.validation.macro_silhouette
     ),
-    "train_cost": Metric("training cost (WSSSE)", lambda e: e.train_cost, schema.TRAIN),
-    "iterations": Metric("iterations of the fit", lambda e: e.iterations, schema.TRAIN),
+    "train_cost": Metric("training cost (WSSSE)", lambda e: e.train_cost, "train"),
+    "iterations": Metric("iterations of the fit", lambda e: e.iterations, "train"),
     "largest_cluster_share": Metric(
         "largest cluster's share of the validation lines", lambda e: e.validation.largest_cluster_share
     ),
@@ -62,39 +87,21 @@ METRICS: Final[Mapping[str, Metric]] = {
     ),
 }
 
-
-@dataclass(frozen=True)
-class LaterMetric:
-    """What a person reads for a figure that a registered model adds; of several parts, `lines` is None."""
-
-    words: str
-    lines: str | None
-
-
-LATER_METRICS: Final[Mapping[str, LaterMetric]] = {
-    "test_silhouette": LaterMetric("silhouette, test lines", schema.TEST),
-    "test_macro_silhouette": LaterMetric("silhouette, mean over clusters, test lines", schema.TEST),
-    "holdout_silhouette": LaterMetric("silhouette, all lines from the train cut on", None),
+#: Metrics that a registered model adds.
+LATER_METRICS: Final[Mapping[str, Metric[Later]]] = {
+    "test_silhouette": Metric("silhouette, test lines", lambda x: x.test.silhouette, "test"),
+    "test_macro_silhouette": Metric(
+        "silhouette, mean over clusters, test lines", lambda x: x.test.macro_silhouette, "test"
+    ),
+    "holdout_silhouette": Metric(
+        "silhouette, all lines from the train cut on", lambda x: x.holdout.silhouette, None
+    ),
 }
 
 
 def later_metrics(*, test: Quality, holdout: Quality) -> Mapping[str, float]:
-    """Return what a registered model adds: its figures on lines that chose nothing."""
-    return {
-        "test_silhouette": test.silhouette,
-        "test_macro_silhouette": test.macro_silhouette,
-        "holdout_silhouette": holdout.silhouette,
-    }
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """What a candidate is fitted and measured on. It can be pickled, and so be sent to a task."""
-
-    train: Rows[Block]
-    sample: Block
-    validation: Rows[Block]
-    lloyd: Lloyd
+    """Return the metrics that a registered model adds, under their names in MLflow."""
+    return _values(LATER_METRICS, Later(test=test, holdout=holdout))
 
 
 def evaluate(problem: Problem, *, k: int, seed: int) -> Evaluation:
@@ -104,8 +111,8 @@ def evaluate(problem: Problem, *, k: int, seed: int) -> Evaluation:
         problem.sample,
         k=k,
         seed=seed,
-        max_iterations=problem.lloyd.max_iterations,
-        tolerance=problem.lloyd.tolerance,
+        max_iterations=problem.max_iterations,
+        tolerance=problem.tolerance,
     )
     return measured(problem, fitted, seed=seed)
 
@@ -120,3 +127,7 @@ def measured(problem: Problem, fitted: Fit, *, seed: int) -> Evaluation:
         validation=metrics.measure(problem.validation, fitted.centres),
         centres=fitted.centres,
     )
+
+
+def _values(table: Mapping[str, Metric[T]], measured: T) -> Mapping[str, float]:
+    return {name: float(metric.of(measured)) for name, metric in table.items()}

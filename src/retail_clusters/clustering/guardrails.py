@@ -1,18 +1,17 @@
-"""What makes a clustering usable: conditions that a sweep and a promotion hold it against."""
+"""What makes a clustering usable: conditions of a sweep and of a promotion."""
 
 import math
 from dataclasses import dataclass
 
 from retail_clusters.clustering.metrics import Quality
-from retail_clusters.settings import Guardrails
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition: what was measured, what it is held against, and whether it holds.
+    """One condition: what was measured, its bound, and whether it holds.
 
-    A gate that cannot be decided, because its figures do not compare, refuses nothing. `overrule` holds the
-    options of a command that would let the figure pass; it is empty where no setting would.
+    A gate that cannot be decided, because its metrics do not compare, refuses nothing. `overrule` holds the
+    options of a command that would let the value pass; it is empty where no setting would.
     """
 
     name: str
@@ -33,31 +32,22 @@ class Gate:
         return "passed" if self.passed else "FAILED"
 
 
-def guardrails(quality: Quality, *, settings: Guardrails) -> list[Gate]:
-    """Hold a clustering, measured on validation lines, against what makes it usable."""
-    return share_and_clusters(
-        quality,
-        max_share=settings.max_cluster_share,
-        min_clusters=settings.min_clusters,
-        section="guardrails",
-    )
+def is_usable(quality: Quality, *, max_share: float, min_clusters: int) -> bool:
+    """Tell whether a clustering keeps within both guardrails."""
+    excess = violations(quality, max_share=max_share, min_clusters=min_clusters)
+    return max(excess.values()) <= 0
 
 
-def is_usable(quality: Quality, *, settings: Guardrails) -> bool:
-    """Tell whether every guardrail holds."""
-    return all(gate.passed for gate in guardrails(quality, settings=settings))
-
-
-def violations(quality: Quality, *, settings: Guardrails) -> dict[str, float]:
+def violations(quality: Quality, *, max_share: float, min_clusters: int) -> dict[str, float]:
     """Say by how much each guardrail is broken: above 0 it is, at or below 0 it holds."""
     return {
-        "largest_cluster_share": quality.largest_cluster_share - settings.max_cluster_share,
-        "clusters": float(settings.min_clusters - quality.clusters),
+        "largest_cluster_share": quality.largest_cluster_share - max_share,
+        "clusters": float(min_clusters - quality.clusters),
     }
 
 
 def share_and_clusters(quality: Quality, *, max_share: float, min_clusters: int, section: str) -> list[Gate]:
-    """Hold the largest cluster's share and the number of populated clusters against a section's bounds."""
+    """Compare the largest cluster's share and the number of populated clusters with a section's bounds."""
     share, clusters = quality.largest_cluster_share, quality.clusters
     return [
         Gate(

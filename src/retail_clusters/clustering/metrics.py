@@ -19,7 +19,7 @@ from retail_clusters.clustering.kmeans import (
 
 @dataclass(frozen=True)
 class Quality:
-    """A clustering measured on a set of invoice lines.
+    """A clustering measured on a set of lines.
 
     Attributes:
         silhouette: mean over lines, squared Euclidean.
@@ -147,8 +147,8 @@ def _scores(found: Assigned, *, shape: _Shape) -> Floats:
     """Sum silhouette, squared distance and distance to the mean over each cluster: k x 3."""
     block, labels, k = found.block, found.labels, len(shape.lines)
     to_mean, other = _distances(found, shape)
-    figures = (_silhouettes(found, shape, to_mean, other), to_mean, np.sqrt(to_mean))
-    return np.stack([cluster_sums(labels, block.weights * figure, k) for figure in figures], axis=1)
+    terms = (_silhouettes(found, shape, to_mean, other), to_mean, np.sqrt(to_mean))
+    return np.stack([cluster_sums(labels, block.weights * term, k) for term in terms], axis=1)
 
 
 def _silhouettes(found: Assigned, shape: _Shape, to_mean: Floats, other: Floats) -> Floats:

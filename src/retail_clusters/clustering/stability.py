@@ -1,19 +1,28 @@
-"""Do the clusters come back? Refits on days drawn with replacement, beside the same on shuffled columns."""
+"""How far clusterings agree: with refits on resampled groups, with permuted data, from seed to seed."""
 
-from collections.abc import Sequence
+import itertools
+import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from retail_clusters.clustering import kmeans
-from retail_clusters.clustering.blocks import Block, Floats, Labels, add_in_order, block, reweighted, split
+from retail_clusters.clustering.blocks import (
+    Block,
+    Floats,
+    InMemory,
+    Labels,
+    add_in_order,
+    block,
+    reweighted,
+    split,
+)
 
-#: Marks the draws of shuffled columns, so that they are not those of the days.
-_SHUFFLE = 1
-
-#: Lines that are dealt at most: some 200 bytes each while they are.
-_DEALT = 2_000_000
+#: Tells the draws of a permutation from those of the groups.
+_PERMUTATION = 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Resampling:
 
 @dataclass(frozen=True)
 class Stability:
-    """How well each cluster comes back.
+    """How stable each cluster is.
 
     Attributes:
         jaccards: of each cluster, the mean over refits of its Jaccard index with the best match.
@@ -50,12 +59,12 @@ class Stability:
 
     @property
     def stable_clusters(self) -> int:
-        """Count the clusters that hold lines and come back."""
+        """Count the stable clusters that hold lines."""
         return sum(self._is_stable)
 
     @property
     def stable_line_share(self) -> float:
-        """Return the share of lines in clusters that come back."""
+        """Return the share of lines in stable clusters."""
         stable = sum(size for size, is_stable in zip(self.sizes, self._is_stable, strict=True) if is_stable)
         return stable / sum(self.sizes)
 
@@ -70,24 +79,24 @@ class Stability:
 def stability(
     values: Floats, weights_by_group: Floats, centres: Floats, *, seed: int, settings: Resampling
 ) -> Stability:
-    """Measure how well the clusters of `centres` come back when days are drawn anew.
+    """Measure how stable the clusters of `centres` are when groups of lines are drawn anew.
 
-    A draw takes as many groups of days as there are, with replacement, and fits as many clusters to their
-    lines. Lines of an invoice, and invoices of a day, are not independent: so days are drawn, not lines.
-    Jaccard indices are over all lines, drawn or not.
+    A draw takes as many groups as there are, with replacement, and fits as many clusters to their lines. Jaccard
+    indices are over all lines, drawn or not. Lines that depend on one another, such as those of a day, belong
+    in one group.
 
     Args:
         values: n x d vectors in canonical order.
-        weights_by_group: n x g, the lines that each row stands for in each group of days.
+        weights_by_group: n x g, the lines that each row stands for in each group.
         centres: k x d, the clustering in question.
-        seed: of the draws; draw i takes its days and its seeding from `[seed, i]`.
+        seed: of the draws; draw i takes its groups and its seeding from `[seed, i]`.
         settings: how to refit, and what counts as stable.
     """
     k = len(centres)
     whole = block(values, _sum_columns(weights_by_group))
     labels = kmeans.assign(whole, centres).labels
     jaccards = [
-        _best_jaccards(labels, refit, whole.weights, k=k)
+        _best_jaccards(contingency(labels, refit, whole.weights, shape=(k, k)))
         for refit in _refits(whole, weights_by_group, k=k, seed=seed, settings=settings)
     ]
     sizes = kmeans.cluster_sums(labels, whole.weights, k)
@@ -98,49 +107,101 @@ def stability(
     )
 
 
-def shuffle_columns(
-    values: Floats, weights_by_group: Floats, *, columns: Sequence[Sequence[int]], seed: int
+def permute_columns(
+    values: Floats,
+    weights_by_group: Floats,
+    *,
+    columns: Sequence[Sequence[int]],
+    seed: int,
+    most_lines: int = 2_000_000,
 ) -> tuple[Floats, Floats]:
-    """Deal each fact anew over all lines: it keeps its distribution and loses its relation to the others.
+    """Permute each feature over all lines: it keeps its distribution and loses its relation to the others.
 
-    Lines stay in their group of days. Columns of one fact, such as the slots of a weekday, move together. Of
-    more than two million lines each n-th is dealt, and stands for n.
+    Lines stay in their group. Columns of one feature, such as the slots of a one-hot encoding, move together.
+    Of more than `most_lines` lines, some 200 bytes each meanwhile, each n-th is taken, and stands for n.
 
     Args:
         values: n x d vectors in canonical order.
-        weights_by_group: n x g, the lines that each row stands for in each group of days.
-        columns: the columns of each fact, such as price (0,), quantity (1,), weekday (2, 3, 4).
-        seed: of the shuffles.
+        weights_by_group: n x g, the lines that each row stands for in each group.
+        columns: the columns of each feature, such as (0,), (1,), (2, 3, 4).
+        seed: of the permutations.
+        most_lines: how many lines are permuted at most.
 
     Returns:
-        Distinct vectors, sorted by value, m x d, and their lines in each group of days, m x g.
+        Distinct vectors, sorted by value, m x d, and their lines in each group, m x g.
     """
     rows, groups = weights_by_group.shape
     ends = np.cumsum(weights_by_group.T.astype(np.int64).ravel())
-    stands_for = -(-int(ends[-1]) // _DEALT)
+    stands_for = -(-int(ends[-1]) // most_lines)
     line_group, line_row = np.divmod(
         np.searchsorted(ends, np.arange(0, ends[-1], stands_for), side="right"), rows
     )
-    facts = [np.unique(values[:, list(fact)], axis=0, return_inverse=True) for fact in columns]
+    features = [np.unique(values[:, list(of)], axis=0, return_inverse=True) for of in columns]
     key = np.zeros(len(line_row), dtype=np.int64)
-    for position, (distinct, codes) in enumerate(facts):
-        dealt = np.random.default_rng([seed, _SHUFFLE, position]).permutation(codes.reshape(-1)[line_row])
-        key = key * len(distinct) + dealt
+    for position, (distinct, codes) in enumerate(features):
+        draws = np.random.default_rng([seed, _PERMUTATION, position])
+        key = key * len(distinct) + draws.permutation(codes.reshape(-1)[line_row])
     found, row_of_line = np.unique(key, return_inverse=True)
-    shuffled = np.empty((len(found), values.shape[1]))
-    for (distinct, _), fact in reversed(list(zip(facts, columns, strict=True))):
+    permuted = np.empty((len(found), values.shape[1]))
+    for (distinct, _), of in reversed(list(zip(features, columns, strict=True))):
         found, code = np.divmod(found, len(distinct))
-        shuffled[:, list(fact)] = distinct[code]
+        permuted[:, list(of)] = distinct[code]
     lines = np.full(len(key), float(stands_for))
-    cells = kmeans.cluster_sums(row_of_line * groups + line_group, lines, len(shuffled) * groups)
-    return shuffled, cells.reshape(len(shuffled), groups)
+    cells = kmeans.cluster_sums(row_of_line * groups + line_group, lines, len(permuted) * groups)
+    return permuted, cells.reshape(len(permuted), groups)
+
+
+def seed_agreement(rows: InMemory[Block], centres: Sequence[Floats]) -> float:
+    """Return the mean adjusted Rand index over pairs of clusterings of the same lines; NaN for one alone."""
+    weights = np.concatenate([block.weights for block in rows.blocks])
+    labels = [kmeans.labels(rows, each) for each in centres]
+    pairs = itertools.combinations(labels, 2)
+    found = [adjusted_rand_index(contingency(one, other, weights)) for one, other in pairs]
+    return statistics.fmean(found) if found else float("nan")
+
+
+def contingency(
+    one: Labels, other: Labels, weights: Floats, *, shape: tuple[int, int] | None = None
+) -> Floats:
+    """Count the lines in each pair of clusters: from two labels a row, and the lines it stands for."""
+    rows, columns = shape or (int(one.max()) + 1, int(other.max()) + 1)
+    return kmeans.cluster_sums(one * columns + other, weights, rows * columns).reshape(rows, columns)
+
+
+def adjusted_rand_index(table: Floats) -> float:
+    """Return the adjusted Rand index of a contingency table: 1 for the same clusters, about 0 by chance.
+
+    Source: Hubert and Arabie, "Comparing partitions", Journal of Classification 2, 1985.
+    """
+    both = _pairs(table).sum()
+    one, other, every = _pairs(table.sum(1)).sum(), _pairs(table.sum(0)).sum(), _pairs(table.sum())
+    if every == 0:
+        return 1.0
+    expected = one * other / every
+    largest = (one + other) / 2
+    return 1.0 if largest == expected else float((both - expected) / (largest - expected))
+
+
+def matched_share(table: Floats) -> float:
+    """Return the share of lines in the same cluster, once each cluster is matched with one of the other's.
+
+    The matching is the one to one assignment that most lines agree with (Hungarian method).
+    """
+    lines = table.sum()
+    if lines == 0:
+        return 1.0
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / lines)
+
+
+def _pairs(counts: Floats) -> Floats:
+    pairs: Floats = counts * (counts - 1) / 2
+    return pairs
 
 
 def _refits(
     whole: Block, weights_by_group: Floats, *, k: int, seed: int, settings: Resampling
-) -> list[Labels]:
+) -> Iterator[Labels]:
     """Return the labels of all rows by each refit."""
-    labels = []
     for draw in range(settings.draws):
         drawn = _draw_groups(weights_by_group.shape[1], seed=seed, draw=draw)
         there = reweighted(whole, _sum_columns(weights_by_group * drawn))
@@ -152,8 +213,7 @@ def _refits(
             max_iterations=settings.max_iterations,
             tolerance=settings.tolerance,
         )
-        labels.append(kmeans.assign(whole, fitted.centres).labels)
-    return labels
+        yield kmeans.assign(whole, fitted.centres).labels
 
 
 def _draw_groups(groups: int, *, seed: int, draw: int) -> NDArray[np.int64]:
@@ -162,12 +222,11 @@ def _draw_groups(groups: int, *, seed: int, draw: int) -> NDArray[np.int64]:
     return np.bincount(drawn, minlength=groups)
 
 
-def _best_jaccards(labels: Labels, refit: Labels, weights: Floats, *, k: int) -> Floats:
-    """Return for each cluster its largest Jaccard index, over lines, with a cluster of the refit."""
-    common = kmeans.cluster_sums(labels * k + refit, weights, k * k).reshape(k, k)
+def _best_jaccards(common: Floats) -> Floats:
+    """Return for each cluster (row) its largest Jaccard index, over lines, with a cluster of the refit."""
     one, other = _sum_columns(common), _sum_columns(common.T)
     union = one[:, None] + other - common
-    best: Floats = np.divide(common, union, out=np.zeros((k, k)), where=union > 0).max(axis=1)
+    best: Floats = np.divide(common, union, out=np.zeros(common.shape), where=union > 0).max(axis=1)
     return best
 
 

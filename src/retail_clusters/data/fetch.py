@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from retail_clusters.errors import InputError, TransferError
 from retail_clusters.infra import storage
-from retail_clusters.infra.folders import new_folder
 from retail_clusters.infra.locations import for_display, join, name
+from retail_clusters.infra.storage import new_folder
 
 COMMIT: Final = "4ba5601eb9b9aed1d01ab79775e3af228216ff6f"
 ARCHIVE_URL: Final = f"https://codeload.github.com/databricks/Spark-The-Definitive-Guide/tar.gz/{COMMIT}"

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from retail_clusters.data import synthetic
 from retail_clusters.infra import locations, storage
-from retail_clusters.infra.folders import new_folder
 from retail_clusters.infra.locations import join
+from retail_clusters.infra.storage import new_folder
 
 #: From so many lines on Spark makes the days side by side; below, its start would take longer.
 _LARGE: Final = 2_000_000

@@ -21,9 +21,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, quarantine, reduce
-from retail_clusters.data.csv_files import Layout, Listing
-from retail_clusters.data.quarantine import Reason
+from retail_clusters.data import csv_files, invoices, listing, quarantine, reduce
+from retail_clusters.data.csv_files import Layout
+from retail_clusters.data.listing import Listing
+from retail_clusters.data.quarantine import Reason, Tally
 from retail_clusters.errors import InputError, RetailClustersError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.locations import join
@@ -43,7 +44,7 @@ class Source:
     """The files of a data set with their headers, and the settings that decide which rows they give."""
 
     data: str
-    listing: Listing
+    found: Listing
     layouts: Mapping[str, Layout]
     experiment: Experiment
 
@@ -51,7 +52,7 @@ class Source:
     def key(self) -> str:
         """Hash everything that the rows depend on; no content is read."""
         settings = (self.experiment.split, self.experiment.input, reduce.PREPARATION_VERSION)
-        parts = (csv_files.fingerprint(self.listing.files), *settings)
+        parts = (listing.fingerprint(self.found.files), *settings)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
@@ -98,8 +99,8 @@ def source(data: str, experiment: Experiment) -> Source:
         InputError: a file cannot be read as invoice lines, or nothing can be kept in the cache.
     """
     storage.check(cache())
-    listing, layouts = csv_files.check_data(data, experiment.input)
-    return Source(data, listing, layouts, experiment)
+    found, layouts = csv_files.check_data(data, experiment.input)
+    return Source(data, found, layouts, experiment)
 
 
 def find(spark: SparkSession, source: Source) -> Prepared | None:
@@ -110,15 +111,6 @@ def find(spark: SparkSession, source: Source) -> Prepared | None:
     with suppress(RetailClustersError):  # the cache of others may be one to read only
         storage.write_text(_manifest(source.key), _as_text(table))  # used now: `_prune` removes the others
     return Prepared(table, read_rows(spark, table))
-
-
-def find_by_content(spark: SparkSession, digest: str, lines: Mapping[str, int]) -> Prepared | None:
-    """Look up a table of the same lines, cut into as many of each split, until versions carry their rows."""
-    for folder in storage.list_folders(cache()) if storage.is_folder(cache()) else ():
-        table = _read_manifest(locations.name(folder))
-        if table and (table.data_digest, dict(table.lines)) == (digest, dict(lines)):
-            return Prepared(table, read_rows(spark, table))
-    return None
 
 
 def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
@@ -133,7 +125,7 @@ def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     reduced = reduce.reduce_lines(parsed, split=source.experiment.split).cache()
     with _naming_damage(spark, list(source.layouts)):
         contents = reduce.summarize(reduced)
-    csv_files.check_read(source.listing, [file for each in seen for file in each.get["files"]])
+    listing.check_read(source.found, [file for each in seen for file in each.get["files"]])
     made = PreparedTable(
         folder=folder,
         run_id=run_id,
@@ -176,11 +168,12 @@ def _naming_damage(spark: SparkSession, files: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def _keep_quarantine(parsed: DataFrame, folder: str, *, how: Input) -> list[Reason]:
+def _keep_quarantine(parsed: DataFrame, folder: str, *, how: Input) -> Sequence[Reason]:
     place = join(cache(), folder, schema.QUARANTINE)
     invoices.quarantined(parsed).write.parquet(locations.to_uri(place))
-    kept = parsed.sparkSession.read.schema(schema.QUARANTINED_LINE).parquet(locations.literal(place))
-    return quarantine.reasons(kept, how=how)
+    tally = Tally()
+    tally.add(quarantine.read(place))
+    return tally.reasons(how)
 
 
 def _check_lines(table: PreparedTable, experiment: Experiment) -> None:
@@ -215,6 +208,7 @@ def store(table: PreparedTable, key: str, *, reduced: DataFrame) -> PreparedTabl
 
 
 def read_rows(spark: SparkSession, table: PreparedTable) -> DataFrame:
+    """Read the reduced rows of a prepared table."""
     columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAYS_FIELD])
     rows = spark.read.schema(columns).parquet(locations.literal(join(cache(), table.folder, _ROWS)))
     return rows.where(F.col(schema.SPLIT) != schema.QUARANTINE)
@@ -237,12 +231,8 @@ def _read_manifest(key: str) -> PreparedTable | None:
     """Return what a manifest says; None when there is none, or none that can be read."""
     try:
         text = storage.find_text(_manifest(key))
-        found = json.loads(text) if text else None
-        return (
-            PreparedTable(**found | {"reasons": [Reason(**each) for each in found["reasons"]]})
-            if found
-            else None
-        )
+        found = json.loads(text) if text else {"reasons": None}
+        return PreparedTable(**found | {"reasons": tuple(Reason(**each) for each in found["reasons"])})
     except (ValueError, TypeError, KeyError):
         return None
 

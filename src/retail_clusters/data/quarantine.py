@@ -1,16 +1,17 @@
 """What quarantined lines have in common: counts by reason, each with an example, its place and the way out."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow.parquet as pq
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError
-from retail_clusters.infra import locations
+from retail_clusters.infra import locations, storage
 from retail_clusters.input_settings import Input
 from retail_clusters.wording import percent, pluralize
 
@@ -37,23 +38,43 @@ class Reason:
         return f"{self.lines:,} because {self.reason}, such as {self.example[:_LONGEST]!r} ({place})"
 
 
-def reasons(quarantined: DataFrame, *, how: Input) -> list[Reason]:
-    """Count quarantined lines by reason, most lines first; the example is the first line of the first file."""
-    example = F.min(F.struct(schema.SOURCE_FILE, F.coalesce(schema.LINE, F.lit("")), schema.LINE))
-    found = quarantined.groupBy(schema.REASON).agg(
-        F.count(schema.LINE).alias("lines"), example.alias("example")
-    )
-    rows = found.orderBy(F.desc("lines"), schema.REASON).collect()
-    return [
-        Reason(
-            reason=row.reason,
-            lines=row.lines,
-            file=(file := locations.from_quoted(row.example[0])),
-            line_number=_line_number(file, row.example[2], how) if at < _TOLD else None,
-            example=row.example[2],
-        )
-        for at, row in enumerate(rows)
-    ]
+class Tally:
+    """Quarantined lines, counted by reason."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._lines = Counter[str]()
+        self._first: dict[str, tuple[str, str | None]] = {}
+
+    def add(self, rows: Iterable[Mapping[str, str | None]]) -> None:
+        """Count lines; the first line of the first file that has some is a reason's example."""
+        for row in rows:
+            reason, line = str(row[schema.REASON]), row[schema.LINE]
+            place = (str(row[schema.SOURCE_FILE]), line)
+            self._lines[reason] += line is not None
+            known = self._first.get(reason)
+            if known is None or (place[0], line or "") < (known[0], known[1] or ""):
+                self._first[reason] = place
+
+    def reasons(self, how: Input) -> tuple[Reason, ...]:
+        """Return what was counted, most lines first."""
+        ordered = sorted(self._first, key=lambda reason: (-self._lines[reason], reason))
+        found = []
+        for at, reason in enumerate(ordered):
+            name, line = self._first[reason]
+            file = unquote(name)
+            number = _line_number(file, line, how) if at < _TOLD else None
+            found.append(Reason(reason, self._lines[reason], file, number, line))
+        return tuple(found)
+
+
+def read(folder: str) -> Iterator[Mapping[str, str | None]]:
+    """Read the quarantined lines of the Parquet files in a folder."""
+    files = storage.list_files(folder, suffixes=(".parquet",)) if storage.is_folder(folder) else []
+    for file in files:
+        with storage.open_read(file.location) as stream, pq.ParquetFile(stream) as opened:
+            for batch in opened.iter_batches(columns=schema.QUARANTINED_LINE.names):
+                yield from batch.to_pylist()
 
 
 def tell(found: Sequence[Reason], *, of: int) -> list[str]:
@@ -87,24 +108,26 @@ def check_share(found: Sequence[Reason], *, of: int, how: Input) -> None:
 
 def way_out(found: Reason, how: Input) -> str:
     """Name the setting that may turn lines into good ones."""
-    reason = found.reason
-    if reason == invoices.not_a_date(how):
-        return "say in input.date_format how the date is written, such as dd/MM/yyyy HH:mm"
-    if reason in {invoices.NOT_A_NUMBER, invoices.NOT_WHOLE}:
-        return (
-            "say in input.decimal and input.thousands how numbers are written, or in input.null_words which "
-            "words stand for nothing"
-        )
-    if reason == invoices.not_text(how):
-        return "say in input.encoding how the text is written, such as latin-1 or cp1252"
-    if reason in {invoices.MISSING_FIELD, invoices.EXTRA_FIELD}:
-        signs = [sign for sign in ",;\t|" if sign != how.separator and sign in (found.example or "")]
-        return f"is the separator {signs[0]!r}? Then set input.separator" if signs else "correct the files"
-    if reason in {invoices.OPEN_QUOTE, invoices.BAD_QUOTE}:
-        return 'correct the files, or say in input.quote what stands around a field ("" for nothing)'
-    if reason in map(invoices.null_word, schema.COLUMNS):
-        return "list it in input.null_words, such as [NULL]"
-    return "correct the files"
+    numbers = (
+        "say in input.decimal and input.thousands how numbers are written, or in input.null_words which words "
+        "stand for nothing"
+    )
+    quotes = 'correct the files, or say in input.quote what stands around a field ("" for nothing)'
+    signs = [sign for sign in ",;\t|" if sign != how.separator and sign in (found.example or "")]
+    fields = f"is the separator {signs[0]!r}? Then set input.separator" if signs else "correct the files"
+    ways = {
+        invoices.not_a_date(how): (
+            "say in input.date_format how the date is written, such as dd/MM/yyyy HH:mm"
+        ),
+        invoices.NOT_A_NUMBER: numbers,
+        invoices.NOT_WHOLE: numbers,
+        invoices.not_text(how): "say in input.encoding how the text is written, such as latin-1 or cp1252",
+        invoices.MISSING_FIELD: fields,
+        invoices.EXTRA_FIELD: fields,
+        invoices.OPEN_QUOTE: quotes,
+        invoices.BAD_QUOTE: quotes,
+    } | dict.fromkeys(map(invoices.null_word, schema.COLUMNS), "list it there, as in [NULL]")
+    return ways.get(found.reason, "correct the files")
 
 
 def _line_number(file: str, line: str | None, how: Input) -> int | None:

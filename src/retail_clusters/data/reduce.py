@@ -39,6 +39,12 @@ def derived(date: str) -> list[str]:
     return [f"{sql.format(date=date)} AS {name}" for name, sql in DERIVED.items()]
 
 
+def same_lines(one: str, other: str) -> bool | None:
+    """Tell whether two digests are of the same lines; None where releases made them that hash other things."""
+    versions = {digest.rpartition(":")[0] for digest in (one, other)}
+    return one == other if len(versions) == 1 else None
+
+
 @dataclass(frozen=True)
 class Contents:
     """What reduced rows hold: the digest of the lines (`2:` and 32 hex digits), rows and lines by split."""

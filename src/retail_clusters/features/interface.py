@@ -13,8 +13,14 @@ from retail_clusters import schema
 from retail_clusters.data.reduce import derived
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
-from retail_clusters.registry.logged_model import ANY, OPTIONAL, Columns, ModelInterface, OpenedVersion
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import (
+    ANY,
+    OPTIONAL,
+    Columns,
+    ModelInterface,
+    ModelRegistry,
+    OpenedVersion,
+)
 
 _MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
 
@@ -23,10 +29,13 @@ RAW_LINES: Final[Columns] = {
     field.name: _MLFLOW_TYPES[field.dataType.simpleString()] for field in schema.INVOICE_LINE
 }
 
+#: Types that an earlier release gave columns, which no model of its looks at.
+_EARLIER: Final[Columns] = {schema.CUSTOMER_ID: "double"}
+
 _EXAMPLE: Final = pd.DataFrame(
     [
-        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, 17850.0),
-        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, 14527.0),
+        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, "17850"),
+        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, "14527"),
     ],
     columns=list(schema.COLUMNS[:-1]),
 ).assign(Country="United Kingdom")
@@ -113,7 +122,7 @@ def _lines_problem(columns: Mapping[str, str] | None) -> str | None:
         bare = kind.removesuffix(OPTIONAL)
         if name not in RAW_LINES and bare == kind:
             return f"needs a column {name}"
-        if name in RAW_LINES and bare not in {ANY, RAW_LINES[name]}:
+        if name in RAW_LINES and bare not in {ANY, RAW_LINES[name], _EARLIER.get(name)}:
             return f"takes {name} of type {bare}"
     return None if schema.QUANTITY in columns else f"takes {', '.join(columns)}"
 

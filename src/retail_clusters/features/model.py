@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 from uuid import uuid4
 
@@ -21,14 +21,16 @@ from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels, i
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages as feature_stages
 from retail_clusters.features.rows import WeightedRows
-from retail_clusters.infra.failures import in_short
+from retail_clusters.infra.console import in_short
+from retail_clusters.registry import numbering
+from retail_clusters.registry.numbering import Matching, Migration
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 
 _AS_IT_CAME: Final = "_line"
 
 _SMOKE: Final = [
-    "('536365', '85123A', 'WHITE HANGING HEART', 6, timestamp'2010-12-01 08:26:00', 2.55D, 17850D, 'UK')",
+    "('536365', '85123A', 'WHITE HANGING HEART', 6, timestamp'2010-12-01 08:26:00', 2.55D, '17850', 'UK')",
     "('C536379', 'D', null, -1, timestamp'2010-12-02 09:41:00', 27.5D, null, null)",
     "('536544', '21773', null, null, timestamp'2010-12-03 14:32:00', null, null, 'UK')",
 ]
@@ -59,10 +61,13 @@ class ParsedModel:
     numbers: tuple[int, ...]
     space: FeatureSpace
 
-    @property
-    def digest(self) -> str:
-        """Return 32 hex digits of the centres' bits."""
-        return centres_digest(self.centres)
+    @classmethod
+    def of(
+        cls, features: PipelineModel, centres: Floats, *, numbers: Sequence[int] | None = None
+    ) -> "ParsedModel":
+        """Describe fitted feature stages and centres; without numbers, cluster i has number i."""
+        given = range(len(centres)) if numbers is None else numbers
+        return cls(features, centres, tuple(given), _space(features.stages))
 
     def rows(self, rows: WeightedRows, *, spark: SparkSession) -> InMemory[Block]:
         """Lay out weighted rows as this model sees them."""
@@ -90,6 +95,26 @@ class ParsedModel:
             return False
         mine, others = (sorted(each.centres_in(self.space).tolist()) for each in (self, other))
         return mine == others
+
+    def in_trained_order(self, numbers: Sequence[int]) -> "ParsedModel":
+        """Put the clusters in the order in which they were trained: the i-th is the one of `numbers[i]`."""
+        if sorted(numbers) != sorted(self.numbers):
+            return self
+        places = [self.numbers.index(number) for number in numbers]
+        return replace(self, centres=self.centres[places], numbers=tuple(numbers))
+
+    def match(self, champion: "ParsedModel", moved: Migration, *, used: Sequence[int]) -> Matching:
+        """Give each cluster the number of the cluster that it matches of a champion in the same space.
+
+        The others get numbers that are not in `used`.
+        """
+        return numbering.match(
+            self.centres_in(champion.space),
+            champion.centres,
+            numbers=champion.numbers,
+            moved=moved,
+            unused_from=1 + max([*used, *champion.numbers]),
+        )
 
     def renumbered(self, numbers: Sequence[int], *, spark: SparkSession) -> PipelineModel:
         """Make the model of raw lines that gives cluster i the number `numbers[i]`.
@@ -142,12 +167,7 @@ def parse(model: PipelineModel, *, version: str) -> ParsedModel:
         )
     place = places[0]
     centres = np.array(cast("KMeansModel", stages[place]).clusterCenters())
-    return ParsedModel(
-        features=PipelineModel(stages[1:place]),
-        centres=centres,
-        numbers=_numbers(stages[-1], k=len(centres)),
-        space=_space(stages[1:place]),
-    )
+    return ParsedModel.of(PipelineModel(stages[1:place]), centres, numbers=_numbers(stages[-1]))
 
 
 def centres_digest(centres: Floats) -> str:
@@ -170,9 +190,9 @@ def centres_table(centres: Floats) -> pd.DataFrame:
     )
 
 
-def _numbers(tidy: Transformer, *, k: int) -> tuple[int, ...]:
+def _numbers(tidy: Transformer) -> tuple[int, ...] | None:
     found = _NUMBERS.search(tidy.getStatement()) if isinstance(tidy, SQLTransformer) else None
-    return tuple(int(number) for number in found[1].split(",")) if found else tuple(range(k))
+    return numbering.from_text(found[1]) if found else None
 
 
 def _with_numbers(pipeline: PipelineModel, numbers: Sequence[int]) -> PipelineModel:
@@ -213,12 +233,14 @@ def refuse_unseen_days(parsed: DataFrame, *, model: PipelineModel) -> DataFrame:
 def score_lines(lines: DataFrame, *, model: PipelineModel, version: str) -> DataFrame:
     """Add `prediction` and `model_version` to good lines, which stay as they came.
 
-    The model fills missing numbers for itself, so it is given the line once more, whole.
+    The model fills missing numbers for itself, so it is given the line once more, whole, and beside it the
+    eight columns; those of the first release take the customer for a number.
     """
-    whole = F.struct(*schema.COLUMNS).alias(_AS_IT_CAME)
-    others = [name for name in lines.columns if name not in schema.COLUMNS]
-    return model.transform(lines.select("*", whole)).select(
-        f"{_AS_IT_CAME}.*", schema.PREDICTION, F.lit(int(version)).alias(schema.MODEL_VERSION), *others
+    whole = F.struct("*").alias(_AS_IT_CAME)
+    number = F.col(schema.CUSTOMER_ID).try_cast("double")
+    eight = [number.alias(name) if name == schema.CUSTOMER_ID else F.col(name) for name in schema.COLUMNS]
+    return model.transform(lines.select(*eight, whole)).select(
+        f"{_AS_IT_CAME}.*", schema.PREDICTION, F.lit(int(version)).alias(schema.MODEL_VERSION)
     )
 
 

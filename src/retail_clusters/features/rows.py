@@ -87,11 +87,6 @@ class WeightedRows:
         """Return a column as n doubles."""
         return np.asarray(self.table[name], dtype=np.float64)
 
-    def sample(self, most: int) -> "WeightedRows":
-        """Return at most so many rows, evenly spread in their order."""
-        step = -(-len(self) // most) or 1
-        return WeightedRows(self.table.take(np.arange(0, len(self), step))) if step > 1 else self
-
 
 @dataclass(frozen=True, eq=False)
 class Days:
@@ -132,60 +127,37 @@ class Partitions(Rows[T_co]):
 
     def map(self, step: Callable[[T_co], S]) -> "Partitions[S]":
         """Return what `step` will make of each block; nothing is computed before it is summed."""
-        return Partitions(self.frame, _Then(self.step, step))
+        first = self.step
+        return Partitions(self.frame, lambda block: step(first(block)))
 
     def sum(self, partial: Callable[[T_co], Floats]) -> Floats:
         """Add up what `partial` makes of each block: in the order of blocks, then of partitions."""
-        run = _PartialSum(self.step, partial)
+        step = self.step
+
+        def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            if rows := _blocks_of(batches):
+                total = rows.map(step).sum(partial)
+                yield pa.RecordBatch.from_pydict({"shape": [list(total.shape)], "total": [total.ravel()]})
+
         parts = self.frame.mapInArrow(run, "shape array<bigint>, total array<double>").toArrow().to_pylist()
         return add_in_order(np.array(part["total"]).reshape(part["shape"]) for part in parts)
 
 
 def partitions(frame: DataFrame) -> Rows[Block]:
     """Return the rows of a frame with `values` and `weight`, in canonical layout."""
-    return Partitions(frame.select(VALUES, schema.WEIGHT), _same)
+    return Partitions(frame.select(VALUES, schema.WEIGHT), lambda block: block)
 
 
-def blocks_of(batches: Iterable[pa.RecordBatch]) -> InMemory[Block] | None:
+def _blocks_of(batches: Iterable[pa.RecordBatch]) -> InMemory[Block] | None:
     """Lay out what Spark hands to a task; None for an empty partition."""
-    received = list(batches)
-    table = pa.Table.from_batches(received) if received else None
-    if table is None or not table.num_rows:
+    received = [batch for batch in batches if batch.num_rows]
+    if not received:
         return None
-    values = table[VALUES].combine_chunks()
-    return in_memory(vectors_of(values), np.asarray(table[schema.WEIGHT], dtype=np.float64))
+    table = pa.Table.from_batches(received)
+    return in_memory(vectors_of(table[VALUES]), np.asarray(table[schema.WEIGHT], dtype=np.float64))
 
 
 def vectors_of(arrays: Any) -> Floats:
     """Return a column of n arrays of d doubles as an n x d matrix."""
     flat = arrays.combine_chunks() if isinstance(arrays, pa.ChunkedArray) else arrays
     return np.asarray(flat.flatten(), dtype=np.float64).reshape(len(flat), -1)
-
-
-@dataclass(frozen=True)
-class _Then:
-    """One step after another, in a form that can be sent to a task."""
-
-    first: Callable[[Any], Any]
-    second: Callable[[Any], Any]
-
-    def __call__(self, block: Block) -> Any:
-        return self.second(self.first(block))
-
-
-@dataclass(frozen=True)
-class _PartialSum:
-    """What a task does: lay out its partition, and sum what the steps make of each block."""
-
-    step: Callable[[Block], Any]
-    partial: Callable[[Any], Floats]
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        rows = blocks_of(batches)
-        if rows is not None:
-            total = rows.map(self.step).sum(self.partial)
-            yield pa.RecordBatch.from_pydict({"shape": [list(total.shape)], "total": [total.ravel()]})
-
-
-def _same(block: Block) -> Block:
-    return block

@@ -74,8 +74,8 @@ def vectors(parts: Sequence[WeightedRows], *, pipeline: PipelineModel, spark: Sp
     return np.split(vectors_of(made[VALUES]), ends)
 
 
-def facts(width: int) -> tuple[tuple[int, ...], ...]:
-    """Return the columns of each fact in vectors of `width`: of each number, then of the weekday."""
+def feature_columns(width: int) -> tuple[tuple[int, ...], ...]:
+    """Return the columns of each feature in vectors of `width`: of each number, then of the weekday."""
     numbers = len(NUMBERS)
     return (*((column,) for column in range(numbers)), tuple(range(numbers, width)))
 

@@ -1,20 +1,52 @@
-"""What a person follows: one line that is updated on a terminal, plain lines elsewhere."""
+"""What a person reads while a command works, and what others' failures come down to: one line each."""
 
+import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import click
 
+from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.secrets import masked
 
 _CLEAR: Final = "\r\033[K"
+_LONGEST: Final = 300
+
+#: The packages whose exceptions tell what a server or a database answered.
+_CLIENTS: Final = frozenset({"mlflow", "requests", "urllib3", "sqlalchemy", "psycopg"})
+_CREDENTIALS: Final = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+_BY_STATUS: Final = {
+    401: f"it does not know who asks (401): {_CREDENTIALS}",
+    403: f"it does not allow this (403): ask for the right, or {_CREDENTIALS}",
+    404: "it has no such page (404): is it an MLflow server?",
+    407: "a proxy on the way does not know who asks (407): look at HTTPS_PROXY",
+    429: "it is asked too often (429): try again later",
+}
+_BY_SIGN: Final = {
+    r"timeout|timed out": "no answer in time: is it up, and the way to it open?",
+    r"connection refused|failed to establish|name or service|name resolution|max retries"
+    r"|remote end closed|connection (aborted|reset|broken)": "no answer: is it up, and the address right?",
+    r"<html|<!doctype|not in a valid JSON": (
+        "a page for people where MLflow answers: is a proxy or a login in between?"
+    ),
+}
+_STATUS: Final = re.compile(
+    r"(?:error code|HTTP|Client Error|Server Error|status(?: code)?|too many)[ :]+(\d{3})\b"
+)
+_TAGS: Final = re.compile(r"<(style|script)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass
 class Progress:
-    """Writes progress to standard output and warnings to standard error."""
+    """Writes how a command gets on to standard output: one line that is updated on a terminal, else many.
 
+    Warnings go to standard error.
+    """
+
+    command: str
     open_line: bool = False
 
     def show(self, text: str) -> None:
@@ -26,7 +58,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Write a line that stays."""
         self.close()
-        click.echo(f"score: {text}")
+        click.echo(f"{self.command}: {text}")
 
     def warn(self, text: str) -> None:
         """Write a warning on a line of its own."""
@@ -40,7 +72,49 @@ class Progress:
         self.open_line = False
 
 
-def in_short(failure: BaseException, *, limit: int = 300) -> str:
-    """Return what another library's exception says, in one line and without its secrets."""
-    text = masked(" ".join(str(failure).split())) or type(failure).__name__
-    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+def in_short(failure: BaseException) -> str:
+    """Say in one line, without a password, what an exception of another library tells.
+
+    What the status, silence or page of a server means is said in its place; all else is cut at 300 characters.
+    """
+    text = masked(str(failure) or type(failure).__name__)
+    line = " ".join(_TAGS.sub(" ", text).split())
+    cut = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1].rstrip()}…"
+    return _meaning(failure, text) or cut
+
+
+@contextmanager
+def must_answer(store: str, name: Callable[[], str], error: type[RetailClustersError]) -> Iterator[None]:
+    """Raise what others raise inside as an error of this project, in one line that names the store.
+
+    Raises:
+        RetailClustersError: of the given type; those of the project pass as they are.
+    """
+    try:
+        yield
+    except RetailClustersError:
+        raise
+    except Exception as failure:
+        raise error(f"{store} must answer, but {masked(name())} gave: {in_short(failure)}") from failure
+
+
+def _meaning(failure: BaseException, text: str) -> str | None:
+    """Say what the answer of a server means; None for what no server said."""
+    client = type(failure).__module__.partition(".")[0]
+    if client not in _CLIENTS and not isinstance(failure, (ConnectionError, TimeoutError)):
+        return None
+    status = _status(failure, text)
+    if status and status >= 500:
+        return f"it, or a proxy before it, failed ({status}): look at its log, and try again"
+    by_sign = (said for sign, said in _BY_SIGN.items() if re.search(sign, text, re.IGNORECASE))
+    return _BY_STATUS.get(status or 0) or next(by_sign, None)
+
+
+def _status(failure: BaseException, text: str) -> int | None:
+    """Return the HTTP status of a failure, where it has one."""
+    found = getattr(getattr(failure, "response", None), "status_code", None)
+    if isinstance(found, int):
+        return found
+    if said := _STATUS.search(text):
+        return int(said[1])
+    return {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}.get(getattr(failure, "error_code", ""))

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from retail_clusters.infra.secrets import masked
 
@@ -98,11 +98,6 @@ def quoted(location: str) -> str:
     if is_local(uri):
         uri = f"{LOCAL}:{local_path(uri)}"
     return "".join(quote(sign) if sign in _QUOTED or sign < " " else sign for sign in uri)
-
-
-def from_quoted(uri: str) -> str:
-    """Return the location of a file that `_metadata.file_path` or a stream's log names."""
-    return unquote(uri)
 
 
 def is_within(location: str, folder: str) -> bool:

@@ -1,205 +1,134 @@
-"""A lock at a location: one holder at a time, on one machine or across machines.
+"""One lock file on one machine, which the system takes back from a process that dies.
 
-On this machine's disks the system keeps the lock, and takes it back from a process that dies. Elsewhere it
-is a file that only one process can create. Its holder writes it anew three times in a lease; one that has
-grown older than its lease, by the store's own clock, or whose process is known to be gone, is taken over.
+Across machines nothing is locked: there a record that is created only if absent says who was first.
 """
 
-import fcntl
+import getpass
+import hashlib
+import json
 import os
-import threading
-import time
+import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
-from retail_clusters.errors import InputError, LockLostError, RetailClustersError, StorageError
+from filelock import FileLock, Timeout
+
+from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.infra.holders import LockOwner
 from retail_clusters.infra.locations import for_display, is_local, local_path, parent
-
-_POLL: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Lock:
-    """A lock that is held."""
+class LockOwner:
+    """The process that holds a lock; `process` tells it from every other that ever ran, if the system can."""
 
-    location: str
-    holder: LockOwner
-    lost: threading.Event = field(default_factory=threading.Event)
-    #: Held while the file is written anew: who reads it meanwhile may find nothing.
-    renewing: threading.Lock = field(default_factory=threading.Lock)
+    host: str
+    pid: int
+    user: str
+    since: str
+    process: str
 
-    def confirm(self) -> None:
-        """Refuse to go on after another process has taken the lock over, as the store says now.
+    @classmethod
+    def here(cls) -> "LockOwner":
+        """Describe this process."""
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(socket.gethostname(), os.getpid(), _user(), since, _process(os.getpid()))
 
-        It is to be asked before what two processes must not both do: one that stood still has not noticed.
+    @classmethod
+    def parse(cls, text: str) -> "LockOwner | None":
+        """Read what an owner has written; None for anything else."""
+        try:
+            told = json.loads(text)
+            return cls(**{field.name: told[field.name] for field in fields(cls)})
+        except (ValueError, TypeError, KeyError):
+            return None
 
-        Raises:
-            LockLostError: the lease had run out, because this process or its store stood still.
-            StorageError: the store does not answer.
-        """
-        if is_local(self.location):
-            return
-        with self.renewing:
-            found = storage.find_text(self.location)
-        if self.lost.is_set() or found != self.holder.text:
-            raise LockLostError(
-                f"a lock must be held to the end, but {for_display(self.location)} was taken over: start again"
-            )
+    @property
+    def text(self) -> str:
+        """What stands in the lock file."""
+        return json.dumps(asdict(self))
+
+    @property
+    def is_dead(self) -> bool:
+        """Tell whether the process is known to have ended: it ran where this one runs, and does no longer."""
+        system, _, _ = self.process.rpartition(" ")
+        if not system or system != _process(os.getpid()).rpartition(" ")[0]:
+            return False
+        now = _process(self.pid)
+        return now != self.process if now else not Path(f"/proc/{self.pid}").exists()
+
+    def __str__(self) -> str:
+        """Name the process for people."""
+        return f"process {self.pid} of {self.user} on {self.host}, since {self.since}"
 
 
 @contextmanager
-def lock(location: str, *, purpose: str, wait: float = 0.0, lease: float = 60.0) -> Iterator[Lock]:
-    """Hold the lock at a location; its file stays there on a disk, and goes with the lock elsewhere.
+def lock(location: str, *, purpose: str, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock at a location against every other process of this machine; its file stays.
 
-    `purpose` says what the lock is for in the message of a refusal ("one scorer at a time uses OUTPUT").
-    `wait` and `lease` are in seconds.
+    For a location that is not on this machine's disks it is a file of this user in the temporary folder.
+    `purpose` says what the lock is for in a refusal ("one scorer at a time uses OUTPUT"); `wait` is in seconds.
 
     Raises:
-        InputError: another process still holds it after `wait`; its message names it.
+        InputError: another process still holds it after `wait`; the message names it.
     """
-    storage.make_folder(parent(location))
-    held = Lock(location, LockOwner.here())
-    with _on_disk(held, purpose, wait) if is_local(location) else _on_store(held, purpose, wait, lease):
-        yield held
+    file, owner = _lock_file(location), LockOwner.here()
 
+    def sign(descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, owner.text.encode(), 0)
 
-@contextmanager
-def _on_disk(held: Lock, purpose: str, wait: float) -> Iterator[None]:
-    path = Path(local_path(held.location))
-    descriptor = _open(path)
     try:
-        ends = time.monotonic() + wait
-        while not _flock(descriptor):
-            if time.monotonic() >= ends:
-                raise _refusal(held.location, purpose, LockOwner.parse(_read(path)))
-            time.sleep(_POLL)
-        with suppress(OSError):  # a lock file of another user may be one that only that user writes
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, held.holder.text.encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _open(path: Path) -> int:
-    """Open a lock file, never through a link, so that every user of the machine can lock it."""
-    always = os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with suppress(FileExistsError):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | always, 0o666)
-            os.fchmod(descriptor, 0o666)
-            return descriptor
-        try:
-            return os.open(path, os.O_RDWR | always)
-        except PermissionError:
-            return os.open(path, os.O_RDONLY | always)
+        held = FileLock(file, mode=0o666, on_acquired=sign).acquire(timeout=wait)
+    except Timeout:
+        other = LockOwner.parse(_read(file)) or "another process"
+        raise InputError(
+            f"{purpose}, but {for_display(location)} is held by {other}: wait for it, or end it"
+        ) from None
     except OSError as unusable:
         raise InputError(
-            f"a lock must be a plain file, but {for_display(str(path))} gave: {unusable.strerror}; remove it"
+            f"a lock must be a plain file of this user, but {for_display(str(file))} gave: "
+            f"{unusable.strerror or unusable}; remove it"
         ) from unusable
-
-
-def _flock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _read(path: Path) -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        return path.read_text(encoding="utf-8")
-    return ""
-
-
-@contextmanager
-def _on_store(held: Lock, purpose: str, wait: float, lease: float) -> Iterator[None]:
-    ends = time.monotonic() + wait
-    known = None
-    while not _create(held):
-        other = LockOwner.parse(_text(held.location))
-        known = other or known  # it cannot be read at the moment of renewing
-        if _is_stale(held, other, lease):
-            _take_away(held, other)
-        elif time.monotonic() >= ends:
-            raise _refusal(held.location, purpose, known)
-        else:
-            time.sleep(_POLL)
-    done = threading.Event()
-    renewal = threading.Thread(target=_renew, args=(held, lease, done), daemon=True)
-    renewal.start()
-    try:
+    with held:
         yield
-    finally:
-        done.set()
-        renewal.join()
-        if _is_ours(held):
-            storage.remove(held.location)
 
 
-def _create(held: Lock) -> bool:
-    """Create the lock file, and read it again: of two who did so on a lax store, the later one has it."""
-    return storage.create_exclusive(held.location, held.holder.text) and _is_ours(held)
+def _lock_file(location: str) -> Path:
+    if is_local(location):
+        storage.make_folder(parent(location))
+        return Path(local_path(location))
+    digest = hashlib.sha256(f"{os.getuid()} {location}".encode()).hexdigest()[:32]
+    return Path(tempfile.gettempdir(), f"retail-clusters-{digest}.lock")
 
 
-def _is_ours(held: Lock) -> bool:
-    return _text(held.location) == held.holder.text
-
-
-def _text(location: str) -> str:
-    """Return what stands in a lock file; nothing where it is gone, or half written."""
-    with suppress(StorageError):
-        return storage.find_text(location) or ""
+def _read(file: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return file.read_text(encoding="utf-8")
     return ""
 
 
-def _is_stale(held: Lock, other: LockOwner | None, lease: float) -> bool:
-    """Compare the lock's age with that of a file written now: one clock, the store's, for both."""
-    if other and other.is_dead:
-        return True
-    probe = f"{held.location}.{held.holder.token}"
-    storage.write_text(probe, "")
-    now, then = storage.status(probe), storage.status(held.location)
-    storage.remove(probe)
-    return now is not None and then is not None and now.modified_ms - then.modified_ms > lease * 1000
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
-def _take_away(held: Lock, other: LockOwner | None) -> None:
-    """Move a stale lock aside, which one of several succeeds at; put back one that is not the stale one."""
-    aside = f"{held.location}.{held.holder.token}"
-    with suppress(RetailClustersError):
-        storage.rename(held.location, aside)
-        if LockOwner.parse(_text(aside)) != other:
-            storage.rename(aside, held.location)
-    storage.remove(aside)
+def _process(pid: int) -> str:
+    """Tell a process from every other that ever ran: boot id, PID namespace, PID, start time.
 
-
-def _renew(held: Lock, lease: float, done: threading.Event) -> None:
-    """Write the lock file anew until it is given back; a store may fail for less than a lease.
-
-    In its place: where a store replaces a file in two steps, another would find none between them.
+    Machines and containers with one host name differ in the first two. Empty where the system hides it.
     """
-    last = time.monotonic()
-    while not done.wait(lease / 3):
-        try:
-            if storage.find_text(held.location) != held.holder.text:
-                held.lost.set()
-                return
-            with held.renewing:
-                storage.rewrite_text(held.location, held.holder.text)
-            last = time.monotonic()
-        except RetailClustersError:
-            if time.monotonic() - last > lease:
-                held.lost.set()
-                return
-
-
-def _refusal(location: str, purpose: str, other: LockOwner | None) -> InputError:
-    by = other or "another process"
-    return InputError(f"{purpose}, but {for_display(location)} is held by {by}: wait for it, or end it")
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+        line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    state, *rest = line.rpartition(")")[2].split()
+    return f"{boot} {namespace} {pid}@{'ended' if state in 'ZX' else rest[18]}"

@@ -1,19 +1,37 @@
-"""Markdown as the MLflow UI shows it: tables, and links to what the UI has a page for."""
+"""Tables for Markdown and for the terminal, and links to what the MLflow UI has a page for."""
 
 from collections.abc import Sequence
 
+from tabulate import tabulate
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> str:
-    """Write a table; columns from `numbers_from` on are aligned to the right.
 
-    >>> print(table(("part", "lines"), [("train", "1,200")]))
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int = 1) -> str:
+    """Write a Markdown table; columns from `numbers_from` on are aligned to the right.
+
+    Cells are not padded, as MLflow limits how long a description is.
+
+    >>> print(table(("part", "lines"), [("train|all", "1,200")]))
     | part | lines |
     |---|---:|
-    | train | 1,200 |
+    | train\\|all | 1,200 |
     """
     rule = "|".join("---:" if column >= numbers_from else "---" for column in range(len(header)))
     lines = ["| " + " | ".join(map(_cell, line)) + " |" for line in (header, *rows)]
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int = 1) -> str:
+    """Write a table for the terminal; columns from `numbers_from` on are aligned to the right.
+
+    >>> print(text_table(("part", "lines"), [("train", "1,200"), ("test", "90")]))
+    part      lines
+    ------  -------
+    train     1,200
+    test         90
+    """
+    align = ["right" if column >= numbers_from else "left" for column in range(len(header))]
+    cells = [[str(cell) for cell in row] for row in rows]
+    return tabulate(cells, header, tablefmt="simple", colalign=align if rows else None, disable_numparse=True)
 
 
 def version_link(model: str, version: str) -> str:
@@ -52,5 +70,5 @@ def short(digest: str) -> str:
     return digest[:8]
 
 
-def _cell(text: str) -> str:
-    return str(text).replace("|", "\\|")
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|")

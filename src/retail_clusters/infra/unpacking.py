@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra.locations import for_display, is_local, to_uri
-from retail_clusters.infra.spark_settings import WITHOUT_CHECKSUMS
+from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 
 _PIECE: Final = 1 << 16
 
@@ -16,7 +16,7 @@ _PIECE: Final = 1 << 16
 def problem(spark: SparkSession, file: str) -> str | None:
     """Unpack a file to its end with the codec that Spark reads it with; return Java's words if that fails."""
     jvm: Any = spark._jvm
-    conf = jvm.org.apache.hadoop.conf.Configuration(spark._jsc.hadoopConfiguration())  # type: ignore[attr-defined]
+    conf = jvm.org.apache.hadoop.conf.Configuration(spark._jsc.hadoopConfiguration())
     for key, value in WITHOUT_CHECKSUMS.items() if is_local(file) else ():
         conf.set(key, value)
     path = jvm.org.apache.hadoop.fs.Path(to_uri(file))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from retail_clusters.clustering.guardrails import Gate, guardrails, share_and_clusters
+from retail_clusters.clustering.guardrails import Gate, share_and_clusters
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.settings import Guardrails, Promotion
 
@@ -19,7 +19,7 @@ _ANY = "any"
 
 @dataclass(frozen=True)
 class Verdict:
-    """Every gate that a challenger stood before."""
+    """Every gate that a challenger was held against."""
 
     gates: tuple[Gate, ...]
 
@@ -40,21 +40,7 @@ class Verdict:
 
     def to_text(self) -> str:
         """Write the table with aligned columns, a gate a line."""
-        table = self.table()
-        rows = [list(table.columns), *table.to_numpy().tolist()]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        padded = (
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-        )
-        return "\n".join(f"  {line}".rstrip() for line in padded)
-
-
-def digest_gate(digest: str | None, *, known: bool) -> Gate:
-    """Hold the digest of the training data against the prepared tables that are at hand."""
-    value = digest or "missing"
-    if digest and not known:
-        value += " (no prepared table has it: run prepare again with the same data and split)"
-    return Gate("training_data_digest", value, "that of a prepared table", known)
+        return str(self.table().to_markdown(index=False, tablefmt="plain", disable_numparse=True))
 
 
 def signature_gate(challenger: Signature | None, *, champion: Signature) -> Gate:
@@ -91,7 +77,12 @@ def absolute_gates(test: Quality, *, settings: Promotion) -> list[Gate]:
 
 def usable_gates(validation: Quality, *, settings: Guardrails) -> list[Gate]:
     """Hold a challenger against the guardrails of a sweep, so that none is promoted that none would take."""
-    gates = guardrails(validation, settings=settings)
+    gates = share_and_clusters(
+        validation,
+        max_share=settings.max_cluster_share,
+        min_clusters=settings.min_clusters,
+        section="guardrails",
+    )
     return [replace(each, name=f"validation_{each.name}") for each in gates]
 
 
@@ -126,7 +117,7 @@ def comparing_gates(
 
 
 def stability_gate(share: float | None, *, settings: Promotion) -> list[Gate]:
-    """Hold the share of lines in clusters that come back against its bound; none where the bound is 0."""
+    """Hold the share of lines in stable clusters against its bound; no gate where the bound is 0."""
     least = settings.min_stable_line_share
     if not least:
         return []

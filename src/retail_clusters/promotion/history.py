@@ -1,55 +1,96 @@
-"""The promotion ledger, printed."""
+"""The moves of `champion`, printed, and the way back to the champion before: without Spark."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import click
 
-from retail_clusters.promotion.champion import recover_interrupted
-from retail_clusters.promotion.ledger import Ledger
-from retail_clusters.promotion.moves import DONE, UNDER_WAY, WITHDRAWN, Move, champions
+from retail_clusters.errors import NotRegisteredError
 from retail_clusters.registry import tracking
+from retail_clusters.registry.champion import (
+    ABANDONED,
+    UNDER_WAY,
+    WITHDRAWN,
+    Move,
+    champions,
+    close_abandoned,
+    move_champion,
+    only_command,
+    read_moves,
+)
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.settings import CHAMPION
 
-_STATES: Final = {DONE: "", WITHDRAWN: "withdrawn", UNDER_WAY: "under way"}
+_STATES: Final = {WITHDRAWN: "withdrawn", UNDER_WAY: "under way"}
 
 
 def history(*, model: str) -> list[Move]:
     """Run as `history`: print every move of `champion`, oldest first, and whether the alias agrees.
 
-    Only what a dead process left half done is written, to end it.
+    Only what a dead command left half done is written, to close it.
     """
-    registry, ledger = ModelRegistry(model), Ledger(model)
-    entries = ledger.moves()
-    if any(move.state == UNDER_WAY and not move.alive for move in entries):
-        with ledger.exclusive():
-            entries = recover_interrupted(registry)
+    registry, moves = ModelRegistry(model), read_moves(model)
+    if any(move.state == ABANDONED for move in moves):
+        with only_command(model):
+            moves = close_abandoned(registry)
     champion = registry.version_named(alias=CHAMPION)
-    for line in to_lines(entries):
-        click.echo(line)
+    for move in moves:
+        click.echo(_line(move))
+    if not moves:
+        click.echo("no move of champion yet: promote a version")
     named = f"version {champion}" if champion else "none"
     click.echo(f"champion of {model}: {named} ({tracking.store_uri()})")
-    last = champions(entries)[-1:]
+    last = champions(moves)[-1:]
     if last != [champion][: len(last)]:
         click.secho(
-            f"the ledger's last move went to version {last[0]}: the alias was set by other means since, "
+            f"the last move went to version {last[0]}: the alias was set by other means since, "
             "and rollback goes back there",
             fg="yellow",
         )
-    return entries
+    return moves
 
 
-def to_lines(entries: list[Move]) -> list[str]:
-    """Write a line for each move."""
-    if not entries:
-        return ["no move of champion yet: promote a version"]
-    return [
+def _line(move: Move) -> str:
+    remarks = filter(None, (move.reason, _STATES.get(move.state), move.note))
+    return (
         f"{move.number:>3}  {move.when:%Y-%m-%d %H:%M:%S} UTC  {move.action:<8}  "
-        f"{move.before or 'none':>4} -> {move.after:<4}  {move.who}{_remarks(move)}"
-        for move in entries
-    ]
+        f"{move.before or 'none':>4} -> {move.after:<4}  {'  '.join([move.who, *remarks])}"
+    )
 
 
-def _remarks(move: Move) -> str:
-    remarks = (move.reason, _STATES.get(move.state, move.state), move.note)
-    return "".join(f"  {remark}" for remark in remarks if remark)
+def rollback(*, model: str, reason: str) -> Move:
+    """Run as `rollback`: twice goes back twice, and each is in the history.
+
+    Raises:
+        NotRegisteredError: there is no champion, none before it, or that one was deleted.
+        PromotionRefusedError: another command moved the champion in the same moment.
+    """
+    registry = ModelRegistry(model)
+    with only_command(model):
+        moves = close_abandoned(registry)
+        champion = registry.version_named(alias=CHAMPION)
+        back = _champion_before(registry, champion, moves)
+        with tracking.run("rollback"):
+            done = move_champion(registry, action="rollback", before=champion, after=back, reason=reason)
+    click.echo(
+        f"rollback: champion is version {done.after}, it was version {done.before} (move {done.number})"
+    )
+    return done
+
+
+def _champion_before(registry: ModelRegistry, champion: str | None, moves: Sequence[Move]) -> str:
+    reachable = champions(moves)
+    if champion and reachable[-1:] != [champion]:
+        reachable.append(champion)
+    if champion is None or len(reachable) < 2:
+        found = f"no champion before version {champion}" if champion else "no champion"
+        raise NotRegisteredError(
+            f"rollback goes to the champion before this one, but there is {found}: "
+            "promote a version, or look at history"
+        )
+    if not registry.has(version=reachable[-2]):
+        raise NotRegisteredError(
+            f"rollback goes to the champion before this one, but version {reachable[-2]} was deleted: nothing "
+            "was changed; promote a version that is there with promote --version N"
+        )
+    return reachable[-2]

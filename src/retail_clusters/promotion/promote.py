@@ -1,27 +1,37 @@
-"""The challenger before the gates; through them, `champion` names it, with the champion's cluster numbers."""
+"""A version before the gates; through them, `champion` names it, with the champion's cluster numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import click
-from matplotlib.figure import Figure
+import numpy as np
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import NotRegisteredError
-from retail_clusters.promotion import charts, renumber
-from retail_clusters.promotion.champion import Intent, move_champion, recover_interrupted
-from retail_clusters.promotion.describe import describe
-from retail_clusters.promotion.descriptions import of_promotion
-from retail_clusters.promotion.evaluate import Evaluated, Measured, evaluate
+from retail_clusters import schema
+from retail_clusters.errors import NotRegisteredError, PromotionRefusedError
+from retail_clusters.features.drift import DRIFT_BASELINE, Baseline
+from retail_clusters.features.interface import INTERFACE
+from retail_clusters.infra import markdown
+from retail_clusters.promotion.compare import Comparison, Contender, Measured, compare, migration_chart
 from retail_clusters.promotion.gates import Verdict
-from retail_clusters.promotion.ledger import Ledger
-from retail_clusters.promotion.moves import Move, numbers_of
-from retail_clusters.promotion.report import print_verdict, record_verdict, refusal, verdict_tags
-from retail_clusters.registry import tracking
-from retail_clusters.registry.logged_model import check_model_folder
-from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.registry.numbering import Migration
+from retail_clusters.registry import numbering, tracking
+from retail_clusters.registry.champion import (
+    DONE,
+    close_abandoned,
+    move_champion,
+    only_command,
+    read_moves,
+    used_numbers,
+)
+from retail_clusters.registry.models import ModelRegistry, check_model_folder
+from retail_clusters.report import profile
+from retail_clusters.search.publish import version_card
 from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
+from retail_clusters.wording import percent
+
+#: Tags of a version that are its own, and not those of the training it shares with others.
+_OWN_TAGS: Final = ("verdict", "held_against", "gate.")
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ def check(request: PromoteRequest) -> str:
 
 
 def run(spark: SparkSession, request: PromoteRequest) -> Promotion:
-    """Hold a version against the champion; if every gate lets it, make it champion.
+    """Compare a version with the champion; if every gate lets it, make it champion.
 
     Raises:
         PromotionRefusedError: a gate refuses it, or the champion has moved meanwhile.
@@ -80,23 +90,25 @@ def run(spark: SparkSession, request: PromoteRequest) -> Promotion:
     registry = request.registry
     chosen = check(request)
     if not request.dry_run:
-        with Ledger(registry.name).exclusive():
-            recover_interrupted(registry)
+        with only_command(registry.name):
+            close_abandoned(registry)
     champion = registry.version_named(alias=CHAMPION)
     _say_which(request, chosen)
     if chosen == champion:
         return _unchanged(request, chosen, champion, why="it already is")
     if request.dry_run:
-        return _judge_only(request, _judge(spark, request, chosen, champion))
+        comparison = compare(spark, challenger=chosen, champion=champion, experiment=request.experiment)
+        _print_verdict(comparison)
+        if not comparison.verdict.passed:
+            raise refusal(comparison, experiment=request.experiment)
+        click.echo("promote: every gate lets it; a dry run changes nothing")
+        return Promotion(chosen, champion, promoted=False, verdict=comparison.verdict)
     with tracking.run("promote"):
         tracking.log_settings(
             {"challenger": chosen, "held_against": champion or "none", "reason": request.reason}
         )
-        return _promote(spark, request, _judge(spark, request, chosen, champion))
-
-
-def _judge(spark: SparkSession, request: PromoteRequest, chosen: str, champion: str | None) -> Evaluated:
-    return evaluate(spark, challenger=chosen, champion=champion, experiment=request.experiment)
+        comparison = compare(spark, challenger=chosen, champion=champion, experiment=request.experiment)
+        return _promote(spark, request, comparison)
 
 
 def _say_which(request: PromoteRequest, chosen: str) -> None:
@@ -114,71 +126,216 @@ def _unchanged(request: PromoteRequest, version: str, champion: str, *, why: str
     return Promotion(challenger=version, champion=champion, promoted=False, verdict=None)
 
 
-def _judge_only(request: PromoteRequest, held: Evaluated) -> Promotion:
-    print_verdict(held)
-    if not held.verdict.passed:
-        raise refusal(held, experiment=request.experiment)
-    click.echo("promote: every gate lets it; a dry run changes nothing")
-    return Promotion(held.challenger, held.champion, promoted=False, verdict=held.verdict)
-
-
-def _promote(spark: SparkSession, request: PromoteRequest, held: Evaluated) -> Promotion:
-    measured = held.measured
-    if held.champion and measured and measured.same_clusters:
+def _promote(spark: SparkSession, request: PromoteRequest, comparison: Comparison) -> Promotion:
+    measured, verdict = comparison.measured, comparison.verdict
+    if comparison.champion and measured and measured.same_clusters:
         why = "it has the same clusters to the bit"
-        return _unchanged(request, held.challenger, held.champion, why=why)
-    print_verdict(held)
-    record_verdict(request.registry, held)
-    if measured is None or not held.verdict.passed:
+        return _unchanged(request, comparison.challenger, comparison.champion, why=why)
+    _print_verdict(comparison)
+    _record_verdict(request, comparison)
+    if measured is None or not verdict.passed:
         if measured:
-            numbers = measured.challenger.parsed.numbers
-            card = describe(spark, measured, version=held.challenger, numbers=numbers, verdict=held.verdict)
-            tracking.log_text(card.to_markdown(), "model_card.md")
-        tracking.describe(of_promotion(held, model=request.registry.name, reason=request.reason))
-        raise refusal(held, experiment=request.experiment)
-    after = _make_champion(spark, request, measured, held.verdict)
-    tracking.describe(of_promotion(held, model=request.registry.name, reason=request.reason, champion=after))
-    return Promotion(challenger=held.challenger, champion=after, promoted=True, verdict=held.verdict)
+            version = measured.challenger
+            _describe_version(spark, measured, version.name, version.parsed.numbers, verdict)
+        tracking.describe(_description(request, comparison))
+        raise refusal(comparison, experiment=request.experiment)
+    after = _make_champion(spark, request, measured, verdict)
+    tracking.describe(_description(request, comparison, champion=after))
+    return Promotion(comparison.challenger, champion=after, promoted=True, verdict=verdict)
 
 
-def _make_champion(spark: SparkSession, request: PromoteRequest, held: Measured, verdict: Verdict) -> str:
-    """Number, describe and register the successor; then move the alias, on the ledger first."""
-    registry, ledger = held.registry, Ledger(held.registry.name)
-    chosen = renumber.successor(spark, held, used=_used_numbers(registry, ledger.moves()))
-    before = held.champion.name if held.champion else None
-    card = describe(spark, held, version=chosen.version, numbers=chosen.numbers, verdict=verdict)
-    texts = {"gates.csv": verdict.table().to_csv(index=False), "model_card.md": card.to_markdown()}
-    if chosen.migration:
-        texts["migration.csv"] = chosen.migration.table().to_csv(index=False)
-        tracking.log_chart(_chart(chosen.migration, chosen.version), "migration.png")
-    if chosen.matching:
-        texts["matching.csv"] = chosen.matching.table().to_csv(index=False)
-    for name, text in texts.items():
-        tracking.log_text(text, name)
-    tracking.log_table(card.clusters, "profile")
-    tracking.log_comparable_table(card.clusters, "profile")
-    registry.tag(version=chosen.version, tags=verdict_tags(verdict, before))
-    facts = {"challenger": held.challenger.name}
-    intent = Intent("promote", before, chosen.version, request.reason, facts, texts)
-    with ledger.exclusive():
-        done = move_champion(registry, intent)
-    tracking.set_tags({"model_version": chosen.version, "ledger_run_id": done.run_id})
-    click.echo(f"promote: champion is version {chosen.version}, it was {done.before or 'none'}")
-    return chosen.version
+def _make_champion(spark: SparkSession, request: PromoteRequest, measured: Measured, verdict: Verdict) -> str:
+    """Describe the version, under new numbers if it must have them; then move the alias."""
+    registry, before = measured.registry, measured.champion.name if measured.champion else None
+    version, numbers = _numbered(spark, measured)
+    _describe_version(spark, measured, version, numbers, verdict)
+    registry.tag(version=version, tags=_verdict_tags(verdict, before))
+    tracking.set_tags({"model_version": version})
+    with only_command(registry.name):
+        move_champion(
+            registry,
+            action="promote",
+            before=before,
+            after=version,
+            reason=request.reason,
+            challenger=measured.challenger.name,
+        )
+    click.echo(f"promote: champion is version {version}, it was {before or 'none'}")
+    return version
 
 
-def _used_numbers(registry: ModelRegistry, moves: Sequence[Move]) -> list[int]:
-    """List the numbers that the clusters of champions have had.
+def _numbered(spark: SparkSession, measured: Measured) -> tuple[str, tuple[int, ...]]:
+    """Return the version to make champion, and the number of each of its clusters.
 
-    The ledger keeps them, whatever becomes of the versions; that of an older release left them to the
-    versions' tags.
+    A version has its numbers from the champion of the moment that it was registered at. Where another one
+    has come in between, it may need others; a version cannot change, so it is registered anew. The numbers
+    of one that was champion before mean what they meant then.
     """
-    noted = [number for move in moves for number in move.numbers]
-    silent = {move.after for move in moves if not move.numbers}
-    tags = [registry.read_version(version=name).tags for name in silent if registry.has(version=name)]
-    return noted + [number for each in tags for number in numbers_of(each.get("cluster_numbers", ""))]
+    challenger, champion, moved = measured.challenger, measured.champion, measured.migration
+    numbers, moves = challenger.parsed.numbers, read_moves(measured.registry.name)
+    known = challenger.name in {move.after for move in moves if move.state == DONE}
+    if champion and moved and measured.same_space and not known:
+        used = used_numbers(measured.registry, moves)
+        matched = challenger.parsed.match(champion.parsed, moved, used=used)
+        numbers = matched.numbers
+        click.echo(f"promote: {matched.summary(moved)}")
+        tracking.log_table(matched.table(), "matching")
+    version = challenger.name
+    if numbers != challenger.parsed.numbers:
+        version = _register_anew(spark, measured, numbers)
+        click.echo(
+            f"promote: as version {version}: clusters of version {challenger.name} have other numbers "
+            f"beside those of champion version {champion.name if champion else 'none'}"
+        )
+    if moved:
+        moved = moved.renumbered(numbers)
+        tracking.log_table(moved.table(), "migration")
+        tracking.log_chart(migration_chart(moved, version=version), "migration.png")
+    return version, numbers
 
 
-def _chart(moved: Migration, version: str) -> Figure:
-    title = f"{moved.total:,} test lines, by their cluster before and in version {version}"
-    return charts.migration_chart(moved.lines, old=moved.old, new=moved.new, title=title)
+def _register_anew(spark: SparkSession, measured: Measured, numbers: Sequence[int]) -> str:
+    """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
+    challenger, registry = measured.challenger, measured.registry
+    made_from = {"renumbered_from": challenger.name, "cluster_numbers": numbering.to_text(numbers)}
+    inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
+    return registry.find_version(tags=made_from) or registry.register_again(
+        challenger.parsed.renumbered(numbers, spark=spark),
+        interface=INTERFACE,
+        of=challenger.name,
+        tags=inherited | made_from,
+        metadata=_renumbered_metadata(challenger, numbers),
+    )
+
+
+def _renumbered_metadata(challenger: Contender, numbers: Sequence[int]) -> Mapping[str, Any]:
+    """Return the metadata of the challenger, with the shares of its clusters under their new numbers."""
+    text = challenger.metadata.get(DRIFT_BASELINE)
+    if text is None:
+        return challenger.metadata
+    to = dict(zip(challenger.parsed.numbers, numbers, strict=True))
+    return {**challenger.metadata, DRIFT_BASELINE: Baseline.from_json(text).renumbered(to).to_json()}
+
+
+def _describe_version(
+    spark: SparkSession, measured: Measured, version: str, numbers: Sequence[int], verdict: Verdict
+) -> None:
+    """Write the card of a judged version: its description, and `model_card.md` of the promotion."""
+    registry, challenger, rows = measured.registry, measured.challenger, measured.rows[schema.TRAIN]
+    labels = challenger.parsed.labels(rows, spark=spark)
+    clusters = profile.profile(rows, np.take(np.array(numbers), labels))
+    card = version_card(
+        registry,
+        version,
+        settings=challenger.settings,
+        metrics=challenger.metrics,
+        clusters=clusters,
+        gates=verdict.gates,
+    )
+    registry.tag(version=version, tags={"cluster_numbers": numbering.to_text(numbers)})
+    registry.describe(version=version, markdown=card.to_description())
+    tracking.log_text(card.to_markdown(), "model_card.md")
+    tracking.log_table(clusters, "profile")
+    tracking.log_comparable_table(clusters, "profile")
+
+
+def _print_verdict(comparison: Comparison) -> None:
+    """Print which version is compared with which, and the table of gates."""
+    against = f"version {comparison.champion}, the champion" if comparison.champion else "no champion"
+    click.echo(f"promote: version {comparison.challenger} against {against}")
+    if comparison.measured and comparison.measured.other_data:
+        click.echo("promote: the champion was trained on other data; both are measured on the challenger's")
+    click.echo(comparison.verdict.to_text())
+
+
+def _record_verdict(request: PromoteRequest, comparison: Comparison) -> None:
+    """Keep the verdict on the open run and on the version."""
+    tracking.log_table(comparison.verdict.table(), "gates")
+    tags = _verdict_tags(comparison.verdict, comparison.champion)
+    request.registry.tag(version=comparison.challenger, tags=tags)
+    for role, _, quality in comparison.on_test_lines:
+        tracking.log_metrics({f"{role}_test_silhouette": quality.silhouette})
+
+
+def _verdict_tags(verdict: Verdict, champion: str | None) -> dict[str, str]:
+    """Return a verdict as tags of a version, one for each gate."""
+    gates = {
+        f"gate.{gate.name}": f"{gate.verdict}: {gate.value}, must be {gate.bound}" for gate in verdict.gates
+    }
+    return gates | {
+        "verdict": "passed" if verdict.passed else "refused",
+        "held_against": champion or "none",
+    }
+
+
+def refusal(comparison: Comparison, *, experiment: Experiment) -> PromotionRefusedError:
+    """Say what refused a version, and the command that would promote it all the same, if there is one."""
+    failing = "; ".join(str(gate) for gate in comparison.verdict.failing)
+    return PromotionRefusedError(
+        f"version {comparison.challenger} is refused: {failing}; champion stays as it is: "
+        f"{_way_out(comparison, experiment=experiment)}"
+    )
+
+
+def _way_out(comparison: Comparison, *, experiment: Experiment) -> str:
+    """Return the command by which a person overrules the gates that refuse a version."""
+    failing = comparison.verdict.failing
+    if not all(gate.overrule for gate in failing):
+        return "no setting lets it pass; train another version, and promote that"
+    named = "" if experiment.model == Experiment().model else f" --model {experiment.model}"
+    options = " ".join(gate.overrule for gate in failing)
+    return f"promote another version, or this one with promote{named} --version {comparison.challenger} {options}"
+
+
+def _description(request: PromoteRequest, comparison: Comparison, *, champion: str | None = None) -> str:
+    """Describe a promotion; `champion` is the version that it made champion, None where a gate refused."""
+    model = request.registry.name
+    before = markdown.version_link(model, comparison.champion) if comparison.champion else "no champion"
+    outcome = (
+        f"**Champion is {markdown.version_link(model, champion)}.**"
+        if champion
+        else "**Refused**: " + "; ".join(str(gate) for gate in comparison.verdict.failing) + "."
+    )
+    gates = [(gate.name, gate.value, gate.bound, gate.verdict) for gate in comparison.verdict.gates]
+    challenger = markdown.version_link(model, comparison.challenger)
+    parts = [
+        f"{outcome} {challenger} of `{model}` was compared with {before}.",
+        f"Reason: {request.reason}" if request.reason else "",
+        _metrics_table(comparison),
+        "## Gates\n\n" + markdown.table(["gate", "value", "must be", "verdict"], gates, numbers_from=4),
+        _next(comparison, champion),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _metrics_table(comparison: Comparison) -> str:
+    header = [
+        "on the test lines",
+        "version",
+        "silhouette",
+        "mean over clusters",
+        "largest cluster",
+        "clusters",
+    ]
+    rows = [
+        [
+            role,
+            version,
+            f"{quality.silhouette:.4f}",
+            f"{quality.macro_silhouette:.4f}",
+            percent(quality.largest_cluster_share),
+            f"{quality.clusters}",
+        ]
+        for role, version, quality in comparison.on_test_lines
+    ]
+    return markdown.table(header, rows) if rows else ""
+
+
+def _next(comparison: Comparison, champion: str | None) -> str:
+    if champion is None:
+        again = markdown.command(f"promote --version {comparison.challenger} --dry-run true")
+        return f"Next: {again} shows this again."
+    return (
+        f"`model_card.md` says what the champion is, `migration.png` where the lines went. Next: "
+        f"{markdown.command('score')}, or {markdown.command('rollback')} to go back."
+    )

@@ -1,39 +1,430 @@
-"""Invoice lines → spend per customer and day, at rest or as a stream."""
+"""Invoice lines → spend per customer and day, at rest or as a stream.
 
-from pyspark.sql import SparkSession
+OUTPUT/purchases, OUTPUT/purchases.csv   the customer-days
+OUTPUT/quarantine                        lines that are not counted, as they came, and why
+"""
 
-from retail_clusters.infra import locations
-from retail_clusters.infra.locations import join
+import contextlib
+import io
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.logger import PySparkLogger
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from retail_clusters import schema
+from retail_clusters.data import csv_files, invoices, listing, quarantine
+from retail_clusters.data.csv_files import Layout
+from retail_clusters.data.listing import Account, Listing
+from retail_clusters.data.quarantine import Reason, Tally
+from retail_clusters.errors import DifferenceFoundError, InputError
+from retail_clusters.infra import locations, markdown, storage
+from retail_clusters.infra.locations import for_display, join
 from retail_clusters.infra.locks import lock
-from retail_clusters.purchases import sink
-from retail_clusters.purchases.append import run_append
-from retail_clusters.purchases.batch import run_batch
-from retail_clusters.purchases.live import run_live
-from retail_clusters.purchases.query import check_sql
-from retail_clusters.purchases.report import Summary
+from retail_clusters.infra.spark import small_session
+from retail_clusters.infra.storage import FileStatus, staged_folder
+from retail_clusters.infra.stream import DRAIN, start, stopped, wait
+from retail_clusters.input_settings import Input
+from retail_clusters.purchases import charts
 from retail_clusters.purchases.request import PurchasesRequest, check
+from retail_clusters.purchases.spend import (
+    COLUMNS,
+    DAY,
+    LINES,
+    QUARANTINED,
+    WINDOW,
+    Parity,
+    largest,
+    parity,
+    per_day,
+    spend,
+    summed,
+    top_customers,
+)
 from retail_clusters.registry import tracking
+from retail_clusters.settings import Purchases
+from retail_clusters.wording import pluralize
 
 __all__ = ["PurchasesRequest", "check", "run"]
+
+#: The table that is asked by SQL.
+TABLE: Final = "customer_purchases"
+PURCHASES: Final = "purchases"
+
+_CHARTED: Final = 15
+_DESCRIBED: Final = 10
+_PLAN_WIDTH: Final = 1_500
+#: A batch of so few files is one task, without a shuffle.
+_FEW_FILES: Final = 4
+_QUARANTINED_LINE: Final = pa.schema([(name, pa.string()) for name in schema.QUARANTINED_LINE.names])
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one call of `purchases` wrote and found.
+
+    Attributes:
+        metrics: under their names in MLflow.
+        top: the largest rows of the table, by column.
+        answer: the first rows of the answer to `sql`; None where nothing was asked.
+    """
+
+    output: str
+    metrics: Mapping[str, float]
+    top: Sequence[Mapping[Any, object]]
+    answer: Sequence[Mapping[Any, object]] | None = None
+    reasons: Sequence[Reason] = ()
+    account: Account | None = None
 
 
 def run(spark: SparkSession, request: PurchasesRequest) -> Summary:
     """Do what a checked request asks for, in an MLflow run of its own.
 
     Raises:
-        InputError: the output is another's, another process writes to it, or `sql` is no query.
+        InputError: another process writes to the output, or `sql` is no query.
         DifferenceFoundError: the stream and the batch differ.
     """
-    place = request.place
     if request.sql is not None:
         check_sql(spark, request.sql)
-    purpose = f"one purchases at a time writes to {locations.for_display(place)}"
-    with lock(join(place, sink.LOCK), purpose=purpose) as held, tracking.run("purchases"):
-        params = {"data": request.data, "mode": request.mode, "top": str(request.top), "sink": request.sink}
+    with writing_to(request.place), tracking.run("purchases"):
+        params = {"data": request.data, "mode": request.mode, "top": str(request.top)}
         settings = {f"purchases.{name}": str(value) for name, value in request.settings.model_dump().items()}
         tracking.log_settings(params | settings)
-        tracking.set_tags({"output": place, "once": str(request.once)})
-        if request.appends:
-            return run_append(spark, request, confirm=held.confirm)
-        sink.check_table_place(place)
-        return run_batch(spark, request) if request.mode == "batch" else run_live(spark, request)
+        tracking.set_tags({"output": request.place})
+        return _sum_up(small_session(spark) if request.mode == "stream" else spark, request)
+
+
+@contextlib.contextmanager
+def writing_to(place: str) -> Iterator[None]:
+    """Be the only one of `purchases` that writes to a folder; make it, and remove what a killed one left.
+
+    Raises:
+        InputError: another process writes to it.
+    """
+    storage.make_folder(place)
+    purpose = f"one purchases at a time writes to {for_display(place)}"
+    with lock(join(place, ".purchases.lock"), purpose=purpose):
+        storage.remove_drafts(place)
+        yield
+
+
+def _sum_up(session: SparkSession, request: PurchasesRequest) -> Summary:
+    """Sum up the files as a batch, and of a stream as one, too; write the table, report and answer."""
+    started = time.perf_counter()
+    found = listing.require(locations.to_uri(request.data))
+    layouts, damaged = _readable(session, found, how=request.how)
+    parsed, seen = invoices.read(session, layouts, how=request.how)
+    batch, observed = summed(parsed)
+    batch = batch.cache()
+    agreement = None
+    if request.mode == "stream":
+        drain(session, request, layouts=layouts)
+        tell_changes(found.files, data=request.data)
+        agreement = parity(session.table(TABLE), batch)
+    customer_days, counted = batch.count(), observed.get
+    listing.check_read(found, {file for each in seen for file in each.get["files"]}, but_for=damaged)
+    bad = parsed if counted[QUARANTINED] else None
+    reasons = write_quarantine(request.place, lines=bad, files=damaged, how=request.how)
+    quarantined = sum(each.lines for each in reasons)
+    lines = counted[LINES] - counted[QUARANTINED] + quarantined
+    quarantine.check_share(reasons, of=lines, how=request.how)
+    result = write_table(batch if agreement is None else session.table(TABLE), request.place)
+    batch.unpersist()
+    result.createOrReplaceTempView(TABLE)
+    metrics = {
+        "files": len(found.files),
+        "lines": lines,
+        "lines_quarantined": quarantined,
+        "customer_days": customer_days,
+        "seconds": time.perf_counter() - started,
+    }
+    account = listing.account(found, quarantined=len(damaged))
+    return report(result, request, metrics=metrics, agreement=agreement, reasons=reasons, account=account)
+
+
+def _readable(
+    session: SparkSession, found: Listing, *, how: Input
+) -> tuple[dict[str, Layout], dict[str, str]]:
+    """Return the files that unpack to their end, each with its layout, and the others, each with the reason.
+
+    Raises:
+        InputError: no file is readable, or one has another header.
+    """
+    damaged = {file: why for file in found.locations if (why := csv_files.damage(session, file))}
+    layouts = csv_files.check_headers([file for file in found.locations if file not in damaged], how)
+    if not layouts:
+        raise InputError(
+            "data needs at least one file that unpacks to its end, but found none: copy them anew"
+        )
+    return layouts, damaged
+
+
+def drain(session: SparkSession, request: PurchasesRequest, *, layouts: Mapping[str, Layout]) -> None:
+    """Drain files through the table in memory, show it as it grows, log the plan of the last batch."""
+    screen = charts.Screen()
+    lines = stream_lines(session, request.data, settings=request.settings, how=request.how, layouts=layouts)
+    # The stream's state lies beside its result, where executors reach it as they do that.
+    checkpoint = storage.draft_beside(join(request.place, PURCHASES))
+    stream = start_live(lines, checkpoint=checkpoint)
+    try:
+        with stopped(stream):
+            wait(stream, meanwhile=lambda: screen.show(_headline(stream), lambda: _body(session, request)))
+    finally:
+        screen.clear()
+        storage.remove(checkpoint)
+    tracking.log_text(plan_of(stream), "physical_plan.txt")
+
+
+def stream_lines(
+    session: SparkSession, data: str, *, settings: Purchases, how: Input, layouts: Mapping[str, Layout]
+) -> DataFrame:
+    """Read the good lines of some files as they arrive.
+
+    Raises:
+        InputError: the files have more than one header, and a stream can be parsed by one alone.
+    """
+    by_header = {layout: file for file, layout in layouts.items()}
+    if len(by_header) > 1:
+        two = " and ".join(for_display(file) for file in list(by_header.values())[:2])
+        raise InputError(f"mode=stream needs one header in all files, but {two} differ: use mode=batch")
+    (layout,) = by_header
+    lines = csv_files.read_line_stream(
+        session, data, max_files_per_trigger=settings.max_files_per_trigger, layout=layout, how=how
+    )
+    names = [locations.quoted(file) for file in layouts]
+    parsed = invoices.parse(lines.where(F.col(schema.SOURCE_FILE).isin(names)), layout=layout, how=how)
+    good = invoices.good(parsed)
+    return good.coalesce(1) if settings.max_files_per_trigger <= _FEW_FILES else good
+
+
+def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
+    """Start to drain a stream of good lines into its session's table `customer_purchases`."""
+    writer = spend(lines).writeStream.format("memory").queryName(TABLE).outputMode("complete")
+    return start(writer.trigger(**DRAIN), session=lines.sparkSession, checkpoint=checkpoint)
+
+
+def _headline(stream: StreamingQuery) -> str:
+    progress: Any = stream.lastProgress
+    if not progress:
+        return ""
+    states = progress.stateOperators
+    held = states[0].numRowsTotal if states else 0
+    return f"purchases: batch {progress.batchId}, {held:,} customer-days in the state store"
+
+
+def _body(session: SparkSession, request: PurchasesRequest) -> str:
+    if request.sql is None:
+        return charts.table(charts.cells(_rows(session.table(TABLE), request.top)))
+    return charts.table(answer(session, request.sql, top=request.top))
+
+
+def plan_of(query: StreamingQuery) -> str:
+    """Return the physical plan of the last batch, without the ends of its longest lines, which name files.
+
+    Spark prints it, so it is caught.
+    """
+    with contextlib.redirect_stdout(io.StringIO()) as plan:
+        query.explain()
+    lines = plan.getvalue().splitlines()
+    return "\n".join(line if len(line) <= _PLAN_WIDTH else f"{line[:_PLAN_WIDTH]}…" for line in lines)
+
+
+def tell_changes(before: Sequence[FileStatus], *, data: str) -> None:
+    """Name the files that have arrived since a listing.
+
+    Raises:
+        InputError: one of the listed files has changed: nobody knows what the stream has read of it.
+    """
+    now = {file.location: file for file in listing.require(locations.to_uri(data)).files}
+    for file in before:
+        found = now.pop(file.location, None)
+        if found is None or (found.length, found.modified_ms) != (file.length, file.modified_ms):
+            raise InputError(
+                f"files must stay as they are while a stream reads them, but {for_display(file.location)} "
+                f"{'is gone' if found is None else 'has changed'}: start again"
+            )
+    if now:
+        click.echo(
+            f"purchases: {pluralize(len(now), 'file')} arrived meanwhile and are not in the result, "
+            f"{for_display(min(now))} first: start again to have them"
+        )
+
+
+def check_sql(spark: SparkSession, sql: str) -> None:
+    """Refuse what is not one query over the table, before there is anything in it.
+
+    Raises:
+        InputError: says what Spark finds wrong with it.
+    """
+    spend(spark.createDataFrame([], schema.INVOICE_LINE)).createOrReplaceTempView(TABLE)
+    log = PySparkLogger.getLogger("SQLQueryContextLogger")  # would show the stack trace of a wrong query
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        # As a query within a query it cannot be a command, which Spark would carry out at once.
+        spark.sql(f"SELECT * FROM (\n{_without_end(sql)}\n)")
+    except (ParseException, AnalysisException) as wrong:
+        said = " ".join(str(wrong).split("\n\n")[0].split("; line")[0].split("(line")[0].split())
+        raise InputError(
+            f"sql must be one query over {TABLE} (columns {', '.join(COLUMNS)}), but Spark says: {said[:400]}"
+        ) from wrong
+    finally:
+        log.setLevel(level)
+        spark.catalog.dropTempView(TABLE)
+
+
+def answer(spark: SparkSession, sql: str, *, top: int) -> pd.DataFrame:
+    """Return the first rows of the answer to a query."""
+    return spark.sql(_without_end(sql)).limit(top).toPandas()
+
+
+def _without_end(sql: str) -> str:
+    return sql.strip().rstrip(";")
+
+
+def write_table(result: DataFrame, output: str) -> DataFrame:
+    """Put OUTPUT/purchases (Parquet) and OUTPUT/purchases.csv in place of earlier ones; return the table."""
+    written = write_parquet(result, join(output, PURCHASES))
+    day = F.to_date(F.col(WINDOW)["start"]).alias(DAY)
+    rows = written.select(schema.CUSTOMER_ID, day, *COLUMNS[2:]).coalesce(1)
+    write_csv(rows.sortWithinPartitions(DAY, schema.CUSTOMER_ID), join(output, f"{PURCHASES}.csv"))
+    return written
+
+
+def write_parquet(result: DataFrame, folder: str) -> DataFrame:
+    """Put a folder of Parquet in place of an earlier one, which stays until the new one is whole; read it."""
+    with staged_folder(folder) as staged:
+        result.write.mode("overwrite").parquet(locations.to_uri(staged))
+    return result.sparkSession.read.parquet(locations.literal(folder))
+
+
+def write_csv(rows: DataFrame, file: str) -> None:
+    """Put one CSV file with a header in place of an earlier one, from rows in one partition."""
+    draft = storage.draft_beside(file)
+    try:
+        rows.write.option("header", True).csv(locations.to_uri(draft))
+        (part,) = storage.list_files(draft, suffixes=[".csv"])
+        with storage.open_read(part.location) as source, storage.open_write(file) as target:
+            shutil.copyfileobj(source, target)
+    finally:
+        storage.remove(draft)
+
+
+def write_quarantine(
+    output: str, *, lines: DataFrame | None, files: Mapping[str, str], how: Input
+) -> tuple[Reason, ...]:
+    """Keep what is not counted in OUTPUT/quarantine, in place of what is there; return why.
+
+    Takes parsed lines, or None where all are good, and files that cannot be read, each with the reason.
+    """
+    folder, tally = join(output, schema.QUARANTINE), Tally()
+    if lines is None and not files:
+        storage.remove(folder)
+        return ()
+    rows = [
+        row for file, why in files.items() for row in csv_files.quarantine_rows(file, reason=why, how=how)
+    ]
+    with staged_folder(folder) as staged:
+        if lines is not None:
+            invoices.quarantined(lines).write.mode("append").parquet(locations.to_uri(staged))
+        if rows:
+            with storage.open_write(join(staged, "files.parquet")) as stream:
+                pq.write_table(pa.Table.from_pylist(rows, schema=_QUARANTINED_LINE), stream)
+        tally.add(quarantine.read(staged))
+    return tally.reasons(how)
+
+
+def report(
+    result: DataFrame,
+    request: PurchasesRequest,
+    *,
+    metrics: Mapping[str, float],
+    agreement: Parity | None,
+    reasons: Sequence[Reason],
+    account: Account,
+) -> Summary:
+    """Print the top of a result and the answer to the request's query; log table, charts and metrics.
+
+    Raises:
+        DifferenceFoundError: stream and batch differ.
+    """
+    rows = _rows(result, request.top)
+    cells = charts.cells(rows)
+    top = pd.DataFrame(rows, columns=list(cells.columns))
+    days = [(row[0], row[1]) for row in per_day(result)]
+    totals = {"days": len(days), "total_cost": float(sum(total for _, total in days))}
+    tracking.log_metrics({**metrics, **totals})
+    tracking.log_table(top, "top")
+    if days:
+        customers = [(row[0], row[1], row[2]) for row in top_customers(result, _CHARTED)]
+        tracking.log_chart(charts.customers_chart(customers), "top_customers.png")
+        tracking.log_chart(charts.days_chart(days), "spend_per_day.png")
+    found = None if request.sql is None else answer(result.sparkSession, request.sql, top=request.top)
+    for frame in (cells, found):
+        if frame is not None:
+            click.echo(charts.table(frame))
+    counts = (
+        f"{metrics['customer_days']:,} customer-days of {pluralize(int(metrics['lines']), 'line')} in "
+        f"{pluralize(int(metrics['files']), 'file')}, {metrics['lines_quarantined']:,} quarantined"
+    )
+    click.echo(f"purchases: {counts}, in {metrics['seconds']:.1f} s; written to {for_display(request.place)}")
+    for line in quarantine.tell(reasons, of=int(metrics["lines"])):
+        click.echo(f"purchases: {line}" if not line.startswith(" ") else line)
+    if account.passed_over:
+        click.echo(f"purchases: {account}")
+    tracking.describe(_description(request, counts, cells))
+    if agreement is not None:
+        report_parity(agreement)
+    return Summary(
+        request.place,
+        metrics,
+        top=top.to_dict("records"),
+        answer=None if found is None else found.to_dict("records"),
+        reasons=reasons,
+        account=account,
+    )
+
+
+def report_parity(found: Parity) -> None:
+    """Say whether stream and batch agree; log it.
+
+    Raises:
+        DifferenceFoundError: they do not.
+    """
+    verdict = f"{found.differing:,} of {found.customer_days:,} customer-days differ from the batch"
+    click.echo(f"purchases: {verdict}")
+    tracking.log_metrics({"parity_customer_days": found.customer_days, "parity_differing": found.differing})
+    if found.differing:
+        examples = [row.asDict(recursive=True) for row in found.examples]
+        tracking.log_table(pd.DataFrame(examples), "differences")
+        raise DifferenceFoundError(
+            f"a stream must give what a batch over the same files gives, but {verdict}: see differences.csv "
+            "in the run, and start again if a file has changed meanwhile"
+        )
+
+
+def _rows(result: DataFrame, top: int) -> list[tuple[Any, ...]]:
+    """Return the largest customer-days with the window as its day."""
+    return [(row[0], row[WINDOW].start.date(), *row[2:]) for row in largest(result, top)]
+
+
+def _description(request: PurchasesRequest, counts: str, top: pd.DataFrame) -> str:
+    """Write the description of the run for the MLflow UI."""
+    return "\n\n".join(
+        [
+            f"Spend per customer and day of `{for_display(request.data)}` as a {request.mode}: {counts}.",
+            markdown.table(list(top.columns), top.head(_DESCRIBED).values.tolist()),
+            "All customers: `top_customers.png`; all days: `spend_per_day.png`.",
+        ]
+    )

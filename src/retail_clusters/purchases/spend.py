@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import reduce
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, Observation, Row
+from pyspark.sql import DataFrame, Observation, Row
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType
 
@@ -19,7 +17,6 @@ LINES: Final = "lines"
 DAY: Final = "day"
 SIDE: Final = "side"
 QUARANTINED: Final = "quarantined"
-NEWEST: Final = "newest"
 COLUMNS: Final = (schema.CUSTOMER_ID, WINDOW, TOTAL_COST, LINES, schema.CANCELLATIONS)
 
 #: A price to a millionth, as every good line has one below `invoices.PRICE_LIMIT`. Times a quantity it has at
@@ -28,7 +25,6 @@ PRICE: Final = DecimalType(17, 6)
 TOTAL: Final = DecimalType(38, 6)
 
 _KEYS: Final = (schema.CUSTOMER_ID, WINDOW)
-_SUMS: Final = (TOTAL_COST, LINES, schema.CANCELLATIONS)
 _NET: Final = "_net"
 
 
@@ -56,36 +52,15 @@ def spend(lines: DataFrame) -> DataFrame:
     )
 
 
-def merge(*parts: DataFrame) -> DataFrame:
-    """Add up partial results of disjoint lines."""
-    together = reduce(DataFrame.unionByName, [part.select(*COLUMNS) for part in parts])
-    sums = [F.sum(name).cast(together.schema[name].dataType).alias(name) for name in _SUMS]
-    return together.groupBy(*_KEYS).agg(*sums)
-
-
 def summed(parsed: DataFrame) -> tuple[DataFrame, Observation]:
-    """Return the spend of parsed lines, and a `tally` of them that is known once it is computed."""
-    observed = Observation()
-    return spend(invoices.good(parsed.observe(observed, *tally()))), observed
+    """Return the spend of parsed lines, and what counts them while it is computed.
 
-
-def tally() -> list[Column]:
-    """Count parsed lines while they pass: `lines`, `quarantined`, and `newest`.
-
-    That is the newest InvoiceDate of a good line in microseconds since 1970, null without one.
+    The observation gives `lines` and, of these, `quarantined`; it needs at least one file of lines.
     """
-    good = F.col(schema.REASON).isNull()
-    return [
-        F.count(F.lit(1)).alias(LINES),
-        F.count_if(~good).alias(QUARANTINED),
-        F.max(F.when(good, F.unix_micros(schema.INVOICE_DATE))).alias(NEWEST),
-    ]
-
-
-def late(parsed: DataFrame, *, closed_before: datetime) -> DataFrame:
-    """Keep the good lines whose whole day ended by an instant."""
-    end = F.date_trunc(DAY, schema.INVOICE_DATE) + F.expr("INTERVAL 1 DAY")
-    return parsed.where(F.col(schema.REASON).isNull() & (end <= F.lit(closed_before)))
+    observed = Observation()
+    bad = F.count_if(F.col(schema.REASON).isNotNull()).alias(QUARANTINED)
+    counted = parsed.observe(observed, F.count(F.lit(1)).alias(LINES), bad)
+    return spend(invoices.good(counted)), observed
 
 
 def largest(result: DataFrame, top: int) -> list[Row]:

@@ -1,30 +1,68 @@
-"""The model registry: register a model, name its versions by alias, look them up, load them."""
+"""The model registry: log and register a model, name its versions by alias, look them up, load them."""
 
+import importlib.metadata
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 import mlflow
+import mlflow.spark
+import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.environment_variables import MLFLOW_DFS_TMP
+from mlflow.models import Model, ModelSignature
 from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, Schema
+from mlflow.types.schema import AnyType
+from pyspark import SparkContext
 from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
 
-from retail_clusters.errors import NotRegisteredError, RegistryError
-from retail_clusters.infra.failures import must_answer
-from retail_clusters.registry.logged_model import (
-    Columns,
-    ModelInterface,
-    OpenedVersion,
-    columns_of,
-    copy_metrics,
-    load_model,
-    log_model,
-    read_description,
-)
+from retail_clusters.errors import InputError, NotRegisteredError, RegistryError
+from retail_clusters.infra import locations, storage
+from retail_clusters.infra.console import must_answer
+from retail_clusters.infra.spark import is_one_machine
+
+#: The type of a column whose type is left to the caller: no check, no conversion.
+ANY: Final = "any"
+#: Ends the type of a column that a caller may leave out, as in "integer (optional)".
+OPTIONAL: Final = " (optional)"
+
+#: Column name to type as MLflow writes it, such as "integer" or "integer (optional)", or `ANY`.
+Columns = Mapping[str, str]
 
 #: How MLflow says that there is no such model, version or alias; the second for an unknown alias.
 _UNKNOWN: Final = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+#: Names the folder through which MLflow saves and loads a Spark model.
+_FOLDER: Final = "MLFLOW_DFS_TMP"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInterface:
+    """What a client of a model must know: the columns in and out, an example, and the packages it needs."""
+
+    inputs: Columns
+    outputs: Columns
+    example: pd.DataFrame
+    packages: tuple[str, ...]
+
+    def signature(self) -> ModelSignature:
+        """Return the columns as MLflow's signature."""
+        return ModelSignature(inputs=_schema(self.inputs), outputs=_schema(self.outputs))
+
+
+@dataclass(frozen=True)
+class OpenedVersion:
+    """A version in memory: its model, the columns it takes, and the metadata registered with it."""
+
+    version: str
+    model: PipelineModel
+    inputs: Columns | None
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +79,7 @@ class ModelRegistry:
     ) -> str:
         """Log a model as `model` on the open run; return its URI, for `register`."""
         with _answered():
-            return str(log_model(model, interface=interface, metadata=metadata).model_uri)
+            return str(_log(model, interface, metadata).model_uri)
 
     def register(self, model_uri: str, *, tags: Mapping[str, str], about: str = "") -> str:
         """Register a logged model; return its version. `about` describes the model where nothing does yet."""
@@ -63,17 +101,16 @@ class ModelRegistry:
     ) -> str:
         """Log a model made of a version's on the open run; register it under that one's training run.
 
-        It has that one's figures.
+        It has that one's metrics.
         """
         earlier = self.read_version(version=of)
-        run_id = earlier.run_id
         with _answered():
-            logged = log_model(model, interface=interface, metadata=metadata)
-            copy_metrics(str(earlier.source), logged.model_id, run_id=run_id)
+            logged = _log(model, interface, metadata)
+            _copy_metrics(str(earlier.source), logged.model_id, run_id=earlier.run_id)
             made = MlflowClient().create_model_version(
                 self.name,
                 source=logged.model_uri,
-                run_id=run_id,
+                run_id=earlier.run_id,
                 tags=dict(tags),
                 model_id=logged.model_id,
             )
@@ -85,7 +122,7 @@ class ModelRegistry:
             MlflowClient().set_registered_model_alias(self.name, alias, version)
 
     def remove_alias(self, *, alias: str) -> None:
-        """Let an alias name nothing."""
+        """Delete an alias."""
         with _answered():
             MlflowClient().delete_registered_model_alias(self.name, alias)
 
@@ -107,15 +144,6 @@ class ModelRegistry:
     def latest_version(self) -> str | None:
         """Return the newest version; None when there is none."""
         return self._newest()
-
-    def input_columns(self, *, version: str) -> Columns | None:
-        """Return the columns that a version takes; None when it has no signature.
-
-        Raises:
-            RegistryError: it is no Spark model.
-        """
-        with self._version_answers(version):
-            return columns_of(read_description(self._uri(version), version=version).signature)
 
     def version_named(self, *, alias: str) -> str | None:
         """Return the version that an alias names; None when it names none."""
@@ -152,14 +180,31 @@ class ModelRegistry:
                     "train or sweep first, or look the version up in the MLflow UI"
                 ) from unknown
 
+    def input_columns(self, *, version: str) -> Columns | None:
+        """Return the columns that a version takes; None when it has no signature.
+
+        Raises:
+            RegistryError: it is no Spark model.
+        """
+        with self._version_answers(version), _private_folder() as folder:
+            file = mlflow.artifacts.download_artifacts(f"{self._uri(version)}/MLmodel", dst_path=folder)
+            return _columns_of(_description(file, version).signature)
+
     def open_version(self, *, version: str) -> OpenedVersion:
         """Load a version's model and metadata, and leave no file behind.
 
         Raises:
             RegistryError: it is no Spark model.
         """
-        with self._version_answers(version):
-            return load_model(self._uri(version), version=version)
+        with self._version_answers(version), _scratch() as (folder, shared):
+            local = mlflow.artifacts.download_artifacts(artifact_uri=self._uri(version), dst_path=folder)
+            described = _description(local, version)
+            return OpenedVersion(
+                version=version,
+                model=mlflow.spark.load_model(local, dfs_tmpdir=shared),
+                inputs=_columns_of(described.signature),
+                metadata=described.metadata or {},
+            )
 
     def training_run(self, *, version: str) -> str:
         """Return the run that trained a version.
@@ -192,7 +237,125 @@ class ModelRegistry:
         return str(found[0].version) if found else None
 
 
+def check_model_folder(spark: SparkSession) -> None:
+    """Refuse a cluster whose executors would save their part of a model where nobody else finds it.
+
+    Raises:
+        InputError: executors run on other machines, and files are each machine's own.
+    """
+    context: Any = spark.sparkContext
+    if _shared_folder(context) or is_one_machine(context.master):
+        return
+    hosts = {executor.host() for executor in context._jsc.sc().statusTracker().getExecutorInfos()}
+    elsewhere = sorted(hosts - {context.getConf().get("spark.driver.host")})
+    if elsewhere:
+        raise InputError(
+            f"Spark saves a model through a folder that every machine sees, but executors run on "
+            f"{elsewhere[0]}, and files are each machine's own: name a shared folder with {_FOLDER}"
+        )
+
+
 @contextmanager
 def _answered() -> Iterator[None]:
     with must_answer("the model registry", mlflow.get_registry_uri, RegistryError):
         yield
+
+
+def _log(model: PipelineModel, interface: ModelInterface, metadata: Mapping[str, Any] | None) -> Any:
+    """Log a model as `mlflow.spark.log_model` does, but without loading it once more to try the example.
+
+    That takes as long as saving it, and ends in a warning at most; promotion and the scorer try what they
+    use. With the requirements pinned and the signature given, MLflow starts no second Spark.
+    """
+    return Model.log(
+        name="model",
+        artifact_path=None,
+        flavor=mlflow.spark,
+        spark_model=model,
+        signature=interface.signature(),
+        input_example=interface.example,
+        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in interface.packages],
+        metadata=dict(metadata or {}),
+        validate_serving_input=False,
+    )
+
+
+def _copy_metrics(source: str, target: str, *, run_id: str | None) -> None:
+    """Give a logged model the metrics that a run has logged of another.
+
+    `source` is what that one's version was made of; an older release registered other things than models.
+    """
+    client = MlflowClient()
+    scheme, _, model_id = source.partition(":/")
+    if scheme == "models" and run_id and client.get_run(run_id).info.lifecycle_stage == "active":
+        held = client.get_logged_model(model_id).metrics or []
+        metrics = {each.key: each.value for each in held if each.run_id == run_id}
+        mlflow.log_metrics(metrics, run_id=run_id, model_id=target)
+
+
+def _description(local: str, version: str) -> Model:
+    """Read what MLflow notes beside a model; of one on another machine, MLflow would keep a copy for ever."""
+    described = Model.load(local)
+    if mlflow.spark.FLAVOR_NAME not in described.flavors:
+        raise RegistryError(
+            f"a model to score with must have MLflow's flavour spark, but version {version} has "
+            f"{', '.join(sorted(described.flavors)) or 'none'}: register one with train, "
+            "or take the alias off this one"
+        )
+    return described
+
+
+def _private_folder() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="retail-clusters-model-", ignore_cleanup_errors=True)
+
+
+@contextmanager
+def _scratch() -> Iterator[tuple[str, str]]:
+    """Lend a folder for MLflow to download a model to, and one for executors to read it in.
+
+    On disks it is the same one: what is there already, MLflow does not copy.
+    """
+    with _private_folder() as private:
+        named = _shared_folder(SparkContext.getOrCreate())
+        shared = locations.join(named or private, f"retail-clusters-{uuid4().hex}")
+        try:
+            yield (locations.local_path(shared) if locations.is_local(shared) else private), shared
+        finally:
+            storage.remove(shared)
+
+
+def _shared_folder(context: Any) -> str | None:
+    """Return the folder through which machines pass models on; None where each has files of its own.
+
+    A path is one of the default file system, as MLflow takes it.
+    """
+    named = os.environ.get(_FOLDER)
+    default = str(context._jsc.hadoopConfiguration().get("fs.defaultFS", "file:///"))
+    if locations.is_local(default):
+        return named
+    folder = named or MLFLOW_DFS_TMP.default
+    return locations.join(default, folder.lstrip("/")) if folder.startswith("/") else folder
+
+
+def _columns_of(signature: ModelSignature | None) -> Columns | None:
+    """Return the input columns of a signature; None without one, or where it names none."""
+    if signature is None or signature.inputs is None:
+        return None
+    return {
+        str(column.name): _kind(column.type) + ("" if getattr(column, "required", True) else OPTIONAL)
+        for column in signature.inputs.inputs
+    }
+
+
+def _kind(kind: object) -> str:
+    return ANY if isinstance(kind, AnyType) else getattr(kind, "name", "tensor")
+
+
+def _schema(columns: Columns) -> Schema:
+    return Schema([_spec(name, kind) for name, kind in columns.items()])
+
+
+def _spec(name: str, kind: str) -> ColSpec:
+    bare = kind.removesuffix(OPTIONAL)
+    free: Any = AnyType  # has no annotations
+    return ColSpec(free() if bare == ANY else bare, name, required=bare == kind)

@@ -1,7 +1,8 @@
-"""Which cluster of a challenger is which of the champion's, and the number that each gets."""
+"""Which cluster of a new version is which of the champion's, and the number that each gets."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from retail_clusters.clustering.blocks import Floats
+from retail_clusters.clustering.blocks import Floats, Labels
 
 Lines = NDArray[np.int64]
 
@@ -37,8 +38,7 @@ class Migration:
 
     def renumbered(self, numbers: Sequence[int]) -> "Migration":
         """Return the new clusters other numbers, and put them in their order."""
-        order = np.argsort(numbers)
-        return Migration(self.old, tuple(sorted(numbers)), self.lines[:, order])
+        return Migration(self.old, tuple(sorted(numbers)), self.lines[:, np.argsort(numbers)])
 
     def table(self) -> pd.DataFrame:
         """Return a row for each pair of clusters that share lines: old_cluster, new_cluster, lines."""
@@ -54,121 +54,122 @@ class Migration:
 
 @dataclass(frozen=True)
 class Pair:
-    """A cluster of the challenger and the one of the champion's that Hungarian assignment pairs it with."""
+    """A new cluster and the one of the champion's that Hungarian assignment pairs it with.
 
-    cluster: int
-    champion_number: int
+    `overlap` is the share of lines that both have, of the larger of the two. Where neither has a line the
+    centres decide: 1 when each is the other's nearest, else 0.
+    """
+
+    trained_as: int
+    paired_with: int
     distance: float
-    nearest: bool
+    overlap: float
     shared_lines: int
     lines: int
     champion_lines: int
 
-    @property
-    def overlap(self) -> float:
-        """Return the share of lines that both have, of the larger of the two.
-
-        Where neither has a line the centres decide: 1 when each is the other's nearest, else 0.
-        """
-        larger = max(self.lines, self.champion_lines)
-        return self.shared_lines / larger if larger else float(self.nearest)
-
 
 @dataclass(frozen=True)
 class Matching:
-    """The pairs of an assignment, those of them that match, and the number of each of the challenger's."""
+    """The pairs of an assignment, those of them that match, and the number that each new cluster gets."""
 
     pairs: tuple[Pair, ...]
     matched: tuple[Pair, ...]
     numbers: tuple[int, ...]
 
-    @property
-    def kept(self) -> float:
-        """Return the share of the lines in matched clusters, before and after, that keep their number."""
-        lines = max(
-            sum(pair.lines for pair in self.matched), sum(pair.champion_lines for pair in self.matched)
+    def summary(self, moved: Migration) -> str:
+        """Say how many clusters keep a number of the champion's, and how many of the lines."""
+        kept = moved.renumbered(self.numbers).kept
+        return (
+            f"{len(self.matched)} of {len(self.numbers)} clusters keep a number of the champion's, "
+            f"with {kept:,} of {moved.total:,} test lines"
         )
-        return sum(pair.shared_lines for pair in self.matched) / lines if lines else 1.0
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each cluster of the challenger: its number, and what it was paired with."""
-        paired = {pair.cluster: pair for pair in self.pairs}
-        rows = [(cluster, number, paired.get(cluster)) for cluster, number in enumerate(self.numbers)]
-        return pd.DataFrame(
-            [
-                {
-                    "trained_as": cluster,
-                    "number": number,
-                    "matched": pair in self.matched,
-                    "paired_with": pair.champion_number if pair else None,
-                    "distance": pair.distance if pair else None,
-                    "overlap": pair.overlap if pair else 0.0,
-                    "shared_lines": pair.shared_lines if pair else 0,
-                    "lines": pair.lines if pair else None,
-                    "champion_lines": pair.champion_lines if pair else None,
-                }
-                for cluster, number, pair in rows
-            ]
-        ).astype({"paired_with": "Int64", "lines": "Int64", "champion_lines": "Int64"})
+        """Return a row for each new cluster: its number, whether it matched, and what it was paired with."""
+        matched = {pair.trained_as for pair in self.matched}
+        given = pd.DataFrame(
+            [(cluster, number, cluster in matched) for cluster, number in enumerate(self.numbers)],
+            columns=["trained_as", "number", "matched"],
+        )
+        pairs = pd.DataFrame([asdict(pair) for pair in self.pairs])
+        whole = given.merge(pairs, how="left", on="trained_as")
+        return whole.astype(
+            dict.fromkeys(("paired_with", "shared_lines", "lines", "champion_lines"), "Int64")
+        )
 
 
-def migration(counts: Iterable[tuple[int, int, int]], *, old: Sequence[int], new: Sequence[int]) -> Migration:
-    """Arrange counts (old number, new number, lines) as a matrix of all clusters, the empty ones too."""
-    old, new = sorted(old), sorted(new)
-    lines = np.zeros((len(old), len(new)), dtype=np.int64)
-    for one, other, count in counts:
-        lines[old.index(one), new.index(other)] += count
-    return Migration(tuple(old), tuple(new), lines)
+def to_text(numbers: Sequence[int]) -> str:
+    """Write cluster numbers as a tag, such as `2,0,1`."""
+    return ",".join(str(number) for number in numbers)
 
 
-def assign(challenger: Floats, champion: Floats, *, lines: Lines) -> list[tuple[int, int]]:
-    """Pair challenger's centres (k x d) with champion's (m x d), so that lines move least in all.
+def from_text(text: str) -> tuple[int, ...]:
+    """Read cluster numbers from a tag."""
+    return tuple(int(number) for number in text.split(",") if number)
 
-    What is least is the sum, over the challenger's clusters, of lines times distance to the paired centre
-    (Hungarian method). An empty cluster counts as one line. Of unlike numbers, min(k, m) are paired.
-    Distance, not its square: one enormous order must not outweigh a hundred thousand lines.
+
+def migration(before: Labels, after: Labels, weights: Floats, *, old: Sequence[int], k: int) -> Migration:
+    """Count lines by their cluster before and after, the empty clusters too.
+
+    Args:
+        before: n labels, each a place in `old`.
+        after: n labels below `k`; cluster i stands under number i.
+        weights: the lines that each of the n rows stands for.
+        old: the numbers of the clusters before.
+        k: how many clusters there are after.
     """
-    distances = np.sqrt(_squared_distances(challenger, champion))
-    rows, columns = linear_sum_assignment(np.maximum(lines, 1)[:, None] * distances)
-    return list(zip(rows.tolist(), columns.tolist(), strict=True))
+    counts = np.bincount(before * k + after, weights, len(old) * k).reshape(len(old), k)
+    return Migration(tuple(sorted(old)), tuple(range(k)), counts[np.argsort(old)].astype(np.int64))
 
 
 def match(
-    challenger: Floats, champion: Floats, *, numbers: Sequence[int], moved: Migration, unused_from: int
+    new: Floats, champion: Floats, *, numbers: Sequence[int], moved: Migration, unused_from: int
 ) -> Matching:
-    """Return each cluster of a challenger the number of the champion's cluster that it matches.
+    """Return each new cluster the number of the champion's cluster that it matches.
 
     Hungarian assignment pairs as many as it can, but a pair can be two clusters far apart. A pair matches
     when most lines of each are lines of the other; and pairs match, best overlap first, only as long as 95 %
     of the lines in them, before and after, keep their number. Why: docs/decisions/0030-promotion.md.
 
     Args:
-        challenger: k x d centres, cluster i of the challenger being row i.
+        new: k x d centres.
         champion: m x d centres in the same space.
         numbers: the champion's numbers, one for each centre.
         moved: the lines behind both, with i as the new number of cluster i.
         unused_from: the first number that no cluster has had; clusters without a match get it and the next.
     """
-    pairs = tuple(_pairs(challenger, champion, numbers=numbers, moved=moved))
+    pairs = tuple(_pairs(new, champion, numbers=numbers, moved=moved))
     matched = _matching(pairs)
-    kept = {pair.cluster: pair.champion_number for pair in matched}
-    fresh = iter(range(unused_from, unused_from + len(challenger)))
-    given = [kept[cluster] if cluster in kept else next(fresh) for cluster in range(len(challenger))]
+    kept = {pair.trained_as: pair.paired_with for pair in matched}
+    unused = itertools.count(unused_from)
+    given = (kept[cluster] if cluster in kept else next(unused) for cluster in range(len(new)))
     return Matching(pairs=pairs, matched=matched, numbers=tuple(given))
 
 
-def _pairs(
-    challenger: Floats, champion: Floats, *, numbers: Sequence[int], moved: Migration
-) -> Iterable[Pair]:
-    distances = np.sqrt(_squared_distances(challenger, champion))
+def assign(new: Floats, champion: Floats, *, lines: Lines) -> list[tuple[int, int]]:
+    """Pair new centres (k x d) with the champion's (m x d), so that lines move least in all.
+
+    What is least is the sum, over the new clusters, of lines times distance to the paired centre (Hungarian
+    method). An empty cluster counts as one line. Of unlike numbers, min(k, m) are paired.
+    Distance, not its square: one enormous order must not outweigh a hundred thousand lines.
+    """
+    rows, columns = linear_sum_assignment(np.maximum(lines, 1)[:, None] * _distances(new, champion))
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
+
+
+def _pairs(new: Floats, champion: Floats, *, numbers: Sequence[int], moved: Migration) -> Iterator[Pair]:
+    distances = _distances(new, champion)
     sizes = moved.lines.sum(axis=0)
-    for cluster, of in assign(challenger, champion, lines=sizes):
+    for cluster, of in assign(new, champion, lines=sizes):
         row = moved.lines[moved.old.index(numbers[of])]
+        nearest = of == distances[cluster].argmin() and cluster == distances[:, of].argmin()
+        larger = max(int(sizes[cluster]), int(row.sum()))
         yield Pair(
-            cluster=cluster,
-            champion_number=numbers[of],
+            trained_as=cluster,
+            paired_with=numbers[of],
             distance=float(distances[cluster, of]),
-            nearest=of == distances[cluster].argmin() and cluster == distances[:, of].argmin(),
+            overlap=float(row[cluster] / larger) if larger else float(nearest),
             shared_lines=int(row[cluster]),
             lines=int(sizes[cluster]),
             champion_lines=int(row.sum()),
@@ -177,15 +178,20 @@ def _pairs(
 
 def _matching(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
     """Take the pairs that share most of their lines, best overlap first, while enough of all lines keep."""
-    taken = Matching((), (), ())
+    taken: tuple[Pair, ...] = ()
     for pair in sorted(pairs, key=lambda pair: -pair.overlap):
-        more = Matching((), (*taken.matched, pair), ())
-        if pair.overlap <= 0.5 or more.kept < MIN_RETAINED_SHARE:
+        if pair.overlap <= 0.5 or _kept_share([*taken, pair]) < MIN_RETAINED_SHARE:
             break
-        taken = more
-    return taken.matched
+        taken = (*taken, pair)
+    return taken
 
 
-def _squared_distances(one: Floats, other: Floats) -> Floats:
-    distances: Floats = np.square(one[:, None, :] - other[None, :, :]).sum(axis=2)
+def _kept_share(pairs: Sequence[Pair]) -> float:
+    """Return the share of the lines in some pairs, before and after, that both clusters of a pair have."""
+    lines = max(sum(pair.lines for pair in pairs), sum(pair.champion_lines for pair in pairs))
+    return sum(pair.shared_lines for pair in pairs) / lines if lines else 1.0
+
+
+def _distances(one: Floats, other: Floats) -> Floats:
+    distances: Floats = np.sqrt(np.square(one[:, None, :] - other[None, :, :]).sum(axis=2))
     return distances

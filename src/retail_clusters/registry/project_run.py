@@ -1,13 +1,12 @@
 """The run that `mlflow run` makes before the command starts.
 
 The command goes on in it, so that a command is one run. When nobody named an experiment, MLflow puts it into
-`Default`, and cannot move it: there it is set aside, the command makes its own run in the experiment of its
-file, and the one set aside leads to it.
+`Default`, and cannot move it: there it becomes a placeholder, and the command's own run is in the experiment
+of its file.
 """
 
 import os
 import shlex
-from collections.abc import Mapping
 from typing import Final
 
 from mlflow.entities import Run, SourceType
@@ -19,62 +18,64 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
 )
 
+from retail_clusters.registry.experiment_page import run_page
+
 VARIABLE: Final = "MLFLOW_RUN_ID"
 _DEFAULT: Final = "0"
 _OF_ITS_OWN: Final = {MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_PARENT_RUN_ID}
 
-_set_aside: list[Run] = []
+_placeholder: list[Run] = []
 
 
 def adopted() -> Run | None:
-    """Return the run of `mlflow run` in which the command goes on; set aside one that is in `Default`.
+    """Return the run of `mlflow run` in which the command goes on; make one in `Default` a placeholder.
 
     A command of its own process asks once, before its first run.
     """
-    _set_aside.clear()
+    _placeholder.clear()
     run_id = os.environ.get(VARIABLE)
     if not run_id:
         return None
     made = MlflowClient().get_run(run_id)
     if made.info.experiment_id != _DEFAULT or os.environ.get("MLFLOW_EXPERIMENT_NAME"):
         return made
-    _set_aside.append(made)
+    _placeholder.append(made)
     for name in (VARIABLE, "MLFLOW_EXPERIMENT_ID"):
         os.environ.pop(name, None)
     return None
 
 
 def inherited_tags() -> dict[str, str]:
-    """Return what `mlflow run` has noted on the run that is set aside: source, commit, user, entry point."""
-    noted = _set_aside[0].data.tags if _set_aside else {}
+    """Return what `mlflow run` has noted on the placeholder: source, commit, user, entry point."""
+    noted = _placeholder[0].data.tags if _placeholder else {}
     return {
         name: value for name, value in noted.items() if name.startswith("mlflow.") and name not in _OF_ITS_OWN
     }
 
 
 def link_placeholder_run(run_id: str) -> None:
-    """Let the run that is set aside, if there is one, point to the command's own."""
-    if not _set_aside:
+    """Let the placeholder, if there is one, point to the command's own run."""
+    if not _placeholder:
         return
-    client, pointer = MlflowClient(), _set_aside.pop().info.run_id
-    own = client.get_run(run_id)
-    experiment = client.get_experiment(own.info.experiment_id)
-    link = f"[{own.info.run_name}](#/experiments/{experiment.experiment_id}/runs/{run_id})"
+    client, placeholder = MlflowClient(), _placeholder.pop().info.run_id
+    own = client.get_run(run_id).info
+    experiment = client.get_experiment(own.experiment_id).name
     tags = {
         MLFLOW_PARENT_RUN_ID: run_id,
-        MLFLOW_RUN_NAME: f"{own.info.run_name} → {experiment.name}",
-        MLFLOW_RUN_NOTE: f"`mlflow run` started this; its run is {link} in the experiment "
-        f"`{experiment.name}`. With `--experiment-name {experiment.name}` it starts there.",
+        MLFLOW_RUN_NAME: f"{own.run_name} → {experiment}",
+        MLFLOW_RUN_NOTE: f"`mlflow run` started this. Its run is [{own.run_name}]"
+        f"({run_page(own.experiment_id, run_id)}) in the experiment `{experiment}`. With "
+        f"`--experiment-name {experiment}` it starts there.",
     }
     for name, value in tags.items():
-        client.set_tag(pointer, name, value)
+        client.set_tag(placeholder, name, value)
 
 
 def as_typed(run: Run) -> dict[str, str]:
     """Return a run's params without the quotes of a shell, in which `mlflow run` logs what has a space."""
-    params: Mapping[str, str] = run.data.params
+    params: dict[str, str] = run.data.params
     if run.data.tags.get(MLFLOW_SOURCE_TYPE) != SourceType.to_string(SourceType.PROJECT):
-        return dict(params)
+        return params
     return {name: _unquoted(value) for name, value in params.items()}
 
 

@@ -1,6 +1,5 @@
-"""One style for every figure: colours that all eyes tell apart, a title, and a note on what to see."""
+"""One style for every chart: colours that all eyes tell apart, a title, and a note on what to see."""
 
-import html
 import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,11 +7,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib as mpl
-import plotly.io
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 from matplotlib.transforms import offset_copy
 
 #: Okabe and Ito, "Color Universal Design", 2008: told apart with any kind of colour blindness.
@@ -35,7 +33,7 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 SEQUENTIAL: Final = "Blues"
 DIVERGING: Final = "PuOr_r"
 
-#: Takes what makes a figure; its PNG follows.
+#: Takes what makes a chart; its PNG follows.
 Draw = Callable[[Callable[[], Figure]], Future[bytes]]
 
 _STYLE: Final[dict[Any, Any]] = {
@@ -57,14 +55,19 @@ def figure(
     note: str = "",
     size: tuple[float, float] = (9, 5),
     panels: Sequence[float] = (1,),
+    stacked: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with panels side by side, `panels` wide each; size in inches, 100 pixels an inch.
+    """Return a figure with panels side by side, or stacked over one x axis; size in inches of 100 pixels.
 
-    `title` is what the figure shows, `note`, smaller below it, what to see in it.
+    `title` is what the chart shows, `note`, smaller below it, what to see in it; `panels` are their widths,
+    or heights.
     """
+    shape: dict[str, Any] = {"ncols": len(panels), "width_ratios": panels}
+    if stacked:
+        shape = {"nrows": len(panels), "height_ratios": panels, "sharex": True}
     with mpl.rc_context(_STYLE):
         made = Figure(figsize=size, dpi=100, layout="constrained")
-        axes = made.subplots(1, len(panels), width_ratios=panels, squeeze=False)[0]
+        axes = made.subplots(squeeze=False, **shape).ravel()
     lines = note.count("\n") + 1 if note else 0
     made.suptitle(title + "\n" * lines, x=0.01, ha="left", fontsize=13, fontweight="bold")
     below = offset_copy(made.transFigure, made, y=-26, units="points")
@@ -77,26 +80,17 @@ def grid(axes: Axes, *, along: str = "y") -> None:
     axes.grid(visible=True, axis="x" if along == "x" else "y", color="#E4E4E4")
 
 
-def legend(axes: Axes, *, columns: int = 1, below: bool = False, above: bool = False) -> None:
-    """Say what the colours and marks stand for, in the panel, below it or above its right end."""
-    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, -0.11)} if below else {}
-    if above:
-        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
-    drawn = axes.legend(frameon=False, fontsize=10, ncols=columns, **place)
+def legend(axes: Axes, *, columns: int = 1, below: bool = False) -> None:
+    """Say what the colours and marks of a panel stand for, in it or below the figure."""
+    on: Any = axes.get_figure() if below else axes
+    handles, labels = axes.get_legend_handles_labels()
+    place = "outside lower left" if below else "best"
+    drawn = on.legend(handles, labels, frameon=False, fontsize=10, ncols=columns, loc=place)
     for mark in drawn.legend_handles:
         if mark is not None:
             mark.set_alpha(1)
         if isinstance(mark, PathCollection):
             mark.set_sizes([36])
-
-
-def percent(value: float, _: int | None = None) -> str:
-    """Write a share as per cent.
-
-    >>> percent(0.8), percent(0.005)
-    ('80 %', '0.5 %')
-    """
-    return f"{100 * value:.3g} %"
 
 
 def thousands(value: float, _: int | None = None) -> str:
@@ -111,7 +105,7 @@ def thousands(value: float, _: int | None = None) -> str:
     return f"{value:.3g}"
 
 
-PERCENT: Final = FuncFormatter(percent)
+PERCENT: Final = PercentFormatter(1)
 THOUSANDS: Final = FuncFormatter(thousands)
 
 
@@ -124,19 +118,9 @@ def to_png(drawn: Figure) -> bytes:
 
 @contextmanager
 def drawing() -> Iterator[Draw]:
-    """Draw figures in a thread of their own, one after another, while Spark works; at the end all are drawn.
+    """Draw charts in a thread of their own, one after another, while Spark works; at the end all are drawn.
 
     Draw nothing else meanwhile: how matplotlib styles figures belongs to the whole process.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing") as thread:
         yield lambda make: thread.submit(lambda: to_png(make()))
-
-
-def to_page(title: str, figures: Sequence[object]) -> str:
-    """Return plotly figures below one another as a page that needs no network: about 5 MB of script."""
-    parts = [
-        plotly.io.to_html(each, full_html=False, include_plotlyjs=position == 0)
-        for position, each in enumerate(figures)
-    ]
-    head = f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
-    return head + "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Whether a version's clusters come back, beside those of shuffled columns: figures, table, one sentence."""
+"""Whether a version's clusters are stable, beside those of permuted data: metrics, table, one sentence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ import pandas as pd
 
 from retail_clusters.clustering import kmeans
 from retail_clusters.clustering.blocks import Floats, block, in_memory
-from retail_clusters.clustering.stability import Resampling, Stability, shuffle_columns, stability
+from retail_clusters.clustering.stability import Resampling, Stability, permute_columns, stability
 from retail_clusters.settings import Lloyd
 from retail_clusters.settings import Stability as Settings
 from retail_clusters.wording import percent
 
-#: By how much the share of clusters that come back must exceed that of shuffled columns, to call the clusters
-#: more than slices of each column: with other draws it moves by about as much.
+#: By how much the share of stable clusters must exceed that of permuted data, to say that the clusters reflect
+#: more than each feature by itself: with other draws it moves by about as much.
 _CLEAR_MARGIN: Final = 0.15
 
-#: Figures of the training lines, under their names in MLflow.
+#: Metrics of the training lines, under their names in MLflow.
 STABILITY_METRICS: Final = frozenset(
     {"stable_clusters", "stable_line_share", "null_stable_clusters", "null_stable_line_share"}
 )
@@ -25,71 +25,66 @@ STABILITY_METRICS: Final = frozenset(
 
 @dataclass(frozen=True)
 class StabilityReport:
-    """How well the clusters of the lines come back, and those of the same lines with shuffled columns."""
+    """How stable the clusters of the lines are, and those of the same lines with permuted features."""
 
     real: Stability
-    null: Stability
+    permuted: Stability
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Return the figures of a registered version, `STABILITY_METRICS`."""
+        """Return the metrics of a registered version, `STABILITY_METRICS`."""
         return {
             "stable_clusters": float(self.real.stable_clusters),
             "stable_line_share": self.real.stable_line_share,
-            "null_stable_clusters": float(self.null.stable_clusters),
-            "null_stable_line_share": self.null.stable_line_share,
+            "null_stable_clusters": float(self.permuted.stable_clusters),
+            "null_stable_line_share": self.permuted.stable_line_share,
         }
 
     @property
     def sentence(self) -> str:
-        """Say in one sentence what the figures mean."""
+        """Say in one sentence what the metrics mean."""
         return say(self.metrics, clusters=len(self.real.sizes))
 
     def table(self) -> pd.DataFrame:
         """Return a row a cluster: `cluster`, `lines`, `jaccard`, `stable`."""
-        found = zip(self.real.sizes, self.real.jaccards, strict=True)
-        return pd.DataFrame(
-            [
-                (cluster, lines, jaccard, lines > 0 and jaccard >= self.real.stable_jaccard)
-                for cluster, (lines, jaccard) in enumerate(found)
-            ],
-            columns=["cluster", "lines", "jaccard", "stable"],
-        )
+        table = pd.DataFrame({"lines": self.real.sizes, "jaccard": self.real.jaccards})
+        stable = (table["lines"] > 0) & (table["jaccard"] >= self.real.stable_jaccard)
+        return table.assign(stable=stable).rename_axis("cluster").reset_index()
 
 
 def say(metrics: Mapping[str, float], *, clusters: int) -> str:
-    """Say in one sentence what the figures of `StabilityReport.metrics` mean."""
-    share, null_share = metrics["stable_line_share"], metrics["null_stable_line_share"]
+    """Say in one sentence what the metrics of `StabilityReport.metrics` mean."""
+    share, permuted_share = metrics["stable_line_share"], metrics["null_stable_line_share"]
     more_clusters = (metrics["stable_clusters"] - metrics["null_stable_clusters"]) / clusters
     verdict = (
-        "these clusters follow how the columns go together"
-        if more_clusters > _CLEAR_MARGIN and share > null_share
-        else "these clusters follow price and quantity each for itself"
+        "the clusters reflect how the features depend on one another"
+        if more_clusters > _CLEAR_MARGIN and share > permuted_share
+        else "the clusters are no more than slices of each feature by itself"
     )
     return (
-        f"{metrics['stable_clusters']:.0f} of {clusters} clusters come back ({percent(share)} of lines); "
-        f"of shuffled columns {metrics['null_stable_clusters']:.0f} do ({percent(null_share)}): {verdict}"
+        f"{metrics['stable_clusters']:.0f} of {clusters} clusters are stable ({percent(share)} of lines); of "
+        f"permuted data {metrics['null_stable_clusters']:.0f} are ({percent(permuted_share)}): {verdict}"
     )
 
 
-def compare_with_shuffled(
+def compare_with_permuted(
     values: Floats,
     weights_by_group: Floats,
     centres: Floats,
     *,
-    facts: Sequence[Sequence[int]],
+    features: Sequence[Sequence[int]],
     seed: int,
     settings: Settings,
     lloyd: Lloyd,
 ) -> StabilityReport:
-    """Measure how well clusters come back, and do the same on rows whose facts are shuffled.
+    """Measure how stable the clusters are, and those of the same rows with permuted features.
 
     Args:
         values: n x d vectors in canonical order.
         weights_by_group: n x g, the lines that each row stands for in each group of days.
         centres: k x d.
-        facts: the columns of each fact, such as price (0,), quantity (1,), weekday (2, 3, 4).
-        seed: of the clustering of the shuffled rows.
+        features: the columns of each feature, such as price (0,), quantity (1,), weekday (2, 3, 4).
+        seed: of the clustering of the permuted rows.
         settings: how often to draw, and what counts as stable.
         lloyd: when iterations stop.
     """
@@ -100,15 +95,15 @@ def compare_with_shuffled(
         tolerance=lloyd.tolerance,
     )
     real = stability(values, weights_by_group, centres, seed=settings.seed, settings=how)
-    shuffled, groups = shuffle_columns(values, weights_by_group, columns=facts, seed=settings.seed)
+    permuted, groups = permute_columns(values, weights_by_group, columns=features, seed=settings.seed)
     weights = kmeans.row_sums(groups)
     fitted = kmeans.fit(
-        in_memory(shuffled, weights),
-        block(shuffled, weights),
+        in_memory(permuted, weights),
+        block(permuted, weights),
         k=len(centres),
         seed=seed,
         max_iterations=lloyd.max_iterations,
         tolerance=lloyd.tolerance,
     )
-    null = stability(shuffled, groups, fitted.centres, seed=settings.seed, settings=how)
-    return StabilityReport(real=real, null=null)
+    baseline = stability(permuted, groups, fitted.centres, seed=settings.seed, settings=how)
+    return StabilityReport(real=real, permuted=baseline)

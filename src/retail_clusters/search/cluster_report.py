@@ -1,30 +1,25 @@
-"""What a clustering leaves in MLflow on the open run: its data sets, tables and figures."""
+"""What a clustering leaves in MLflow on the open run: its data sets, tables and charts."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from retail_clusters import schema
 from retail_clusters.clustering import metrics
-from retail_clusters.clustering.blocks import InMemory, Labels, in_memory
+from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.evaluation import Evaluation
-from retail_clusters.features import stages
 from retail_clusters.features.interface import RAW_LINES
 from retail_clusters.registry import tracking
-from retail_clusters.report import cluster_charts, cluster_page, plots, quality_charts
-from retail_clusters.report.cluster_charts import Picture
+from retail_clusters.report import charts, plots
+from retail_clusters.report.charts import CLUSTER_CHARTS, Picture
+from retail_clusters.report.profile import PRICE, QUANTITY
 from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.settings import Split
-
-CHARTS: Final = tuple(
-    f"charts/{name}.png" for name in ("sizes", "price_quantity", "centres", "silhouettes", "stability")
-)
 
 #: The table of what is measured of each cluster.
 CLUSTERS: Final = "stability"
@@ -41,95 +36,73 @@ class Clustering:
 
 
 def log_tables(clustering: Clustering) -> None:
-    """Log the tables of a clustering."""
+    """Log the profile of a clustering, and what is measured of each cluster."""
     tracking.log_table(clustering.profile, "profile")
     tracking.log_comparable_table(clustering.profile, "profile")
-    tracking.log_table(clusters_table(clustering), CLUSTERS)
+    validation = clustering.found.validation
+    clusters = clustering.stability.table().assign(
+        validation_lines=validation.sizes, validation_silhouette=validation.cluster_silhouettes
+    )
+    tracking.log_table(clusters, CLUSTERS)
 
 
 @contextmanager
 def charts_logged(context: TrainingContext, clustering: Clustering) -> Iterator[None]:
-    """Draw the figures of a clustering while Spark does something else; log them at its end."""
-    picture = _picture(context, clustering)
-    silhouettes = _silhouettes_chart(context, clustering, picture)
-    figures = (
-        lambda: cluster_charts.sizes_chart(clustering.profile),
-        lambda: cluster_charts.price_quantity_chart(picture),
-        lambda: cluster_charts.centres_chart(picture),
-        silhouettes,
-        lambda: quality_charts.stability_chart(clustering.stability),
+    """Draw the charts of a clustering while Spark does something else; log them at its end."""
+    found = clustering.found
+    picture = Picture(context.weighted[schema.TRAIN], clustering.labels, clustering.profile)
+    labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
+    drawings = (
+        lambda: charts.sizes_chart(clustering.profile),
+        lambda: charts.pair_chart(picture, across=QUANTITY, up=PRICE),
+        lambda: charts.centres_chart(picture),
+        lambda: charts.silhouettes_chart(
+            labels,
+            silhouettes,
+            context.weighted[schema.VALIDATION].weights,
+            names=picture.names(found.k),
+            mean=found.validation.silhouette,
+        ),
+        lambda: charts.stability_chart(clustering.stability),
     )
     with plots.drawing() as draw:
-        drawn = {name: draw(make) for name, make in zip(CHARTS, figures, strict=True)}
+        drawn = {name: draw(make) for name, make in zip(CLUSTER_CHARTS, drawings, strict=True)}
         yield
         tracking.log_pictures({name: picture.result() for name, picture in drawn.items()})
-
-
-def clusters_table(clustering: Clustering) -> pd.DataFrame:
-    """Return what is measured of each cluster: whether it comes back, and its validation silhouette."""
-    validation = clustering.found.validation
-    return clustering.stability.table().assign(
-        validation_lines=validation.sizes, validation_silhouette=validation.cluster_silhouettes
-    )
-
-
-def log_page(context: TrainingContext, clustering: Clustering) -> None:
-    """Log the page in which price against quantity can be zoomed into: 5 MB, so one on a run is enough."""
-    tracking.log_text(cluster_page.clusters_page(_picture(context, clustering)), "charts/clusters.html")
 
 
 def log_inputs(context: TrainingContext, parts: Sequence[str] = schema.SPLITS) -> dict[str, tracking.DataSet]:
     """Log train, validation and test, or some of them, as data sets, each under a digest of its own.
 
-    Their names begin with the part: where the UI says which data set a figure is of, there is no more.
+    Their names begin with the part: where the UI says which data set a metric is of, there is no more.
     """
-    table, split = context.prepared.table, context.experiment.split
+    table = context.prepared.table
     return {
         name: tracking.log_input(
             data=table.data,
             part=name,
-            digest=split_digest(table.data_digest, name, split=split),
+            digest=_digest(table.data_digest, name, context.experiment.split),
             context=name,
             columns=RAW_LINES,
-            profile={"lines": table.lines[name], "rows": table.rows[name], "days": _days(name, split)},
+            profile={
+                "lines": table.lines[name],
+                "rows": table.rows[name],
+                "days": _days(name, context.experiment.split),
+            },
         )
         for name in parts
     }
 
 
-def split_digest(data_digest: str, name: str, *, split: Split) -> str:
+def _digest(data_digest: str, name: str, split: Split) -> str:
     """Return 8 hex digits that tell one part of one data set, cut at these days, from any other."""
     content = f"{data_digest} {name} {split.train_until} {split.validate_until}"
     return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 def _days(name: str, split: Split) -> str:
-    days: Mapping[str, str] = {
+    return {
         schema.TRAIN: f"before {split.train_until}",
         schema.VALIDATION: f"{split.train_until} to before {split.validate_until}",
         schema.TEST: f"from {split.validate_until} on",
-    }
-    return days[name]
-
-
-def _picture(context: TrainingContext, clustering: Clustering) -> Picture:
-    return Picture(context.weighted[schema.TRAIN], clustering.labels, clustering.profile)
-
-
-def _silhouettes_chart(
-    context: TrainingContext, clustering: Clustering, picture: Picture
-) -> Callable[[], Figure]:
-    """Measure how silhouettes spread: of all validation lines, or of a sample where they stay in Spark."""
-    weighted = context.weighted[schema.VALIDATION]
-    rows = context.rows[schema.VALIDATION]
-    if not isinstance(rows, InMemory):
-        vectors = stages.vectors([weighted], pipeline=context.pipeline, spark=context.spark)[0]
-        rows = in_memory(vectors, weighted.weights)
-    labels, silhouettes = metrics.row_silhouettes(rows, clustering.found.centres)
-    return lambda: quality_charts.silhouettes_chart(
-        labels,
-        silhouettes,
-        weighted.weights,
-        names=picture.names(clustering.found.k),
-        mean=clustering.found.validation.silhouette,
-    )
+    }[name]

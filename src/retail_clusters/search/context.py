@@ -13,15 +13,14 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.clustering import evaluation
-from retail_clusters.clustering.blocks import Block, Rows, block, in_memory
+from retail_clusters.clustering.blocks import Block, InMemory, Rows, block, in_memory, split
 from retail_clusters.clustering.evaluation import Evaluation, Problem
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.errors import InputError
 from retail_clusters.features import stages
 from retail_clusters.features.rows import WeightedRows, merge, partitions, weighted_rows
-from retail_clusters.registry.logged_model import check_model_folder
+from retail_clusters.registry.models import check_model_folder
 from retail_clusters.search import spark_solver
-from retail_clusters.search.trials import Evaluator
 from retail_clusters.settings import Experiment
 
 #: All lines from the train cut on: the notebook's test lines.
@@ -36,11 +35,14 @@ _SAMPLE_ROWS: Final = 250_000
 class TrainingContext:
     """The rows of an experiment, and the feature stages fitted on its training lines.
 
+    Fits and metrics are of `rows`: all of them, in memory, or in Spark beyond `training.in_memory_rows`. What
+    needs rows in memory, such as seeding and descriptions, looks at `weighted` and `sample`: the same rows, or
+    else a sample of them.
+
     Attributes:
-        weighted: the weighted rows of each part, in memory; a sample of them where the rows stay in Spark.
-        rows: all rows of each part as vectors.
+        weighted: the rows of each part before scaling, in memory.
+        rows: the vectors of each part.
         sample: the vectors of the training rows in `weighted`.
-        whole: whether `weighted` holds every row.
     """
 
     spark: SparkSession
@@ -50,50 +52,49 @@ class TrainingContext:
     weighted: Mapping[str, WeightedRows]
     rows: Mapping[str, Rows[Block]]
     sample: Block
-    whole: bool
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether all rows are in memory."""
+        return all(isinstance(rows, InMemory) for rows in self.rows.values())
 
     @property
     def problem(self) -> Problem:
         """Return what a candidate is fitted and measured on."""
+        lloyd = self.experiment.lloyd
         return Problem(
             train=self.rows[schema.TRAIN],
             sample=self.sample,
             validation=self.rows[schema.VALIDATION],
-            lloyd=self.experiment.lloyd,
+            max_iterations=lloyd.max_iterations,
+            tolerance=lloyd.tolerance,
         )
+
+    def in_memory(self, part: str) -> InMemory[Block]:
+        """Return the vectors of the rows in `weighted`."""
+        rows, weighted = self.rows[part], self.weighted[part]
+        if isinstance(rows, InMemory):
+            return rows
+        vectors = stages.vectors([weighted], pipeline=self.pipeline, spark=self.spark)[0]
+        return in_memory(vectors, weighted.weights)
 
     def fit(self, *, k: int, seed: int) -> Evaluation:
         """Fit (K, seed) with the experiment's solver on training lines; measure it on validation lines."""
-        return self._fit_one(self.problem, k=k, seed=seed)
-
-    def evaluator(self) -> Evaluator:
-        """Send the rows to where candidates are evaluated."""
-        in_tasks = self.whole and self.experiment.training.solver == "exact"
-        return Evaluator(
-            problem=self.problem,
-            settings=self.experiment.guardrails,
-            spark=self.spark,
-            sent=self.spark.sparkContext.broadcast(self.problem) if in_tasks else None,
-            fitter=self._fit_one,
-        )
-
-    def _fit_one(self, problem: Problem, *, k: int, seed: int) -> Evaluation:
         if self.experiment.training.solver == "exact":
-            return evaluation.evaluate(problem, k=k, seed=seed)
+            return evaluation.evaluate(self.problem, k=k, seed=seed)
         lines = spark_solver.expanded_lines(
             self.weighted[schema.TRAIN], pipeline=self.pipeline, spark=self.spark
         )
-        fitted = spark_solver.fit(lines, problem.train, k=k, seed=seed)
-        return evaluation.measured(problem, fitted, seed=seed)
+        fitted = spark_solver.fit(lines, self.rows[schema.TRAIN], k=k, seed=seed)
+        return evaluation.measured(self.problem, fitted, seed=seed)
 
 
 def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingContext:
     """Fit the feature stages and hold the rows ready, in memory where `training.in_memory_rows` allows it."""
-    spark = prepared.reduced.sparkSession
-    check_model_folder(spark)
+    check_model_folder(prepared.reduced.sparkSession)
     if sum(prepared.table.rows.values()) <= experiment.training.in_memory_rows:
-        return _in_memory(spark, prepared, experiment)
-    return _in_spark(spark, prepared, experiment)
+        return _in_memory(prepared, experiment)
+    return _in_spark(prepared, experiment)
 
 
 def check_clusters(context: TrainingContext, *, k: int) -> None:
@@ -110,26 +111,6 @@ def check_clusters(context: TrainingContext, *, k: int) -> None:
         )
 
 
-def _in_memory(spark: SparkSession, prepared: Prepared, experiment: Experiment) -> TrainingContext:
-    weighted = load_parts(prepared)
-    pipeline = stages.fit_features(weighted[schema.TRAIN], features=experiment.features, spark=spark)
-    vectors = stages.vectors(list(weighted.values()), pipeline=pipeline, spark=spark)
-    rows = {
-        name: in_memory(values, weighted[name].weights)
-        for name, values in zip(weighted, vectors, strict=True)
-    }
-    return TrainingContext(
-        spark=spark,
-        experiment=experiment,
-        prepared=prepared,
-        pipeline=pipeline,
-        weighted=weighted,
-        rows=rows,
-        sample=block(vectors[0], weighted[schema.TRAIN].weights),
-        whole=True,
-    )
-
-
 def load_parts(prepared: Prepared) -> dict[str, WeightedRows]:
     """Read the weighted rows of all parts, in one job."""
     table = prepared.reduced.toArrow()
@@ -142,31 +123,29 @@ def load_parts(prepared: Prepared) -> dict[str, WeightedRows]:
     return splits | {AFTER_TRAIN: merge(splits[schema.VALIDATION], splits[schema.TEST])}
 
 
-def _in_spark(spark: SparkSession, prepared: Prepared, experiment: Experiment) -> TrainingContext:
-    frames = {name: prepared.rows(*_splits_of(name)) for name in PARTS}
-    weighted = {
-        name: _sample(frame, rows=prepared.count(*_splits_of(name))) for name, frame in frames.items()
-    }
+def _in_memory(prepared: Prepared, experiment: Experiment) -> TrainingContext:
+    spark, weighted = prepared.reduced.sparkSession, load_parts(prepared)
+    pipeline = stages.fit_features(weighted[schema.TRAIN], features=experiment.features, spark=spark)
+    made = stages.vectors([weighted[part] for part in PARTS], pipeline=pipeline, spark=spark)
+    blocks = {part: block(vectors, weighted[part].weights) for part, vectors in zip(PARTS, made, strict=True)}
+    rows = {part: split(each) for part, each in blocks.items()}
+    return TrainingContext(spark, experiment, prepared, pipeline, weighted, rows, sample=blocks[schema.TRAIN])
+
+
+def _in_spark(prepared: Prepared, experiment: Experiment) -> TrainingContext:
+    spark = prepared.reduced.sparkSession
+    splits = {part: (part,) for part in schema.SPLITS} | {AFTER_TRAIN: (schema.VALIDATION, schema.TEST)}
+    frames = {part: prepared.rows(*splits[part]) for part in PARTS}
+    weighted = {part: _sample(frames[part], rows=prepared.count(*splits[part])) for part in PARTS}
     train = weighted[schema.TRAIN]
     pipeline = stages.fit_features(train, features=experiment.features, spark=spark)
     stored = {
-        name: stages.with_values(frame, pipeline).persist(StorageLevel.MEMORY_AND_DISK)
-        for name, frame in frames.items()
+        part: stages.with_values(frame, pipeline).persist(StorageLevel.MEMORY_AND_DISK)
+        for part, frame in frames.items()
     }
-    return TrainingContext(
-        spark=spark,
-        experiment=experiment,
-        prepared=prepared,
-        pipeline=pipeline,
-        weighted=weighted,
-        rows={name: partitions(frame) for name, frame in stored.items()},
-        sample=block(stages.vectors([train], pipeline=pipeline, spark=spark)[0], train.weights),
-        whole=False,
-    )
-
-
-def _splits_of(part: str) -> tuple[str, ...]:
-    return (schema.VALIDATION, schema.TEST) if part == AFTER_TRAIN else (part,)
+    rows = {part: partitions(frame) for part, frame in stored.items()}
+    sample = block(stages.vectors([train], pipeline=pipeline, spark=spark)[0], train.weights)
+    return TrainingContext(spark, experiment, prepared, pipeline, weighted, rows, sample)
 
 
 def _sample(frame: DataFrame, *, rows: int) -> WeightedRows:

@@ -9,10 +9,10 @@ from pyspark.ml import PipelineModel
 
 from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
-from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels, Rows, in_memory
+from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels, Rows
 from retail_clusters.clustering.evaluation import Evaluation, later_metrics
 from retail_clusters.clustering.metrics import Quality
-from retail_clusters.features import model, stages
+from retail_clusters.features import model
 from retail_clusters.search.context import AFTER_TRAIN, TrainingContext
 
 
@@ -21,10 +21,10 @@ class Measured:
     """A fitted clustering on every part of the lines, by the labels that its registered model gives.
 
     Attributes:
-        evaluation: with the validation figures of those labels.
+        evaluation: with the validation metrics of those labels.
         train_labels: the cluster of each training row.
         near_tie_lines: lines that the registered model puts into another cluster than that of the
-            nearest centre, as Spark expands squares; the figures are those of the model's labels.
+            nearest centre, as Spark expands squares; the metrics are those of the model's labels.
     """
 
     evaluation: Evaluation
@@ -35,7 +35,7 @@ class Measured:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Return the figures of a registered model, under their names in MLflow."""
+        """Return the metrics of a registered model, under their names in MLflow."""
         later = later_metrics(test=self.test, holdout=self.holdout)
         gap = self.evaluation.validation.silhouette - self.test.silhouette
         return {
@@ -48,7 +48,7 @@ class Measured:
 
 def measure(context: TrainingContext, found: Evaluation) -> Measured:
     """Measure a fit on the later lines, by the labels of the model that will score."""
-    nearest = {name: _nearest(context, name, found.centres) for name in context.weighted}
+    nearest = {part: kmeans.labels(context.in_memory(part), found.centres) for part in context.weighted}
     given = _model_labels(context, found.centres) if context.whole else nearest
     differing = {name: given[name] != nearest[name] for name in given}
     lines = sum(context.weighted[name].weights[differing[name]].sum() for name in schema.SPLITS)
@@ -66,15 +66,6 @@ def measure(context: TrainingContext, found: Evaluation) -> Measured:
         train_labels=given[schema.TRAIN],
         near_tie_lines=int(lines),
     )
-
-
-def _nearest(context: TrainingContext, part: str, centres: Floats) -> Labels:
-    rows = context.rows[part]
-    if isinstance(rows, InMemory):
-        return kmeans.labels(rows, centres)
-    weighted = context.weighted[part]
-    vectors = stages.vectors([weighted], pipeline=context.pipeline, spark=context.spark)[0]
-    return kmeans.labels(in_memory(vectors, weighted.weights), centres)
 
 
 def _model_labels(context: TrainingContext, centres: Floats) -> dict[str, Labels]:

@@ -8,7 +8,7 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, quarantine
+from retail_clusters.data import listing, quarantine
 from retail_clusters.data import prepare as tables
 from retail_clusters.data.prepare import Prepared, PreparedTable, Source
 from retail_clusters.infra import markdown
@@ -25,7 +25,7 @@ def prepare(
     """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
     source = tables.source(data, experiment)
     with open_run("prepare") as run_id:
-        tracking.log_settings({"data": data, "files": str(len(source.listing.files))} | experiment.flat())
+        tracking.log_settings({"data": data, "files": str(len(source.found.files))} | experiment.flat())
         found = tables.find(spark, source)
         if found:
             click.echo(
@@ -77,7 +77,7 @@ def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     started = perf_counter()
     made = tables.make(spark, source, run_id=run_id)
     click.echo(
-        f"prepare: {pluralize(made.table.total_lines, 'line')} of {pluralize(len(source.listing.files), 'file')} "
+        f"prepare: {pluralize(made.table.total_lines, 'line')} of {pluralize(len(source.found.files), 'file')} "
         f"in {perf_counter() - started:.1f} s"
     )
     return made
@@ -85,8 +85,8 @@ def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
 
 def _tell(table: PreparedTable, source: Source) -> None:
     """Say what was passed over, and what is quarantined; nothing when every line is good."""
-    if source.listing.passed_over:
-        click.echo(f"prepare: {csv_files.account(source.listing, read=len(source.listing.files))}")
+    if source.found.passed_over:
+        click.echo(f"prepare: {listing.account(source.found)}")
     for line in quarantine.tell(table.reasons, of=table.total_lines):
         click.echo(f"prepare: {line}" if not line.startswith(" ") else line)
 

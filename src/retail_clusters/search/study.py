@@ -1,122 +1,177 @@
-"""Ask, evaluate, record: a study that can be killed, resumed, prolonged and repeated.
+"""A study: which (K, seed) to try next, and what came of those tried; killed, resumed, prolonged, repeated.
 
-It knows nothing of Spark or MLflow. Which trials a study holds, and their values, depend on the settings and
-on the evaluation alone, not on cores or interruptions.
+It knows nothing of Spark or MLflow. A trial enters the study when it is evaluated, whole, so a killed process
+leaves nothing behind; what is tried next follows from the settings and the trials before it alone.
 """
 
+import hashlib
+import itertools
+import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, TypeAlias
 
+import numpy as np
 import optuna
+from optuna.distributions import IntDistribution
+from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from retail_clusters.clustering.evaluation import Evaluation
+from retail_clusters.clustering.metrics import Quality
 from retail_clusters.errors import InputError, NoUsableClusteringError
 from retail_clusters.infra.console import in_short
+from retail_clusters.infra.locks import lock
 from retail_clusters.infra.secrets import masked
-from retail_clusters.search import candidates
-from retail_clusters.search.candidates import Candidate, Trial
-from retail_clusters.settings import Sweep
+from retail_clusters.settings import Objective, Sweep
 from retail_clusters.wording import percent
 
-Batch = Sequence[tuple[int, Candidate]]
-Start = Callable[[Batch], "Future[list[Trial]]"]
+Study: TypeAlias = optuna.Study
+Candidate: TypeAlias = tuple[int, int]
+#: Candidates, each with the number that its trial will have.
+Batch: TypeAlias = Sequence[tuple[int, Candidate]]
+Start: TypeAlias = Callable[[Batch], "Future[list[Trial]]"]
 
 _IDENTITY: Final = "identity"
+_TRIAL: Final = "trial"
+#: Enough to keep a cluster busy, few enough to show progress.
+_LARGEST_BATCH: Final = 128
+#: Below the silhouette of any clustering.
+_UNUSABLE: Final = -2.0
 
 
 @dataclass(frozen=True, eq=False)
-class Progress:
-    """What is known after a batch."""
+class Trial:
+    """An evaluated candidate: its number in the order of asking, and by how much it breaks each guardrail."""
 
-    trials: Sequence[Trial]
-    new: Sequence[Trial]
+    number: int
+    evaluation: Evaluation
+    violations: Mapping[str, float]
+
+    @property
+    def k(self) -> int:
+        """Return how many clusters were asked for."""
+        return self.evaluation.k
+
+    @property
+    def seed(self) -> int:
+        """Return the seed."""
+        return self.evaluation.seed
+
+    @property
+    def silhouette(self) -> float:
+        """Return the silhouette of the validation lines."""
+        return self.evaluation.validation.silhouette
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether every guardrail holds."""
+        return not self.why_unusable
+
+    @property
+    def why_unusable(self) -> str:
+        """Name the guardrails that do not hold, empty when all do."""
+        return ", ".join(name for name, excess in self.violations.items() if excess > 0)
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """The trials of a study in the order of asking, and why it ended; `interrupted` by the user or not."""
+@contextmanager
+def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Iterator[Study]:
+    """Hold a study, new or to be resumed, as the only process of this machine.
 
-    trials: Sequence[Trial]
-    reason: str
-    interrupted: bool
+    Processes of several machines that share a database try the same candidates, and record the same trials.
 
-
-def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> optuna.Study:
-    """Open a study, new or to be resumed, and retire trials that another tool has left waiting or running.
-
-    `storage` is a database URL, or else the path of a journal: a file that gains a line a trial.
+    Args:
+        name: of the study.
+        storage: a database URL, or else the path of a journal: a file that gains a line a trial.
+        identity: settings and data that decide what a trial is.
 
     Raises:
-        InputError: the storage cannot be used, or the study was started with another identity (settings
-            and data digest).
+        InputError: the storage cannot be used, another process holds the study, or it has another identity.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(
-            study_name=name, storage=_storage(storage), direction="maximize", load_if_exists=True
-        )
-    except Exception as failure:
-        raise InputError(
-            "storage must be a journal's path or a database URL that Optuna can open, but "
-            f"{masked(storage)} gave: {in_short(failure)}"
-        ) from failure
-    _check_identity(study, name, identity)
-    _retire_unfinished(study)
-    return study
+    study = _create_or_load(name, storage)
+    with lock(_lock_file(name, storage), purpose=f"one process at a time works on study {name}"):
+        _check_identity(study, identity)
+        yield study
 
 
 def attributes(*, name: str, storage: str) -> Mapping[str, Any]:
     """Return what is noted on a study; nothing where there is none of this name."""
     try:
-        return dict(optuna.load_study(study_name=name, storage=_storage(storage)).user_attrs)
+        return dict(optuna.load_study(study_name=name, storage=_backend(storage)).user_attrs)
     except KeyError:
         return {}
 
 
-def finished(study: optuna.Study) -> list[Trial]:
-    """Return the evaluated trials of a study, in the order in which they were asked."""
+def finished(study: Study) -> list[Trial]:
+    """Return the trials of a study in the order of asking; one that two machines recorded counts once."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return sorted(map(candidates.recorded, complete), key=lambda trial: trial.number)
+    trials = {trial.number: trial for trial in map(recorded, complete)}
+    return [trials[number] for number in sorted(trials)]
 
 
 def run(
-    study: optuna.Study,
+    study: Study,
     *,
     settings: Sweep,
     start: Start,
-    on_batch: Callable[[Progress], None],
+    on_batch: Callable[[Sequence[Trial]], None],
     stop: Callable[[], bool],
-) -> Outcome:
-    """Evaluate batch after batch until `settings.trials`, or the whole space, are done.
+) -> list[Trial]:
+    """Evaluate batch after batch until all wanted trials are done, or `stop` says so; return those there are.
 
     A batch is recorded whole, in the order of asking. What was under way in a killed process is asked again
-    from the same history, which gives the same candidates. `on_batch` hears of a batch while the next one is
-    under way, and of the last one before this returns.
+    from the same history, which gives the same candidates. `on_batch` hears of the new trials while the next
+    batch is under way, and of the last ones before this returns.
     """
-    search = candidates.search_of(settings)
-    wanted = wanted_trials(settings)
-    done = finished(study)
-    unheard: list[Progress] = []
-
-    def tell_user() -> None:
-        while unheard:
-            on_batch(unheard.pop(0))
-
-    while not (interrupted := stop()) and (batch := search.next_batch(done, trials=wanted)):
-        started = datetime.now()
+    trials = finished(study)
+    new: list[Trial] = []
+    while not stop() and (batch := next_batch(trials, settings=settings)):
         under_way = start(batch)
-        tell_user()
-        new = [_record(study, trial, settings, started) for trial in under_way.result()]
-        done = sorted([*done, *new], key=lambda trial: trial.number)
-        unheard.append(Progress(trials=done, new=new))
-    tell_user()
-    return Outcome(done, _reason(len(done), wanted, settings, interrupted=interrupted), interrupted)
+        if new:
+            on_batch(new)
+        new = under_way.result()
+        for trial in new:
+            study.add_trial(record(trial, settings=settings))
+        trials = sorted([*trials, *new], key=lambda trial: trial.number)
+    if new:
+        on_batch(new)
+    return trials
+
+
+def next_batch(trials: Sequence[Trial], *, settings: Sweep) -> Batch:
+    """Propose candidates that are not tried yet; none when all wanted ones are."""
+    tried = {trial.number for trial in trials}
+    planned = _grid(settings) if settings.sampler == "grid" else _tpe_batch(trials, settings)
+    wanted = wanted_trials(settings)
+    left = [each for each in planned if each[0] not in tried and each[0] < wanted]
+    return left[:_LARGEST_BATCH]
+
+
+def wanted_trials(settings: Sweep) -> int:
+    """Return how many trials a sweep makes: `trials`, or the whole space."""
+    space = space_size(settings)
+    return min(settings.trials or space, space)
+
+
+def space_size(settings: Sweep) -> int:
+    """Count the (K, seed) pairs of the space."""
+    return (settings.k_max - settings.k_min + 1) * settings.seeds
+
+
+def ended(done: int, *, settings: Sweep, stopped: bool) -> str:
+    """Say why a study ends after so many trials."""
+    wanted = wanted_trials(settings)
+    if stopped:
+        return f"stopped by the user after {done} of {wanted} trials"
+    if done >= space_size(settings):
+        return f"the whole space of {done} pairs of K and seed is tried"
+    return f"all {wanted} trials are done"
 
 
 def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
@@ -129,60 +184,69 @@ def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
     Raises:
         NoUsableClusteringError: no trial, or no K, is usable; names the nearest miss.
     """
-    usable = [trial for trial in trials if trial.usable]
+    medians: Mapping[int, float] = {}
+    eligible = [trial for trial in trials if trial.usable]
     if settings.objective == "median_silhouette":
-        medians = median_silhouettes(trials, min_seeds=min(settings.min_seeds, settings.seeds))
-        eligible = [trial for trial in usable if medians.get(trial.k, -2.0) >= -1]
-        if eligible:
-            return max(eligible, key=lambda t: (medians[t.k], -t.k, t.silhouette, -t.seed))
-    elif usable and settings.objective == "macro_silhouette":
-        return max(usable, key=lambda t: (t.evaluation.validation.macro_silhouette, -t.k, -t.seed))
-    elif usable:
-        return max(usable, key=lambda t: (t.silhouette, -t.k, -t.seed))
-    raise NoUsableClusteringError(_nearest_miss(trials))
+        medians = _median_silhouettes(trials, min_seeds=min(settings.min_seeds, settings.seeds))
+        eligible = [trial for trial in eligible if medians.get(trial.k, _UNUSABLE) >= -1]
+    if not eligible:
+        raise NoUsableClusteringError(_nearest_miss(trials))
+    return max(eligible, key=lambda trial: _rank(trial, settings.objective, medians))
 
 
-def median_silhouettes(trials: Sequence[Trial], *, min_seeds: int) -> Mapping[int, float]:
-    """Return the median silhouette of each K over all its tried seeds; an unusable one counts as -2."""
-    by_k: dict[int, list[float]] = {}
-    for trial in trials:
-        by_k.setdefault(trial.k, []).append(trial.silhouette if trial.usable else -2.0)
-    return {k: statistics.median(found) for k, found in by_k.items() if len(found) >= min_seeds}
+def record(trial: Trial, *, settings: Sweep) -> FrozenTrial:
+    """Return a trial as a study keeps it: finished, with its guardrails as constraints.
+
+    Added to a study it is one transaction, so a study holds a trial whole or not at all.
+    """
+    whole = json.dumps(asdict(trial), default=np.ndarray.tolist)
+    return _frozen(trial, settings, attributes={_TRIAL: whole})
 
 
-def wanted_trials(settings: Sweep) -> int:
-    """Return how many trials a sweep makes: `trials`, or the whole space."""
-    space = candidates.space_size(settings)
-    return min(settings.trials or space, space)
+def recorded(frozen: FrozenTrial) -> Trial:
+    """Read a trial back from its record, to the last bit.
+
+    Raises:
+        InputError: it was measured with other metrics than today's.
+    """
+    content: dict[str, Any] = json.loads(frozen.user_attrs[_TRIAL])
+    found = content["evaluation"]
+    measured: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in found["validation"].items()
+    }
+    if others := {field.name for field in fields(Quality)} ^ measured.keys():
+        raise InputError(
+            f"a study's trials must hold the metrics of today, but trial {content['number']} differs in "
+            f"{', '.join(sorted(others))}: choose another study name"
+        )
+    made = found | {"validation": Quality(**measured), "centres": np.array(found["centres"])}
+    return Trial(content["number"], Evaluation(**made), content["violations"])
 
 
-def _reason(done: int, wanted: int, settings: Sweep, *, interrupted: bool) -> str:
-    if interrupted:
-        return f"stopped by the user after {done} of {wanted} trials"
-    if done >= candidates.space_size(settings):
-        return f"the whole space of {done} pairs of K and seed is tried"
-    return f"all {wanted} trials are done"
+def _create_or_load(name: str, storage: str) -> Study:
+    try:
+        return optuna.create_study(
+            study_name=name, storage=_backend(storage), direction="maximize", load_if_exists=True
+        )
+    except Exception as failure:
+        raise InputError(
+            "storage must be a journal's path or a database URL that Optuna can open, but "
+            f"{masked(storage)} gave: {in_short(failure)}"
+        ) from failure
 
 
-def _storage(storage: str) -> str | BaseStorage:
+def _backend(storage: str) -> str | BaseStorage:
     return storage if "://" in storage else JournalStorage(JournalFileBackend(storage))
 
 
-def _record(study: optuna.Study, trial: Trial, settings: Sweep, started: datetime) -> Trial:
-    record = candidates.record(trial, settings=settings)
-    record.datetime_start = started
-    study.add_trial(record)
-    return trial
+def _lock_file(name: str, storage: str) -> str:
+    """Return a file beside the journal, or in the working folder for a database."""
+    digest = hashlib.sha256(f"{storage}\n{name}".encode()).hexdigest()[:12]
+    return f"optuna-{digest}.lock" if "://" in storage else f"{storage}.{digest}.lock"
 
 
-def _retire_unfinished(study: optuna.Study) -> None:
-    for _ in study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
-        study.ask()
-    for running in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-        study.tell(running.number, state=TrialState.FAIL)
-
-
-def _check_identity(study: optuna.Study, name: str, identity: Mapping[str, str]) -> None:
+def _check_identity(study: Study, identity: Mapping[str, str]) -> None:
     known: dict[str, Any] = study.user_attrs.get(_IDENTITY, {})
     if not known:
         study.set_user_attr(_IDENTITY, dict(identity))
@@ -191,9 +255,103 @@ def _check_identity(study: optuna.Study, name: str, identity: Mapping[str, str])
     if differing:
         changes = "; ".join(f"{key} was {known.get(key)}, is {identity.get(key)}" for key in differing)
         raise InputError(
-            f"a study is resumed with the settings and data it was started with, but for study {name!r} "
-            f"{changes}: restore them, or choose another study name"
+            "a study is resumed with the settings and data it was started with, but for study "
+            f"{study.study_name!r} {changes}: restore them, or choose another study name"
         )
+
+
+def _grid(settings: Sweep) -> Batch:
+    """Return every K with every seed, in the shuffled order in which Optuna's grid sampler gives them."""
+    space = list(itertools.product(range(settings.k_min, settings.k_max + 1), range(settings.seeds)))
+    np.random.RandomState(settings.sampler_seed).shuffle(space)
+    return list(enumerate(space))
+
+
+def _tpe_batch(trials: Sequence[Trial], settings: Sweep) -> Batch:
+    """Plan the whole batch under way, also what of it is tried already or beyond the wanted trials.
+
+    A pair that was tried gives way to another seed of its K, or else to the nearest K with a seed left.
+    """
+    start = len(trials) - len(trials) % settings.batch_size
+    before = trials[:start]
+    taken = {(trial.k, trial.seed) for trial in before}
+    batch: list[Candidate] = []
+    for wanted in _ask_tpe(before, settings) if before else _spread(settings):
+        free = _nearest_free(wanted, taken, settings)
+        if free is not None:
+            taken.add(free)
+            batch.append(free)
+    return list(enumerate(batch, start=start))
+
+
+def _spread(settings: Sweep) -> list[Candidate]:
+    """Spread a first batch over the range of K."""
+    spread = np.linspace(settings.k_min, settings.k_max, settings.batch_size).round()
+    return [(int(k), position % settings.seeds) for position, k in enumerate(spread)]
+
+
+def _ask_tpe(trials: Sequence[Trial], settings: Sweep) -> list[Candidate]:
+    """Ask a tree-structured Parzen estimator that knows the trials for a batch.
+
+    It is made anew, with a seed of its own, so that a batch depends on the settings and on the trials alone.
+    Its options are named one by one, so that another default of a later Optuna cannot change a replay.
+    """
+    seed = np.random.SeedSequence([settings.sampler_seed, len(trials)]).generate_state(1)[0]
+    sampler = TPESampler(
+        seed=int(seed),
+        n_startup_trials=10,
+        n_ei_candidates=24,
+        multivariate=True,
+        group=False,
+        constant_liar=True,
+    )
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.add_trials([_frozen(trial, settings) for trial in trials])
+    asked = [study.ask() for _ in range(settings.batch_size)]
+    return [
+        (
+            trial.suggest_int("k", settings.k_min, settings.k_max),
+            trial.suggest_int("seed", 0, settings.seeds - 1),
+        )
+        for trial in asked
+    ]
+
+
+def _frozen(trial: Trial, settings: Sweep, *, attributes: dict[str, Any] | None = None) -> FrozenTrial:
+    return optuna.trial.create_trial(
+        value=trial.silhouette,
+        params={"k": trial.k, "seed": trial.seed},
+        distributions={
+            "k": IntDistribution(settings.k_min, settings.k_max),
+            "seed": IntDistribution(0, settings.seeds - 1),
+        },
+        user_attrs=attributes,
+        constraints=dict(trial.violations),
+    )
+
+
+def _nearest_free(wanted: Candidate, taken: set[Candidate], settings: Sweep) -> Candidate | None:
+    k, seed = wanted
+    nearest = sorted(range(settings.k_min, settings.k_max + 1), key=lambda other: (abs(other - k), other))
+    seeds = [(seed + step) % settings.seeds for step in range(settings.seeds)]
+    return next((pair for pair in itertools.product(nearest, seeds) if pair not in taken), None)
+
+
+def _rank(trial: Trial, objective: Objective, medians: Mapping[int, float]) -> tuple[float, ...]:
+    """Return what is compared of two trials; what is equal goes to the fewer clusters and the lower seed."""
+    if objective == "median_silhouette":
+        return medians[trial.k], -trial.k, trial.silhouette, -trial.seed
+    validation = trial.evaluation.validation
+    silhouette = validation.silhouette if objective == "silhouette" else validation.macro_silhouette
+    return silhouette, -trial.k, -trial.seed
+
+
+def _median_silhouettes(trials: Sequence[Trial], *, min_seeds: int) -> Mapping[int, float]:
+    """Return the median silhouette of each K over all its tried seeds."""
+    by_k: dict[int, list[float]] = {}
+    for trial in trials:
+        by_k.setdefault(trial.k, []).append(trial.silhouette if trial.usable else _UNUSABLE)
+    return {k: statistics.median(found) for k, found in by_k.items() if len(found) >= min_seeds}
 
 
 def _nearest_miss(trials: Sequence[Trial]) -> str:

@@ -3,29 +3,29 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import click
-import optuna
 from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from retail_clusters import schema
 from retail_clusters.errors import DifferenceFoundError, StoppedError
 from retail_clusters.infra.secrets import masked
-from retail_clusters.infra.signals import stop_on_signals
+from retail_clusters.infra.stream import stop_on_signals
 from retail_clusters.registry import tracking
+from retail_clusters.registry.child_runs import ChildRuns
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.report.page import SWEEP_RUN
 from retail_clusters.search import cluster_report, publish, study, sweep_report
-from retail_clusters.search.candidates import Trial
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
-from retail_clusters.search.study import Outcome, Progress
-from retail_clusters.search.study_lock import only_worker
-from retail_clusters.settings import CHALLENGER, Experiment, Sweep
+from retail_clusters.search.study import Study, Trial
+from retail_clusters.search.trials import Evaluator, evaluator
+from retail_clusters.settings import CHALLENGER, Experiment
 
 STORAGE: Final = "optuna.journal"
 _RUN: Final = "mlflow_run_id"
@@ -63,26 +63,25 @@ def sweep(
     """
     prepared = ensure_prepared(spark, data=data, experiment=experiment)
     context = training_context(prepared, experiment=experiment)
-    which = StudyName.of(study, storage)
-    opened = open_study(context, which)
-    again = _has_nothing_left(context, opened)
-    with search_run(context, opened) as run_id:
-        best = search(context, opened, which, parent=run_id, entry_point="sweep")
-        published = publish_best(context, best, reuse=again)
-        tracking.set_tags({sweep_report.SWEEP_RUN: run_id})
+    with open_study(context, StudyName.of(study, storage)) as opened:
+        again = _is_complete(context, opened)
+        with search_run(context, opened) as run_id:
+            best = search(context, opened, parent=run_id, entry_point="sweep")
+            published = publish_best(context, best, reuse=again)
+            tracking.set_tags({SWEEP_RUN: run_id})
     sweep_report.add_outcome(run_id, published)
     click.echo("sweep: done")
     publish.summarize(published)
     return published
 
 
-def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
-    """Open the study of this sweep; it refuses other settings or data than it was started with."""
+def open_study(context: TrainingContext, which: StudyName) -> AbstractContextManager[Study]:
+    """Hold the study of this sweep; it refuses other settings or data than it was started with."""
     experiment = context.experiment
     check_clusters(context, k=experiment.sweep.k_max)
+    click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
     settings = {name: value for name, value in experiment.flat().items() if name.startswith(_SHAPING)}
     identity = {name: value for name, value in settings.items() if name not in _FREE}
-    click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
     # Rows in memory and rows in partitions give sums of other last bits; the number itself is free.
     identity["training.in_memory_rows"] = "enough for all rows" if context.whole else "fewer than the rows"
     identity["data_digest"] = context.prepared.table.data_digest
@@ -90,13 +89,15 @@ def open_study(context: TrainingContext, which: StudyName) -> optuna.Study:
 
 
 @contextmanager
-def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
+def search_run(context: TrainingContext, opened: Study) -> Iterator[str]:
     """Open the run of a search: the study's own, or else a new one that continues it.
 
     A param of a run cannot change, so a study goes on in a run of its own when the earlier one is finished,
     or was made with other settings, such as fewer trials.
     """
-    earlier, name = opened.user_attrs.get(_RUN, ""), _name(context.experiment.sweep)
+    earlier = opened.user_attrs.get(_RUN, "")
+    sweep = context.experiment.sweep
+    name = f"sweep K {sweep.k_min}–{sweep.k_max}"
     if earlier and tracking.can_resume(earlier) and tracking.accepts_settings(earlier, _settings(context)):
         with tracking.run("sweep", name=name, resumes=earlier) as run_id:
             yield run_id
@@ -108,82 +109,82 @@ def search_run(context: TrainingContext, opened: optuna.Study) -> Iterator[str]:
         yield run_id
 
 
-def _name(settings: Sweep) -> str:
-    return f"sweep K {settings.k_min}–{settings.k_max}"
-
-
-def search(
-    context: TrainingContext, opened: optuna.Study, which: StudyName, *, parent: str, entry_point: str
-) -> Trial:
+def search(context: TrainingContext, opened: Study, *, parent: str, entry_point: str) -> Trial:
     """Evaluate the trials of a study under the open run `parent`; return the best usable one.
 
     Raises:
-        InputError: another process works on the study.
         StoppedError: the user ended it; `entry_point` with the same study goes on from there.
     """
-    with only_worker(opened, storage=which.storage) as confirm:
-        return _search(context, opened, confirm, parent=parent, entry_point=entry_point)
-
-
-def _search(
-    context: TrainingContext,
-    opened: optuna.Study,
-    confirm: Callable[[], None],
-    *,
-    parent: str,
-    entry_point: str,
-) -> Trial:
+    experiment, table = context.experiment, context.prepared.table
+    tags = {"data_digest": table.data_digest}
     tracking.log_settings(_settings(context))
-    tracking.set_tags(
-        {
-            "study": opened.study_name,
-            "data_digest": context.prepared.table.data_digest,
-            "prepare_run_id": context.prepared.table.run_id,
-        }
-    )
+    tracking.set_tags(tags | {"study": opened.study_name, "prepare_run_id": table.run_id})
     cluster_report.log_inputs(context, (schema.TRAIN, schema.VALIDATION))
-    evaluator = context.evaluator()
-    try:
-        outcome = _run(context, opened, confirm, parent=parent, start=evaluator.start)
-        click.echo(f"sweep: {len(outcome.trials)} trials, {outcome.reason}")
-        tracking.set_tags({"sweep_ended": outcome.reason})
-        if outcome.interrupted:
+    with evaluator(context) as evaluating:
+        with stop_on_signals(_say_that_it_ends) as stopping:
+            trials = _evaluate(context, opened, evaluating, parent=parent, stop=stopping.is_set)
+        ended = study.ended(len(trials), settings=experiment.sweep, stopped=stopping.is_set())
+        click.echo(f"sweep: {len(trials)} trials, {ended}")
+        tracking.set_tags({"sweep_ended": ended})
+        if stopping.is_set():
             raise StoppedError(
-                f"sweep: {outcome.reason}, nothing is registered: "
+                f"sweep: {ended}, nothing is registered: "
                 f"{entry_point} --study {opened.study_name} goes on from there"
             )
-        sweep_report.log_report(opened, outcome.trials, evaluator=evaluator, experiment=context.experiment)
-    finally:
-        evaluator.release()
-    best = study.best(outcome.trials, settings=context.experiment.sweep)
-    if best.k == context.experiment.sweep.k_max:
+        sweep_report.log_report(opened, trials, evaluator=evaluating, experiment=experiment)
+    best = study.best(trials, settings=experiment.sweep)
+    if best.k == experiment.sweep.k_max:
         click.secho(f"sweep: best at the edge of the range, K={best.k}: raise sweep.k_max", fg="yellow")
     tracking.log_settings({"best_k": str(best.k), "best_seed": str(best.seed)})
     tracking.log_metrics({"best_validation_silhouette": best.silhouette})
     return best
 
 
-def run_of(opened: optuna.Study) -> str:
+def _evaluate(
+    context: TrainingContext,
+    opened: Study,
+    evaluating: Evaluator,
+    *,
+    parent: str,
+    stop: Callable[[], bool],
+) -> list[Trial]:
+    """Run the study; write the child runs of a batch, and tell how far it is, while the next one is under way."""
+    settings = context.experiment.sweep
+    children = ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
+    told: list[Trial] = []
+    total = study.wanted_trials(settings)
+    with tqdm(total=total, desc="sweep", unit=" trials", disable=None) as bar:
+
+        def tell(new: Sequence[Trial]) -> None:
+            children.write([sweep_report.child_run(trial, context) for trial in new])
+            told.extend(new)
+            bar.set_postfix_str(_best_so_far(told), refresh=False)
+            bar.update(len(new))
+            if bar.disable:
+                click.echo(f"sweep: {len(told)} of {total} trials, {_best_so_far(told)}")
+
+        if done := study.finished(opened):
+            tell(done)
+        return study.run(opened, settings=settings, start=evaluating.start, on_batch=tell, stop=stop)
+
+
+def run_of(opened: Study) -> str:
     """Return the run of a study's latest search."""
     return str(opened.user_attrs[_RUN])
 
 
-def finished_best(context: TrainingContext, opened: optuna.Study) -> Trial | None:
+def finished_best(context: TrainingContext, opened: Study) -> Trial | None:
     """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
     run_id = opened.user_attrs.get(_RUN, "")
-    if not _has_nothing_left(context, opened) or not tracking.is_finished(run_id):
+    if not _is_complete(context, opened) or not tracking.is_finished(run_id):
         return None
     trials = study.finished(opened)
     click.echo(f"sweep: reused the {len(trials)} trials of run {run_id}")
     return study.best(trials, settings=context.experiment.sweep)
 
 
-def _has_nothing_left(context: TrainingContext, opened: optuna.Study) -> bool:
-    return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
-
-
 def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
-    """Refit the best trial, hold it to the bits of the trial, publish it on the open run as challenger.
+    """Refit the best trial, compare it with the trial bit for bit, publish it on the open run as challenger.
 
     With `reuse`, a version that holds this very model of this very data is taken instead of a new one.
 
@@ -202,32 +203,8 @@ def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) 
     return published
 
 
-def _run(
-    context: TrainingContext,
-    opened: optuna.Study,
-    confirm: Callable[[], None],
-    *,
-    parent: str,
-    start: study.Start,
-) -> Outcome:
-    settings = context.experiment.sweep
-    children = tracking.ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
-    tags = {"data_digest": context.prepared.table.data_digest}
-    done = study.finished(opened)
-    sweep_report.write_trials(children, done, experiment=context.experiment, tags=tags)
-    total = study.wanted_trials(settings)
-    bar = tqdm(total=total, initial=len(done), desc="sweep", unit=" trials", disable=None)
-
-    def on_batch(progress: Progress) -> None:
-        confirm()
-        sweep_report.write_trials(children, progress.new, experiment=context.experiment, tags=tags)
-        bar.set_postfix_str(_best_so_far(progress.trials), refresh=False)
-        bar.update(len(progress.new))
-        if bar.disable:
-            click.echo(f"sweep: {len(progress.trials)} of {total} trials, {_best_so_far(progress.trials)}")
-
-    with bar, stop_on_signals(_say_that_it_ends) as stopping:
-        return study.run(opened, settings=settings, start=start, on_batch=on_batch, stop=stopping.is_set)
+def _is_complete(context: TrainingContext, opened: Study) -> bool:
+    return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
 
 
 def _settings(context: TrainingContext) -> dict[str, str]:

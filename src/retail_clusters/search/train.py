@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.clustering import guardrails
 from retail_clusters.registry import tracking
-from retail_clusters.search import cluster_report, descriptions, publish
+from retail_clusters.search import descriptions, publish
 from retail_clusters.search.context import check_clusters, training_context
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
@@ -20,12 +20,17 @@ def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Publishe
         context = training_context(prepared, experiment=experiment)
         check_clusters(context, k=experiment.k)
         published = publish.publish(context, context.fit(k=experiment.k, seed=experiment.seed))
-        cluster_report.log_page(context, published.clustering)
         tracking.describe(descriptions.of_version(published))
     click.echo("train: done")
     publish.summarize(published)
     validation = published.measured.evaluation.validation
-    for gate in guardrails.guardrails(validation, settings=experiment.guardrails):
+    bounds = experiment.guardrails
+    for gate in guardrails.share_and_clusters(
+        validation,
+        max_share=bounds.max_cluster_share,
+        min_clusters=bounds.min_clusters,
+        section="guardrails",
+    ):
         if not gate.passed:
             click.secho(f"  not usable   {gate}: promote will refuse this version", fg="yellow")
     return published

@@ -1,99 +1,96 @@
 """Candidates evaluated as Spark tasks: the rows are broadcast once, a task takes a candidate or a few."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, TypeVar
 
 from pyspark import Broadcast, inheritable_thread_target
-from pyspark.sql import SparkSession
 
-from retail_clusters.clustering import evaluation, guardrails
+from retail_clusters.clustering import evaluation, guardrails, stability
 from retail_clusters.clustering.blocks import Floats, InMemory
 from retail_clusters.clustering.evaluation import Evaluation, Problem
-from retail_clusters.search.candidates import Candidate, Trial
-from retail_clusters.search.seed_agreement import agreement_of
-from retail_clusters.settings import Guardrails
+from retail_clusters.search.context import TrainingContext
+from retail_clusters.search.study import Batch, Candidate, Trial
 
-Numbered = tuple[int, Candidate]
+T = TypeVar("T")
+R = TypeVar("R")
 
 #: A task costs Spark about what a candidate costs: a core gets few of them, and waits for none that is late.
 _TASKS_PER_CORE: Final = 4
 
 
-class Fitter(Protocol):
-    """How one candidate is fitted and measured, in this process."""
-
-    def __call__(self, problem: Problem, /, *, k: int, seed: int) -> Evaluation:
-        """Return the evaluation of (K, seed)."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Evaluator:
-    """Evaluates batches of candidates on one problem.
+    """Evaluates batches of candidates on the rows of a context.
 
     A trial's bits do not depend on where it ran; a lost executor's tasks are run again by Spark.
 
     Attributes:
-        sent: the problem as it was broadcast; None where its rows, or the solver, are Spark's own and
-            candidates take turns.
+        sent: the rows as they were broadcast; None where they, or the solver, are Spark's own and candidates
+            take turns.
     """
 
-    problem: Problem
-    settings: Guardrails
-    spark: SparkSession
+    context: TrainingContext
     sent: "Broadcast[Problem] | None"
-    fitter: Fitter
 
-    def start(self, batch: Sequence[Numbered]) -> "Future[list[Trial]]":
+    def start(self, batch: Batch) -> "Future[list[Trial]]":
         """Begin to evaluate a batch; the result has the batch's order."""
         executor = ThreadPoolExecutor(1)
-        under_way = executor.submit(inheritable_thread_target(self.spark)(self._evaluate), batch)
+        under_way = executor.submit(inheritable_thread_target(self.context.spark)(self._evaluate), batch)
         executor.shutdown(wait=False)
         return under_way
 
     def agreements(self, groups: Sequence[Sequence[Trial]]) -> list[float]:
-        """Return how far the seeds of each K agree on the validation lines; NaN for one seed alone."""
+        """Return how far the seeds of each K agree on the validation lines; NaN where the rows are not sent."""
         if self.sent is None:
             return [float("nan")] * len(groups)
-        sent = self.sent
+        centres = [[trial.evaluation.centres for trial in group] for group in groups]
+        return self._in_tasks(self.sent, _agreement, centres)
 
-        def run(centres: Sequence[Floats]) -> float:
-            rows = sent.value.validation
-            return agreement_of(rows, centres) if isinstance(rows, InMemory) else float("nan")
-
-        tasks = [[trial.evaluation.centres for trial in group] for group in groups]
-        slices = _tasks(self.spark, len(tasks))
-        return self.spark.sparkContext.parallelize(tasks, slices).map(run).collect()
-
-    def release(self) -> None:
-        """Let go of the rows that were sent."""
-        if self.sent is not None:
-            self.sent.destroy()
-
-    def _evaluate(self, batch: Sequence[Numbered]) -> list[Trial]:
+    def _evaluate(self, batch: Batch) -> list[Trial]:
+        pairs = [pair for _, pair in batch]
         if self.sent is None:
-            found = [self.fitter(self.problem, k=k, seed=seed) for _, (k, seed) in batch]
+            found = [self.context.fit(k=k, seed=seed) for k, seed in pairs]
         else:
-            found = _run_tasks(self.spark, self.sent, [pair for _, pair in batch])
+            found = self._in_tasks(self.sent, _fit, pairs)
         return [self._trial(number, each) for (number, _), each in zip(batch, found, strict=True)]
 
     def _trial(self, number: int, found: Evaluation) -> Trial:
-        broken = guardrails.violations(found.validation, settings=self.settings)
+        bounds = self.context.experiment.guardrails
+        broken = guardrails.violations(
+            found.validation, max_share=bounds.max_cluster_share, min_clusters=bounds.min_clusters
+        )
         return Trial(number=number, evaluation=found, violations=broken)
 
+    def _in_tasks(
+        self, sent: "Broadcast[Problem]", run: Callable[[Problem, T], R], items: Sequence[T]
+    ) -> list[R]:
+        """Run something for each item beside the rows, in no more tasks than keep every core busy."""
+        spark = self.context.spark.sparkContext
+        slices = min(len(items), _TASKS_PER_CORE * spark.defaultParallelism)
+        return spark.parallelize(items, slices).map(lambda item: run(sent.value, item)).collect()
 
-def _tasks(spark: SparkSession, candidates: int) -> int:
-    """Return how many tasks to cut candidates into: one each, but no more than keep every core busy."""
-    return min(candidates, _TASKS_PER_CORE * spark.sparkContext.defaultParallelism)
+
+@contextmanager
+def evaluator(context: TrainingContext) -> Iterator[Evaluator]:
+    """Send the rows to where candidates are evaluated; let go of them at the end."""
+    if not context.whole or context.experiment.training.solver == "spark":
+        yield Evaluator(context, sent=None)
+        return
+    sent = context.spark.sparkContext.broadcast(context.problem)
+    try:
+        yield Evaluator(context, sent=sent)
+    finally:
+        sent.destroy()
 
 
-def _run_tasks(
-    spark: SparkSession, sent: "Broadcast[Problem]", batch: Sequence[Candidate]
-) -> list[Evaluation]:
-    def run(pair: Candidate) -> Evaluation:
-        k, seed = pair
-        return evaluation.evaluate(sent.value, k=k, seed=seed)
+def _fit(problem: Problem, pair: Candidate) -> Evaluation:
+    k, seed = pair
+    return evaluation.evaluate(problem, k=k, seed=seed)
 
-    return spark.sparkContext.parallelize(batch, _tasks(spark, len(batch))).map(run).collect()
+
+def _agreement(problem: Problem, centres: Sequence[Floats]) -> float:
+    rows = problem.validation
+    return stability.seed_agreement(rows, centres) if isinstance(rows, InMemory) else float("nan")

@@ -8,6 +8,7 @@ import click
 import numpy as np
 from pyspark.sql import SparkSession
 
+from retail_clusters.data.reduce import same_lines
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.features import model
 from retail_clusters.registry import tracking
@@ -19,7 +20,7 @@ from retail_clusters.search.measure import measure
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.settings import Experiment
 
-Facts = Mapping[str, str | float]
+Metrics = Mapping[str, str | float]
 
 #: The silhouettes of all clusters, hashed.
 _OF_CLUSTERS: Final = "cluster_silhouettes"
@@ -29,25 +30,26 @@ _TAGS: Final = ("data_digest", "model_digest", "labels_digest")
 
 @dataclass(frozen=True)
 class Verified:
-    """A run that repeats to the last bit: its digests and figures."""
+    """A run that repeats to the last bit: its digests and metrics."""
 
     run_id: str
-    facts: Facts
+    metrics: Metrics
 
 
 def verify(
     spark: SparkSession, *, run_id: str | None = None, version: str | None = None, model_name: str = ""
 ) -> Verified:
-    """Compare digests, centres, labels and figures of a training run with those of a retraining.
+    """Compare digests, centres, labels and metrics of a training run with those of a retraining.
 
-    A figure that is newer than the run has nothing to be compared with, and is left out. Takes any run that
-    trained (train, sweep, register), or a version of `model_name` for its run.
+    A metric that is newer than the run has nothing to be compared with, and is left out. Takes any run that
+    trained (train, sweep, register), or a version of `model_name` for its run: the clusters are compared as
+    they were trained, whatever their numbers.
 
     Raises:
         InputError: there is no such run, or it trained no model, or with another kernel than this one.
         DifferenceFoundError: something differs; names each thing, as it was and as it is.
     """
-    run_id = _run_of(run_id, version, model_name)
+    run_id = run_id or ModelRegistry(model_name).training_run(version=str(version))
     recorded = tracking.read_run(run_id)
     settings = tracking.settings_of(recorded)
     _check_trained(run_id, settings, recorded.data.tags)
@@ -58,7 +60,10 @@ def verify(
     tags = publish.run_tags(context, measured)
     was = _recorded(run_id, recorded.data.tags, recorded.data.metrics)
     now: dict[str, str | float] = {name: tags[name] for name in _TAGS}
-    now |= {name: figure for name, figure in measured.metrics.items() if name in was}
+    if same_lines(str(was.get("data_digest", "")), tags["data_digest"]) is None:
+        click.echo("verify: the run's data_digest is of an earlier release, and is not compared")
+        del now["data_digest"]
+    now |= {name: value for name, value in measured.metrics.items() if name in was}
     now["centres"] = model.centres_digest(measured.evaluation.centres)
     if _OF_CLUSTERS in was:
         now[_OF_CLUSTERS] = model.centres_digest(np.array(measured.evaluation.validation.cluster_silhouettes))
@@ -70,11 +75,7 @@ def verify(
             f"a retraining must give the bits of run {run_id}, but {'; '.join(differing)}"
         )
     click.echo(f"verify: run {run_id} repeats to the last bit: {', '.join(now)}")
-    return Verified(run_id=run_id, facts=now)
-
-
-def _run_of(run_id: str | None, version: str | None, model_name: str) -> str:
-    return run_id or ModelRegistry(model_name).training_run(version=str(version))
+    return Verified(run_id=run_id, metrics=now)
 
 
 def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
@@ -91,11 +92,11 @@ def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, st
         )
 
 
-def _recorded(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> Facts:
+def _recorded(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> Metrics:
     centres = tracking.read_table(run_id, "centres").drop(columns="cluster").to_numpy()
-    facts: dict[str, str | float] = {name: tags[name] for name in _TAGS if name in tags}
-    facts |= dict(metrics) | {"centres": model.centres_digest(centres)}
+    found: dict[str, str | float] = {name: tags[name] for name in _TAGS if name in tags}
+    found |= dict(metrics) | {"centres": model.centres_digest(centres)}
     clusters = tracking.read_table(run_id, CLUSTERS)
     if _SILHOUETTE in clusters:
-        facts[_OF_CLUSTERS] = model.centres_digest(clusters[_SILHOUETTE].to_numpy())
-    return facts
+        found[_OF_CLUSTERS] = model.centres_digest(clusters[_SILHOUETTE].to_numpy())
+    return found

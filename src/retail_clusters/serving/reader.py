@@ -1,4 +1,4 @@
-"""A scorer's lines by its records: each line once, whatever was killed, compacted or replaced."""
+"""A scorer's lines by its records: each line once, whatever was killed, or scored anew."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -9,68 +9,75 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from retail_clusters import schema
+from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import join, literal, name
-from retail_clusters.serving.output import SCORED_LINE, Output
-from retail_clusters.serving.records import Compacted, Record, read_compacted, read_record
+from retail_clusters.infra.locations import for_display, join, literal
+from retail_clusters.serving.commits import Output, Record, batch_folder, read_record
 
 _BATCH: Final = StructField(schema.BATCH_ID, IntegerType())
+_SCORED_LINE: Final = StructType(
+    [
+        *schema.INVOICE_LINE,
+        StructField(schema.PREDICTION, IntegerType()),
+        StructField(schema.MODEL_VERSION, IntegerType()),
+        schema.QUARANTINED_LINE[schema.SOURCE_FILE],
+        _BATCH,
+    ]
+)
 
 
 def read_scored(spark: SparkSession, output: str) -> DataFrame:
     """Return the scored lines of every committed batch, with `batch_id`: each line once.
 
-    Follows the records, so batches under way are not in it, compacted ones are, and lines of a file that
-    was scored anew are those of its last batch. A frame stands for the moment of the call; files that a
-    `compact` has removed since make it fail, so read again then.
+    Follows the records: files that none names are not in it, and lines of a file that was scored anew are
+    those of its last batch. A frame stands for the moment of the call.
+
+    Raises:
+        InputError: an earlier release has compacted the output, and its lines lie elsewhere.
     """
     place = Output(output)
-    compacted = read_compacted(place)
-    records = [read_record(place, batch_id) for batch_id in place.committed() if batch_id > compacted.until]
-    return read_batches(spark, place, records, compacted)
+    if storage.exists(join(place.commits, "compacted.json")):
+        raise InputError(
+            f"an output is read by its batches, but an earlier release has compacted {for_display(output)}: read the "
+            "folder compacted as Parquet, and score later files to a new output"
+        )
+    records = _records(place)
+    paths = [
+        path for each in records for path in _paths(place.scored, each, each.scored_files, each.rows_scored)
+    ]
+    return _read(spark, place.scored, paths, _SCORED_LINE, records)
 
 
 def read_quarantine(spark: SparkSession, output: str) -> DataFrame:
     """Return the quarantined lines of every committed batch, with `batch_id`, as `read_scored` does."""
     place = Output(output)
-    records = [read_record(place, batch_id) for batch_id in place.committed()]
-    there = {name(folder) for folder in storage.list_folders(place.quarantine)}
-    folders = [place.quarantine_batch(record.batch_id) for record in records]
-    found = _read(
-        spark, place.quarantine, [each for each in folders if name(each) in there], schema.QUARANTINED_LINE
-    )
-    return _without(found, _replaced(records))
+    records = _records(place)
+    paths = [path for each in records for path in _paths(place.quarantine, each, each.quarantine_files)]
+    return _read(spark, place.quarantine, paths, StructType([*schema.QUARANTINED_LINE, _BATCH]), records)
 
 
-def read_batches(
-    spark: SparkSession, place: Output, records: Sequence[Record], compacted: Compacted
+def _records(place: Output) -> list[Record]:
+    return [read_record(place, batch_id) for batch_id in place.committed()]
+
+
+def _paths(lines: str, record: Record, names: Sequence[str] | None, rows: int | None = None) -> list[str]:
+    """Name a batch's files, or its whole folder where an earlier release wrote it."""
+    folder = batch_folder(lines, record.batch_id)
+    if names is not None:
+        return [literal(join(folder, name)) for name in names]
+    return [literal(folder)] if rows or (rows is None and storage.is_folder(folder)) else []
+
+
+def _read(
+    spark: SparkSession, base: str, paths: Sequence[str], columns: StructType, records: Sequence[Record]
 ) -> DataFrame:
-    """Return the lines of some batches and of what has been compacted, without those that were replaced."""
-    folders = [place.scored_batch(record.batch_id) for record in records if record.rows_scored]
-    lines = _read(spark, place.scored, folders, SCORED_LINE)
-    if compacted.folders:
-        paths = [literal(join(place.compacted, folder)) for folder in compacted.folders]
-        whole = spark.read.schema(StructType([*SCORED_LINE, _BATCH])).parquet(*paths)
-        lines = lines.unionByName(whole)
-    return _without(lines, [*compacted.replaced, *_replaced(records)])
-
-
-def _read(spark: SparkSession, base: str, folders: Sequence[str], lines: StructType) -> DataFrame:
-    whole = StructType([*lines, _BATCH])
-    if not folders:
-        return spark.createDataFrame([], whole)
-    reader = spark.read.schema(whole).option("basePath", literal(base))
-    return reader.parquet(*(literal(folder) for folder in folders))
-
-
-def _without(lines: DataFrame, replaced: Sequence[tuple[int, str]]) -> DataFrame:
-    if not replaced:
-        return lines
-    gone = [
-        (F.col(schema.BATCH_ID) == batch) & (F.col(schema.SOURCE_FILE) == file) for batch, file in replaced
+    """Read files, without the lines that a later batch stands for."""
+    if not paths:
+        return spark.createDataFrame([], columns)
+    lines = spark.read.schema(columns).option("basePath", literal(base)).parquet(*paths)
+    replaced = [
+        (F.col(schema.BATCH_ID) == batch) & (F.col(schema.SOURCE_FILE) == file)
+        for record in records
+        for batch, file in record.replaces
     ]
-    return lines.where(~reduce(lambda one, other: one | other, gone))
-
-
-def _replaced(records: Sequence[Record]) -> list[tuple[int, str]]:
-    return [pair for record in records for pair in record.replaces]
+    return lines.where(~reduce(lambda one, other: one | other, replaced)) if replaced else lines

@@ -1,50 +1,40 @@
 """Files that arrive → scored lines and quarantine, with a model that follows its alias."""
 
 import threading
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 import click
-from pyspark.sql import SparkSession
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from retail_clusters.errors import LockLostError, NotRegisteredError
-from retail_clusters.infra.signals import stop_on_signals
+from retail_clusters.data import csv_files, quarantine
+from retail_clusters.errors import NotRegisteredError, RetailClustersError
+from retail_clusters.infra.console import Progress, in_short
+from retail_clusters.infra.locations import for_display, join, to_uri
+from retail_clusters.infra.locks import lock
+from retail_clusters.infra.spark import small_session
+from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.serving.descriptions import of_score
-from retail_clusters.serving.metrics import Totals
-from retail_clusters.serving.request import ScoreRequest, check_places, find_in_source
-from retail_clusters.serving.scorer import Scorer
-from retail_clusters.serving.state import ScorerState, open_state
-from retail_clusters.serving.stream import run_stream
+from retail_clusters.serving.alias import AliasPoller
+from retail_clusters.serving.commits import BatchTakenError, CommitLog, Output
+from retail_clusters.serving.score_run import ScoreRun
+from retail_clusters.serving.scorer import Scorer, ScoreSummary
+from retail_clusters.serving.source import InputFile, ScoreRequest, find_in_source
 from retail_clusters.wording import pluralize
 
-__all__ = ["ScoreRequest", "ScoreSummary", "check", "check_alias", "run"]
+__all__ = ["ScoreRequest", "ScoreSummary"]
 
-
-@dataclass(frozen=True)
-class ScoreSummary:
-    """What one call of `run` did."""
-
-    run_id: str
-    batches: int
-    files: int
-    rows_in: int
-    rows_scored: int
-    rows_quarantined: int
-    model_versions: tuple[str, ...]
-
-
-def check(request: ScoreRequest) -> None:
-    """Refuse what cannot be scored.
-
-    Raises:
-        InputError: there is no such source folder or file, or folders lie in one another.
-        NotRegisteredError: the alias names no version.
-        RegistryError: the registry does not answer.
-    """
-    check_places(request)
-    check_alias(request)
+#: Spark keeps the names of the files that are at most so much older than the newest. Those that come later
+#: and are older it passes by in silence: the folder's listing has them.
+_REMEMBERED: Final = "30d"
+#: Seconds between two looks at the folder; and how many times as long as a look took.
+_LOOK_EVERY: Final = 1.0
+_LOOK_AFTER: Final = 20
 
 
 def check_alias(request: ScoreRequest) -> None:
@@ -65,99 +55,111 @@ def check_alias(request: ScoreRequest) -> None:
 def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     """Run as the step `score`: score what is in `source`, and what arrives, until done or told to stop.
 
-    SIGTERM and Ctrl-C end it after the batch under way. Started again on the same checkpoint, it goes on
-    with the next batch and in the same MLflow run. Where another machine has done so, because this one stood
-    still for too long, the run stays open, as it is that one's.
+    SIGTERM and Ctrl-C end it after the batch under way. Started again on the same output, it goes on with the
+    files that no record holds, in the same MLflow run. Where another machine has recorded a batch first, the
+    run stays open, as it is that one's.
     """
+    purpose = "an output serves one scorer at a time"
     with (
         tracking.short_timeouts(),
-        open_state(request.state, output=request.output, source=request.source) as state,
+        lock(join(request.output, ".lock"), purpose=purpose),
         stop_on_signals() as stopping,
     ):
-        scorer = Scorer(spark, request, state=state)
-        run_id = _open_run(state, request)
+        log, progress = CommitLog.load(Output(request.output)), Progress("score")
+        score_run = ScoreRun(request, log=log, progress=progress)
+        scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
         status: str | None = "FAILED"
         try:
-            with tracking.system_metrics(run_id):
-                _score(spark, request, scorer, checkpoint=state.stream, stopping=stopping)
+            with tracking.system_metrics(score_run.run_id), _beside(scorer, score_run):
+                _score(spark, request, scorer, stopping=stopping)
+            scorer.finish()
             status = "FINISHED"
-        except LockLostError:
+        except BatchTakenError:
             status = None
             raise
         finally:
-            scorer.finish(status=status)
-            if status:
-                tracking.try_describe(run_id, of_score(request, scorer.totals))
-    return _summary(run_id, scorer.totals)
+            progress.close()
+            score_run.finish(scorer.summary, status=status, unmeasured=scorer.drift.unmeasured)
+    _tell(scorer.summary)
+    return scorer.summary
 
 
-def _score(
-    spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, checkpoint: str, stopping: threading.Event
-) -> None:
-    """Score what there is to score, until done or told to stop."""
+@contextmanager
+def _beside(scorer: Scorer, score_run: ScoreRun) -> Iterator[None]:
+    """Load the model, and follow its alias and send points while the block runs."""
     scorer.start()
+    poller = AliasPoller(*(follower.poll for follower in scorer.followers), score_run.send)
+    try:
+        yield
+    finally:
+        poller.finish()
+
+
+def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event) -> None:
+    """Score what there is to score, until done or told to stop.
+
+    The records decide what is scored; the stream makes batches of what waits. What it does not bring is
+    scored after it.
+    """
     if request.rescore:
         scorer.rescore(find_in_source(request.rescore, source=request.source))
-    else:
-        _run_stream(spark, request, scorer, checkpoint=checkpoint, stopping=stopping)
-
-
-def _run_stream(
-    spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, checkpoint: str, stopping: threading.Event
-) -> None:
-    """Score what is there, and then, unless `once`, what arrives, until told to stop.
-
-    What is there when the stream starts and no batch brings, the stream never will: it is scored after it.
-    A stream that goes on is drained anew when files wait for it in vain.
-    """
-    run = partial(
-        run_stream,
-        spark,
-        source=request.source,
-        checkpoint=checkpoint,
-        max_files_per_trigger=request.settings.max_files_per_trigger,
-        process=scorer.process,
-        stopping=stopping,
-    )
+        return
     while True:
-        there = scorer.folder.waiting()
-        run()
-        scorer.look_again(() if stopping.is_set() else there)
-        if request.once or stopping.is_set():
+        looked = time.monotonic()
+        waiting = scorer.waiting()
+        pause = max(_LOOK_EVERY, _LOOK_AFTER * (time.monotonic() - looked))
+        if waiting:
+            _drain(spark, request, scorer, stopping=stopping)
+            if not stopping.is_set():
+                scorer.score_left()
+        if request.once or stopping.wait(pause):
             return
-        run(until=scorer.folder.has_stalled_files)
-        if stopping.is_set():
-            scorer.look_again()
-            return
 
 
-def _open_run(state: ScorerState, request: ScoreRequest) -> str:
-    names = ("source", "output", "model", "alias")
-    params = {name: str(getattr(request, name)) for name in names} | {
-        f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()
-    }
-    uri = tracking.store_uri()
-    earlier = state.identity.run_id if state.identity.tracking_uri == uri else None
-    run_id = tracking.detached_run("score", run_id=earlier, params=params)
-    state.remember_run(run_id, uri)
-    tracking.try_describe(run_id, of_score(request))
-    return run_id
+def _drain(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event) -> None:
+    """Let Spark's stream bring the files that it has not brought yet, batch by batch.
 
-
-def _summary(run_id: str, totals: Totals) -> ScoreSummary:
-    summary = ScoreSummary(
-        run_id=run_id,
-        batches=totals.batches,
-        files=totals.files,
-        rows_in=totals.rows_in,
-        rows_scored=totals.rows_scored,
-        rows_quarantined=totals.rows_quarantined,
-        model_versions=tuple(totals.model_versions),
+    Raises:
+        RetailClustersError: the stream cannot go on from its checkpoint.
+    """
+    checkpoint = join(request.state, "stream")
+    arriving = csv_files.read_arriving(
+        small_session(spark),
+        request.source,
+        max_files_per_trigger=request.settings.max_files_per_trigger,
+        ignoreMissingFiles="true",
+        maxFileAge=_REMEMBERED,
     )
+    try:
+        run_batches(
+            arriving,
+            checkpoint=checkpoint,
+            trigger=DRAIN,
+            process=lambda _, frame: scorer.process(_files_of(frame)),
+            stopping=stopping,
+        )
+    except StreamingQueryException as failure:
+        raise RetailClustersError(
+            f"Spark's stream must go on from its checkpoint, but {for_display(checkpoint)} gave: {in_short(failure)}; "
+            "end another scorer that uses it, or remove it: the records say what is scored"
+        ) from failure
+
+
+def _files_of(frame: DataFrame) -> list[InputFile]:
+    """List the files of a batch's frame, by name; their content is not read."""
+    facts = frame.select("path", "length", F.unix_millis("modificationTime")).collect()
+    files = (InputFile(to_uri(path), length, modified) for path, length, modified in facts)
+    return sorted(files, key=lambda file: file.location)
+
+
+def _tell(summary: ScoreSummary) -> None:
     versions = ", ".join(summary.model_versions) or "none"
     click.echo(
         f"score: {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')} "
         f"in {pluralize(summary.batches, 'batch', 'batches')}: "
         f"{summary.rows_scored:,} scored, {summary.rows_quarantined:,} quarantined; model version {versions}"
     )
-    return summary
+    for line in quarantine.tell(summary.reasons, of=summary.rows_in):
+        click.echo(f"score: {line}" if not line.startswith(" ") else line)
+    if summary.account and summary.account.passed_over:
+        click.echo(f"score: {summary.account}")

@@ -1,102 +1,182 @@
-"""The scorer of a stream: batch after batch, each recorded last, with whatever model is ready."""
+"""The scorer: files that no record holds become batches, each recorded last, with whatever model is ready."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
 
+from retail_clusters.data import listing, quarantine
+from retail_clusters.data.listing import Account
+from retail_clusters.data.quarantine import Reason, Tally
 from retail_clusters.errors import InputError
+from retail_clusters.features import drift
+from retail_clusters.features.drift import WEEKDAY, Counts
 from retail_clusters.features.interface import TRAINED_ON
-from retail_clusters.infra import checkpoint as spark_checkpoint
-from retail_clusters.infra.console import Progress
-from retail_clusters.infra.failures import in_short
-from retail_clusters.infra.locations import for_display
-from retail_clusters.registry import tracking
+from retail_clusters.infra import storage
+from retail_clusters.infra.console import Progress, in_short
+from retail_clusters.infra.locations import for_display, is_within, to_uri
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.serving import charts, source_watch
-from retail_clusters.serving.archive import clean_source
-from retail_clusters.serving.batch import Agreement, ServedModel, compare, count_batch, serve, write_batch
-from retail_clusters.serving.drift_watch import DriftWatch
-from retail_clusters.serving.folder_watch import FolderWatch
-from retail_clusters.serving.follower import AliasPoller, Follower
-from retail_clusters.serving.known_files import InputFile
-from retail_clusters.serving.metrics import Totals, agreement_metrics, batch_metrics, drift_metrics, line_of
-from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import CommitLog, Record
-from retail_clusters.serving.request import ScoreRequest
-from retail_clusters.serving.sender import Sender
-from retail_clusters.serving.staged import StagedBatch, prepare, staged_batch
-from retail_clusters.serving.state import ScorerState
+from retail_clusters.serving.alias import Follower
+from retail_clusters.serving.attempt import Attempt, attempted, prepare, remove_dead
+from retail_clusters.serving.batch import Accounts, ServedModel, compare, count_batch, serve, write_batch
+from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record
+from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, files_of
 from retail_clusters.settings import CHALLENGER
+from retail_clusters.wording import pluralize
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What one process has done, in the MLflow run `run_id`."""
+
+    run_id: str
+    batches: int = 0
+    files: int = 0
+    rows_in: int = 0
+    rows_scored: int = 0
+    rows_quarantined: int = 0
+    model_versions: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    account: Account | None = None
+
+    def plus(self, record: Record) -> "ScoreSummary":
+        """Add a batch."""
+        return replace(
+            self,
+            batches=self.batches + 1,
+            files=self.files + len(record.files),
+            rows_in=self.rows_in + record.rows_in,
+            rows_scored=self.rows_scored + record.rows_scored,
+            rows_quarantined=self.rows_quarantined + record.rows_quarantined,
+            model_versions=tuple(dict.fromkeys((*self.model_versions, record.model_version))),
+        )
+
+
+class DriftWatch:
+    """Measures drift batch by batch; says when it begins, and when it could not be measured for a while."""
+
+    def __init__(self, log: CommitLog, *, warning: float, progress: Progress) -> None:
+        """Watch the batches of a log."""
+        self._log, self._above, self._warn = log, warning, progress.warn
+        self._drifting = False
+        self._since = 0
+        self.unmeasured: str | None = None
+
+    def measure(self, counts: Counts | None, *, model: ServedModel) -> dict[str, float]:
+        """Return the metrics of the latest lines that this version scored, those of the batch under way first."""
+        if counts is None or model.baseline is None:
+            self._tell_unmeasured(f"version {model.version} has no baseline")
+            return {}
+        moved = drift.measure([counts, *self._log.newest_counts(model.version)], against=model.baseline)
+        self._tell_unmeasured(moved.unmeasured)
+        why = moved.warning(model.baseline, above=self._above)
+        if why and not self._drifting:
+            self._warn(
+                f"the lines drift from those that trained the model: {why}; look at them, and train anew"
+            )
+        self._drifting = why is not None
+        if not moved.indices:
+            return {}
+        return {"drift_psi": max(moved.indices.values())} | {
+            f"drift/{name}": value for name, value in moved.indices.items()
+        }
+
+    def _tell_unmeasured(self, why: str | None) -> None:
+        batch_id = self._log.last + 1
+        if self.unmeasured is None:
+            self._since = batch_id
+        self.unmeasured = why and f"drift is unmeasured since batch {self._since}, because {why}"
+        if self.unmeasured and batch_id - self._since + 1 == drift.TO_JUDGE:
+            self._warn(self.unmeasured)
 
 
 class Scorer:
-    """Scores batch after batch: what the stream calls."""
+    """Scores batch after batch: the files of its source that no record holds."""
 
-    def __init__(self, spark: SparkSession, request: ScoreRequest, *, state: ScorerState) -> None:
-        """Read the records, and refuse a checkpoint that does not belong to them.
-
-        Raises:
-            InputError: records and checkpoint, or records and lines, are not of one time.
-        """
-        self.totals = Totals()
-        self.progress = Progress()
-        self._spark, self._state = spark, state
-        self._source, self._output = request.source, Output(request.output)
+    def __init__(
+        self, spark: SparkSession, request: ScoreRequest, *, log: CommitLog, progress: Progress, run_id: str
+    ) -> None:
+        """Remove what killed scorers left; load nothing yet."""
+        prepare(log)
+        self.summary = ScoreSummary(run_id)
+        self.drift = DriftWatch(log, warning=request.settings.drift_warning, progress=progress)
+        self._spark, self._log, self._progress = spark, log, progress
+        self._source, self._settings, self._how = request.source, request.settings, request.how
         self._registry = ModelRegistry(request.model)
-        self._settings, self._columns = request.settings, request.columns
-        self._book = CommitLog.load(self._output)
-        self._book.check_stream(
-            spark_checkpoint.query_id(state.stream), last_batch=spark_checkpoint.last_batch(state.stream)
-        )
-        prepare(self._output, after=self._book.last)
         self._champion = self._follow(request.alias)
-        self._challenger = self._follow(CHALLENGER) if self._settings.shadow else None
-        self._drift = DriftWatch(self._book, warning=self._settings.drift_warning, warn=self.progress.warn)
-        self.folder = FolderWatch(
-            request.source, self._book, archive=self._settings.archive, warn=self.progress.warn
-        )
-        self._lookout: AliasPoller | None = None
-        self._sender: Sender | None = None
+        self._challenger = self._follow(CHALLENGER) if request.settings.shadow else None
+        self._listed: frozenset[str] = frozenset()
+        self._changed: set[InputFile] = set()
+        self._told: set[InputFile] = set()
+        self._tally, self._broken, self._read = Tally(), set[str](), set[str]()
+
+    @property
+    def followers(self) -> list[Follower[ServedModel]]:
+        """Return what follows an alias."""
+        return [each for each in (self._champion, self._challenger) if each]
 
     def start(self) -> None:
-        """Load the model, follow its alias, and send points, those of an earlier process first.
+        """Load the model.
 
         Raises:
-            RegistryError: there is no model to start with.
+            RegistryError: there is none to start with.
         """
-        self._champion.require()
-        data = self._champion.current.opened.metadata.get(TRAINED_ON)
+        data = self._champion.require().opened.metadata.get(TRAINED_ON)
         if data:
-            self.progress.note(f"version {self._champion.version} was trained on {data}")
+            self._progress.note(f"version {self._champion.version} was trained on {data}")
         if self._challenger:
-            self._challenger.look()
-        self._lookout = AliasPoller(*(each for each in (self._champion, self._challenger) if each))
-        self._sender = Sender(self._state, self._output, warn=self.progress.warn, note=self.progress.note)
-        self._sender.reach(self._book.last)
+            self._challenger.poll()
 
-    def process(self, stream_batch: int, files: Sequence[InputFile]) -> None:
-        """Score a batch of the stream, unless it is done."""
-        query_id = self._query_id
-        files = self.folder.drop_link_duplicates(files)
-        if self._book.holds(stream_batch, query_id=query_id, files=files):
-            return
-        new = {file.location: file for file in files if not self.folder.has_lines(file)}
-        found = self.folder.look(due=not new or len(new) < len(files))
-        others = [file for file in found if file.location not in new]
-        self._score([*new.values(), *others], query_id=query_id, stream_batch=stream_batch)
+    def waiting(self) -> list[InputFile]:
+        """List the files that no record holds, oldest first; tell of those that changed, archive those left over."""
+        found = listing.find(to_uri(self._source))
+        known = self._log.known
+        # Under another name of theirs, hard links may have been scored when that one was the first.
+        elsewhere = {
+            own for second, own in found.second_names.items() if second in known and own not in known
+        }
+        files = [file for file in files_of(found) if file.location not in elsewhere]
+        self._listed = frozenset(file.location for file in files)
+        scored = [file for file in files if self._log.has_scored(file)]
+        self._changed = {file for file in scored if self._log.has_changed(file)}
+        for file in sorted(self._changed - self._told, key=lambda file: file.location):
+            self._progress.warn(
+                f"{for_display(file.location)} changed after batch {self._log.known[file.location][2]} had scored it, "
+                "and its lines there are the earlier ones: score it anew with score --rescore FILE"
+            )
+        self._told |= self._changed
+        done = (file for file in scored if file not in self._changed)
+        clean_source(done, source=self._source, how=self._settings.archive, batch_id=self._log.last)
+        return [file for file in files if not self._log.has_scored(file)]
 
-    def look_again(self, waited: Sequence[InputFile] = ()) -> None:
-        """Look at the folder after a stream, and score what it did not bring in batches of their own.
+    def finish(self) -> None:
+        """Add to the summary why lines are quarantined, and what became of each file in the folder."""
+        found = listing.find(to_uri(self._source))
+        there = found.locations
+        account = listing.account(
+            found,
+            quarantined=sum(file in self._broken for file in there),
+            read_before=sum(file in self._log.known and file not in self._read for file in there),
+            waiting=sum(file not in self._log.known for file in there),
+        )
+        self.summary = replace(self.summary, reasons=self._tally.reasons(self._how), account=account)
 
-        These are files that no stream brings, and those of `waited`, which the stream has had time for.
+    def process(self, brought: Sequence[InputFile]) -> None:
+        """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
+
+        A path that leads through a link to a folder above is not in the listing; one that is gone is told of.
         """
-        files = self.folder.look(due=True, waited=waited)
-        at_once = self._settings.max_files_per_trigger
+        new = [file for file in brought if not self._log.has_scored(file)]
+        if any(file.location not in self._listed for file in new):
+            self.waiting()
+        self._score([file for file in new if file.location in self._listed or self._is_gone(file)])
+
+    def score_left(self) -> None:
+        """Score what no stream brings: empty files, names that are not UTF-8, what Spark forgot or passes by."""
+        files, at_once = self.waiting(), self._settings.max_files_per_trigger
         for first in range(0, len(files), at_once):
-            part = files[first : first + at_once]
-            self._score(part, query_id=self._query_id, stream_batch=None)
+            self._score(files[first : first + at_once])
 
     def rescore(self, file: InputFile) -> None:
         """Score a file anew, as a batch of its own that takes the place of the file's earlier lines.
@@ -104,114 +184,115 @@ class Scorer:
         Raises:
             InputError: no batch has scored the file yet.
         """
-        found = self._book.known.find(file.location)
+        found = self._log.known.get(file.location)
         if found is None:
             raise InputError(
                 f"a file to score anew must have been scored, but no batch holds {for_display(file.location)}: "
                 "score it with the others first (entry point score)"
             )
-        _, earlier = found
-        replaces = ((earlier, source_watch.source_name(file)),)
-        self._score([file], query_id=self._query_id, stream_batch=None, replaces=replaces)
-        self.folder.look(due=True)
+        self.waiting()
+        self._score([file], replaces=((found[2], listing.source_name(file.location)),))
 
-    def finish(self, *, status: str | None) -> None:
-        """Send what waits and a chart of the drift, and close the run; say so when that fails.
-
-        Without a status the run is another process's by now, and is left alone.
-        """
-        self.progress.close()
-        if self._lookout:
-            self._lookout.finish()
-        run_id = self._state.identity.run_id
-        if self._sender:
-            self._sender.finish()
-        if run_id is None or status is None or (self._sender and not self._sender.has_sent_all):
+    def _score(self, files: Sequence[InputFile], *, replaces: tuple[tuple[int, str], ...] = ()) -> None:
+        if not files:
             return
-        chart_problem = self._send_chart(run_id) if self._sender else None
-        problem = chart_problem or tracking.try_end_run(run_id, status=status)
-        if problem:
-            self.progress.warn(f"the run stays open, as the tracking store gave: {problem}")
-
-    def _score(
-        self,
-        files: Sequence[InputFile],
-        *,
-        query_id: str,
-        stream_batch: int | None,
-        replaces: tuple[tuple[int, str], ...] = (),
-    ) -> None:
-        started = time.perf_counter()
-        batch_id = self._book.last + 1
+        started, batch_id = time.perf_counter(), self._log.last + 1
         if self._champion.take():
-            self.progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
-        model = self._champion.current
-        confirm = self._state.lock.confirm
-        with staged_batch(self._output, batch_id, confirm=confirm) as staged:
-            accounts = write_batch(
-                self._spark, staged, [file.location for file in files], model=model, columns=self._columns
+            self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
+        model = self._champion.require()
+        with attempted(self._log.output) as attempt:
+            accounts, broken = write_batch(
+                self._spark,
+                attempt,
+                [file.location for file in files],
+                model=model,
+                how=self._how,
+                is_first=batch_id == 0,
             )
-            accounts.check(batch_id)
-            counts = count_batch(staged, model=model)
-            agreement = self._shadow(staged)
-        metrics = batch_metrics(
-            accounts,
-            time.perf_counter() - started,
-            model=model,
-            counts=counts,
-            files_changed=self.folder.changed,
-        )
-        moved = self._drift.measure(counts, model=model)
-        record = Record(
-            batch_id=batch_id,
-            query_id=query_id,
-            stream_batch=stream_batch,
-            timestamp=int(time.time() * 1000),
-            model_version=model.version,
-            files=tuple(files),
-            metrics=metrics | drift_metrics(moved) | agreement_metrics(agreement),
-            counts=asdict(counts) if counts else None,
-            replaces=replaces,
-            **asdict(accounts),
-        )
-        confirm()
-        self._book.append(record)
+            self._tally.add(
+                quarantine.read(attempt.quarantine) if accounts.rows_quarantined or broken else []
+            )
+            counts = count_batch(attempt, model=model)
+            metrics = self._shadow(attempt) | self.drift.measure(counts, model=model)
+            seconds = time.perf_counter() - started
+            scored_files, quarantine_files = attempt.publish(batch_id)
+            record = Record(
+                batch_id=batch_id,
+                timestamp=int(time.time() * 1000),
+                model_version=model.version,
+                files=tuple(files),
+                **asdict(accounts),
+                metrics=self._metrics(accounts, seconds, model=model, counts=counts) | metrics,
+                counts=counts.to_json() if counts else None,
+                scored_files=scored_files,
+                quarantine_files=quarantine_files,
+                replaces=replaces,
+            )
+            try:
+                self._log.append(record)
+            except BatchTakenError:
+                attempt.withdraw(batch_id)
+                raise
+        self._broken.update(broken)
+        self._read.update(file.location for file in files)
         self._recorded(record)
 
     def _recorded(self, record: Record) -> None:
         """Do what may be done late, or again, once the batch is there."""
+        remove_dead(self._log.output, record)
         clean_source(record.files, source=self._source, how=self._settings.archive, batch_id=record.batch_id)
-        self.totals.add(record)
-        if self._sender:
-            self._sender.reach(record.batch_id)
-        self.progress.show(line_of(record))
+        self.summary = self.summary.plus(record)
+        self._progress.show(_line_of(record))
 
-    @property
-    def _query_id(self) -> str:
-        return spark_checkpoint.query_id(self._state.stream) or self._book.query_id or ""
+    def _metrics(
+        self, accounts: Accounts, seconds: float, *, model: ServedModel, counts: Counts | None
+    ) -> dict[str, float]:
+        metrics: dict[str, float] = asdict(accounts) | {
+            "rows_per_second": accounts.rows_in / seconds,
+            "model_version": float(model.version),
+            "files_changed": len(self._changed),
+        }
+        if counts and model.baseline:
+            metrics["rows_unseen_day"] = counts.unseen(WEEKDAY, baseline=model.baseline)
+        return metrics
+
+    def _shadow(self, attempt: Attempt) -> dict[str, float]:
+        """Compare with the challenger; whatever it does, the champion's batch stands."""
+        if self._challenger is None:
+            return {}
+        self._challenger.take()
+        if self._challenger.model is None or self._challenger.version == self._champion.version:
+            return {}
+        try:
+            return compare(self._spark, attempt, challenger=self._challenger.model)
+        except Exception as failure:
+            self._progress.warn(f"the challenger failed on a batch: {in_short(failure)}")
+            return {}
+
+    def _is_gone(self, file: InputFile) -> bool:
+        return is_within(file.location, to_uri(self._source)) and not storage.exists(file.location)
 
     def _follow(self, alias: str) -> Follower[ServedModel]:
         return Follower(
             alias,
             look_up=lambda named: self._registry.version_named(alias=named),
-            load=lambda version: serve(self._spark, self._registry, version=version, columns=self._columns),
-            warn=self.progress.warn,
-            note=self.progress.note,
+            load=lambda version: serve(self._spark, self._registry, version=version),
+            warn=self._progress.warn,
+            note=self._progress.note,
         )
 
-    def _shadow(self, staged: StagedBatch) -> Agreement | None:
-        """Compare with the challenger; whatever it does, the champion's batch stands."""
-        if self._challenger is None:
-            return None
-        self._challenger.take()
-        if self._challenger.model is None or self._challenger.version == self._champion.version:
-            return None
-        try:
-            return compare(self._spark, staged, challenger=self._challenger.current)
-        except Exception as failure:
-            self.progress.warn(f"the challenger failed on a batch: {in_short(failure)}")
-            return None
 
-    def _send_chart(self, run_id: str) -> str | None:
-        chart = charts.drift_chart(self._book.recent, warning=self._settings.drift_warning)
-        return tracking.try_log_chart(run_id, chart, "drift.png") if chart else None
+def _line_of(record: Record) -> str:
+    """Say in one line what a batch did."""
+    parts = [
+        f"batch {record.batch_id}",
+        pluralize(len(record.files), "file"),
+        pluralize(record.rows_in, "line"),
+        f"{record.metrics['rows_per_second']:,.0f} lines/s",
+        f"model version {record.model_version}",
+    ]
+    if record.rows_quarantined:
+        parts.append(f"{record.rows_quarantined:,} quarantined")
+    if "drift_psi" in record.metrics:
+        parts.append(f"drift {record.metrics['drift_psi']:.2f}")
+    return "score: " + " · ".join(parts)

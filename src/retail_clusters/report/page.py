@@ -1,0 +1,282 @@
+"""One HTML page on a sweep or a version, made of what MLflow holds of it: pictures inside, no script."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+import jinja2
+import pandas as pd
+
+from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS
+from retail_clusters.errors import InputError
+from retail_clusters.infra import locations, storage
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.tracking import Run
+from retail_clusters.report import profile
+from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
+from retail_clusters.report.stability_report import say
+from retail_clusters.schema import ROW_KEY_IN_WORDS
+from retail_clusters.settings import CHAMPION, REPORT, Experiment
+from retail_clusters.wording import percent
+
+#: The tag of a run that registered a version: the run of the search that found it.
+SWEEP_RUN: Final = "sweep_run_id"
+
+#: Clusters that are shown.
+_PROFILED: Final = 30
+
+#: Metrics of a version, and the words for them, in the order in which they are shown.
+_METRICS: Final = {
+    **{name: metric.words for name, metric in LATER_METRICS.items()},
+    **{name: metric.words for name, metric in METRICS.items()},
+    "stable_line_share": "share of lines in stable clusters",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class RunFacts:
+    """What a run that searched or trained has logged."""
+
+    run_id: str
+    started: datetime
+    settings: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame]
+    charts: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """What a report tells; a search without a usable trial has no training, a single training no search.
+
+    Attributes:
+        version_tags: of the version: how it numbers its clusters, and what a promotion said of it.
+        champion: the version that `champion` names now, and its metrics, if it is another one.
+    """
+
+    model: str
+    version: str | None = None
+    aliases: Sequence[str] = ()
+    training: RunFacts | None = None
+    search: RunFacts | None = None
+    version_tags: Mapping[str, str] = field(default_factory=dict)
+    champion: str | None = None
+    champion_metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def about(self) -> RunFacts:
+        """Return the run that the report is about."""
+        about = self.training or self.search
+        if about is None:
+            raise TypeError("a report is about a training or a search")
+        return about
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Where a report is: in a file, and as an artifact of a run."""
+
+    output: str
+    run_id: str
+
+
+def write_report(*, run_id: str | None, version: str | None, model: str, output: str) -> Reported:
+    """Write the page on a run, or on a version of `model`, to a file, and log it on the run that it is about.
+
+    Raises:
+        InputError: no file can be at `output`, there is no such run, or it has nothing to report.
+        RegistryError: there is no such version.
+    """
+    storage.check(output)
+    facts = facts_of_version(version, model=model) if version else facts_of_run(str(run_id))
+    told = run_id or facts.about.run_id
+    page = to_html(facts)
+    storage.make_folder(locations.parent(output))
+    storage.write_text(output, page)
+    tracking.log_text(page, REPORT, run_id=told)
+    click.echo(f"report: {output} ({len(page) / 1e6:.1f} MB), and {REPORT} of run {told}")
+    return Reported(output=output, run_id=told)
+
+
+def log_report(run_id: str) -> None:
+    """Log the report of a run on it."""
+    tracking.log_text(to_html(facts_of_run(run_id)), REPORT, run_id=run_id)
+
+
+def facts_of_version(version: str, *, model: str) -> Facts:
+    """Collect what is known of a registered version.
+
+    Raises:
+        RegistryError: there is no such version.
+    """
+    registry = ModelRegistry(model)
+    found = registry.read_version(version=version)
+    trained = tracking.read_run(registry.training_run(version=version))
+    searched = trained.data.tags.get(SWEEP_RUN)
+    champion = registry.version_named(alias=CHAMPION)
+    beside = registry.read_version(version=champion).run_id if champion and champion != version else None
+    return Facts(
+        model=model,
+        version=version,
+        aliases=tuple(found.aliases),
+        training=_read(trained, tables=["profile"], charts=CLUSTER_CHARTS),
+        search=_search(tracking.read_run(searched)) if searched else None,
+        version_tags=found.tags,
+        champion=champion,
+        champion_metrics=(
+            tracking.read_run(beside).data.metrics if beside and tracking.is_active(beside) else {}
+        ),
+    )
+
+
+def facts_of_run(run_id: str) -> Facts:
+    """Collect what is known of a run that searched, trained, or did both, or of `main`.
+
+    Raises:
+        InputError: the run did none of it, or there is no such run.
+    """
+    run = tracking.read_run(run_id)
+    model = tracking.settings_of(run).get("model", Experiment().model)
+    version = _version_of(run)
+    if version:
+        return facts_of_version(version, model=model)
+    if "trials_completed" not in run.data.metrics:
+        raise InputError(
+            f"report takes a run that searched or trained, but run {run_id} ({run.info.run_name}) did "
+            "neither: choose a main, sweep, train or register run"
+        )
+    return Facts(model=model, search=_search(run))
+
+
+def _version_of(run: Run) -> str | None:
+    """Return the version that a run registered, or that a run beside it registered of its search."""
+    version: str | None = run.data.tags.get("model_version")
+    parent = run.data.tags.get("mlflow.parentRunId")
+    if version or not parent:
+        return version
+    beside = [each.data.tags for each in tracking.children(parent)]
+    return next((tags["model_version"] for tags in beside if tags.get(SWEEP_RUN) == run.info.run_id), None)
+
+
+def _search(run: Run) -> RunFacts:
+    return _read(run, tables=["winners", "seed_agreement"], charts=SWEEP_CHARTS)
+
+
+def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts:
+    return RunFacts(
+        run_id=run.info.run_id,
+        started=datetime.fromtimestamp(run.info.start_time / 1000, tz=UTC),
+        settings=tracking.settings_of(run),
+        metrics=run.data.metrics,
+        tags=run.data.tags,
+        tables={name: _read_table(run.info.run_id, name) for name in tables},
+        charts=tracking.read_files(run.info.run_id, charts),
+    )
+
+
+def _read_table(run_id: str, name: str) -> pd.DataFrame:
+    """Read a table of a run; the winners of a search without a usable trial are a file without a column."""
+    try:
+        return tracking.read_table(run_id, name)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+
+
+def to_html(facts: Facts) -> str:
+    """Return the page."""
+    training, search = facts.training, facts.search
+    return _template().render(
+        facts=facts,
+        about=facts.about,
+        training=training,
+        search=search,
+        row_key=ROW_KEY_IN_WORDS,
+        parts=_parts(facts.about),
+        winners=_winners(search) if search else [],
+        seeds=_seeds(search) if search else None,
+        clusters=_clusters(facts).head(_PROFILED) if training else None,
+        stability=_stability(training) if training else "",
+        metrics=_compared(facts) if training else [],
+        gates=[(n.removeprefix("gate."), v) for n, v in sorted(facts.version_tags.items()) if "gate." in n],
+        digests=[item for item in sorted(facts.about.tags.items()) if item[0].endswith("_digest")],
+        settings=sorted(facts.about.settings.items()),
+        commit=facts.about.tags.get("mlflow.source.git.commit", ""),
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("retail_clusters", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda text: percent(float(text)),
+        "base64": lambda content: base64.b64encode(content).decode(),
+    }
+    return environment.get_template("page.html")
+
+
+def _parts(about: RunFacts) -> list[tuple[str, str, str]]:
+    """Return a row for train, validation and test: its days and lines."""
+    first, second = (about.settings.get(f"split.{name}", "?") for name in ("train_until", "validate_until"))
+    days = {
+        "train": f"before {first}",
+        "validation": f"{first} to before {second}",
+        "test": f"from {second} on",
+    }
+    lines = json.loads(about.tags.get("prepared_lines", "{}"))
+    return [(name, days.get(name, ""), f"{count:,}") for name, count in lines.items()]
+
+
+def _winners(search: RunFacts) -> list[list[str]]:
+    """Return a row for each objective, with what it would choose."""
+    columns = ["k", "seed", "validation_silhouette", "validation_macro_silhouette", "largest_cluster_share"]
+    return [
+        [
+            f"{row['objective']}{' (chosen by)' if row['chosen'] else ''}",
+            *(_number(row[name]) for name in columns),
+        ]
+        for _, row in search.tables["winners"].iterrows()
+    ]
+
+
+def _seeds(search: RunFacts) -> dict[str, float] | None:
+    """Return how far the seeds of the chosen K agree; None where no K is chosen."""
+    winners, seeds = search.tables["winners"], search.tables["seed_agreement"]
+    chosen = winners[winners["chosen"]] if len(winners) else winners
+    return seeds[seeds["k"] == chosen.iloc[0]["k"]].iloc[0].to_dict() if len(chosen) else None
+
+
+def _clusters(facts: Facts) -> pd.DataFrame:
+    """Return the profile as texts, with the numbers that the version gives its clusters."""
+    table, numbers = facts.about.tables["profile"], facts.version_tags.get("cluster_numbers", "")
+    given = {cluster: int(number) for cluster, number in enumerate(filter(None, numbers.split(",")))}
+    return profile.texts(table.assign(cluster=table["cluster"].map(given)) if given else table)
+
+
+def _stability(training: RunFacts) -> str:
+    if "null_stable_clusters" not in training.metrics:
+        return "Whether the clusters are stable was not measured"
+    return say(training.metrics, clusters=int(training.settings["k"]))
+
+
+def _compared(facts: Facts) -> list[list[str]]:
+    """Return a row for each metric: of this version, and of the champion where it is another one."""
+    beside = [facts.about.metrics, *([facts.champion_metrics] if facts.champion_metrics else [])]
+    return [
+        [words, *(_number(metrics[name]) if name in metrics else "" for metrics in beside)]
+        for name, words in _METRICS.items()
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"

@@ -1,0 +1,181 @@
+"""The MLflow run of a scorer: gone on in by every process, sent the points of the records, described."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from retail_clusters.errors import InputError
+from retail_clusters.infra import markdown, storage
+from retail_clusters.infra.console import Progress
+from retail_clusters.infra.locations import for_display, join, to_uri
+from retail_clusters.registry import tracking
+from retail_clusters.report import plots
+from retail_clusters.serving.alias import Backoff
+from retail_clusters.serving.commits import CommitLog, read_record
+from retail_clusters.serving.scorer import ScoreSummary
+from retail_clusters.serving.source import ScoreRequest
+
+#: MLflow takes 1,000 points at once; a batch has some fifteen.
+_BATCHES_AT_ONCE: Final = 20
+_DRIFT: Final = "drift/"
+#: Below it a population stability index is usually called no change.
+_NO_CHANGE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """Whose the output is: the source of its lines, the MLflow run, and how far its points are sent."""
+
+    source: str
+    run_id: str | None = None
+    tracking_uri: str | None = None
+    sent_until: int = -1
+
+
+class ScoreRun:
+    """The run that the points of an output go to.
+
+    What waits are the records, so nothing is lost when the store is away or the process dies, and nothing
+    grows in memory. A point that is sent twice is one point.
+    """
+
+    def __init__(self, request: ScoreRequest, *, log: CommitLog, progress: Progress) -> None:
+        """Go on in the run of the process before, or open one; in another store, all points go there anew.
+
+        Raises:
+            InputError: the output holds the lines of another source.
+        """
+        self._request, self._log, self._progress = request, log, progress
+        self._place = join(request.output, "_scorer.json")
+        self._backoff, self._away = Backoff(), False
+        owner, uri = self._read(), tracking.store_uri()
+        earlier = owner.run_id if owner.tracking_uri == uri else None
+        self.run_id = tracking.detached_run("score", run_id=earlier, params=_params(request))
+        sent_until = owner.sent_until if self.run_id == earlier else -1
+        self._write(_Owner(owner.source, self.run_id, uri, sent_until))
+        tracking.attempt(tracking.describe, _description(request), run_id=self.run_id)
+
+    def send(self) -> None:
+        """Send the points of recorded batches, oldest first, until one is refused; it waits for later."""
+        while self._owner.sent_until < self._log.last and self._backoff.over:
+            first = self._owner.sent_until + 1
+            batches = range(first, min(first + _BATCHES_AT_ONCE, self._log.last + 1))
+            records = [read_record(self._log.output, batch_id) for batch_id in batches]
+            points = [point for record in records for point in record.points]
+            problem = tracking.attempt(tracking.log_points, self.run_id, points)
+            if problem is None:
+                self._arrived(batches[-1])
+                continue
+            self._backoff.failed()
+            if not self._away:
+                self._progress.warn(f"points wait for the tracking store: {problem}")
+            self._away = True
+
+    def finish(self, summary: ScoreSummary, *, status: str | None, unmeasured: str | None) -> None:
+        """Send what waits, and a chart of the drift; describe and close the run; say so when that fails.
+
+        Without a status another scorer goes on in the run, so it stays open.
+        """
+        self._backoff.succeeded()
+        self.send()
+        if status is None:
+            return
+        chart = drift_chart(self._log.recent, warning=self._request.settings.drift_warning)
+        problem = (
+            tracking.attempt(tracking.log_chart, chart, "drift.png", run_id=self.run_id) if chart else None
+        )
+        tracking.attempt(
+            tracking.describe, _description(self._request, summary, unmeasured), run_id=self.run_id
+        )
+        problem = problem or tracking.attempt(tracking.end_run, self.run_id, status=status)
+        if problem:
+            self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
+
+    def _arrived(self, batch_id: int) -> None:
+        self._backoff.succeeded()
+        self._write(replace(self._owner, sent_until=batch_id))
+        if self._away:
+            self._progress.note(f"the tracking store takes points again, up to batch {batch_id}")
+        self._away = False
+
+    def _read(self) -> _Owner:
+        text, source = storage.find_text(self._place), to_uri(self._request.source)
+        found: dict[str, Any] = json.loads(text) if text else {"source": source}
+        owner = _Owner(**{each.name: found[each.name] for each in fields(_Owner) if each.name in found})
+        if owner.source != source:
+            raise InputError(
+                f"an output must hold the lines of one source, but {for_display(self._request.output)} holds those of "
+                f"{for_display(owner.source)} (given: {for_display(source)}): name that source, or a new output"
+            )
+        return owner
+
+    def _write(self, owner: _Owner) -> None:
+        self._owner = owner
+        storage.write_text(self._place, json.dumps(asdict(owner)))
+
+
+def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) -> Figure | None:
+    """Draw the PSI of each thing that is watched over the batches, with the bound of a warning; None without any."""
+    names = sorted({name for metrics in points.values() for name in metrics if name.startswith(_DRIFT)})
+    if not names:
+        return None
+    figure, (axes,) = plots.figure(
+        "Drift from the training lines",
+        note="Population stability index of the latest lines, for each thing that is watched",
+    )
+    axes.axhspan(0, min(_NO_CHANGE, warning), color=plots.GREEN, alpha=0.1)
+    label = f"no warning below {warning:g}"
+    axes.axhline(warning, color=plots.VERMILION, linestyle="--", linewidth=1.4, label=label)
+    for name, colour, marker in zip(names, plots.SERIES, plots.MARKERS, strict=False):
+        values = {batch: metrics[name] for batch, metrics in points.items() if name in metrics}
+        style: dict[str, Any] = {"marker": marker, "markersize": 5, "linewidth": 1.4, "color": colour}
+        axes.plot(list(values), list(values.values()), label=name.removeprefix(_DRIFT), **style)
+    axes.set(xlabel="batch", ylabel="PSI (green: no change)", ylim=(0, None))
+    axes.set_xlim(min(points) - 0.5, max(points) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    plots.grid(axes)
+    plots.legend(axes, columns=5, below=True)
+    return figure
+
+
+def _params(request: ScoreRequest) -> dict[str, str]:
+    asked = {name: str(getattr(request, name)) for name in ("source", "output", "model", "alias")}
+    return asked | {f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()}
+
+
+def _description(
+    request: ScoreRequest, summary: ScoreSummary | None = None, unmeasured: str | None = None
+) -> str:
+    """Say what is scored with what, what came of it, and how to go on; no summary while it runs."""
+    source, output = for_display(request.source), for_display(request.output)
+    parts = [
+        f"Files that arrive in `{source}`, scored with the version of `{request.model}` that "
+        f"`{request.alias}` names. Lines go to `{output}`: `scored/` and `quarantine/`."
+    ]
+    if summary is None:
+        parts.append("It runs; the metrics grow with every batch.")
+    else:
+        links = [markdown.version_link(request.model, version) for version in summary.model_versions]
+        header = ["batches", "files", "lines in", "scored", "quarantined"]
+        numbers = (
+            summary.batches,
+            summary.files,
+            summary.rows_in,
+            summary.rows_scored,
+            summary.rows_quarantined,
+        )
+        again = markdown.command(f"score --source {source} --output {output}")
+        parts += [
+            f"The latest process scored with {', '.join(links)}:" if links else "Nothing new came in:",
+            markdown.table(header, [[f"{number:,}" for number in numbers]], numbers_from=0),
+            f"Next: {again} takes what has arrived since.",
+        ]
+    parts.append(
+        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is "
+        "the largest of `drift/…`, drawn in `drift.png`."
+    )
+    return "\n\n".join([*parts, f"Note: {unmeasured}."] if unmeasured else parts)

@@ -1,0 +1,106 @@
+"""From training to champion: numbers from the start, and promotion wherever the store is."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+from pyspark.sql import SparkSession
+
+from retail_clusters.promotion import promote
+from retail_clusters.promotion.promote import PromoteRequest
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.search.publish import Published
+from retail_clusters.search.train import train
+from retail_clusters.search.verify import verify
+from retail_clusters.settings import Experiment, Features, Stability
+from retail_clusters.settings import Promotion as Bounds
+from tests import examples, shop
+
+EXPERIMENT = Experiment(
+    k=4, features=Features(scaling="log"), stability=Stability(draws=2), promotion=Bounds(margin=2)
+)
+registry = ModelRegistry(EXPERIMENT.model)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains on files of the working folder, of so many lines a day."""
+
+    spark: SparkSession
+
+    def train(self, *, seed: int, lines: int = 60, **training: int) -> Published:
+        data = Path(f"in-{lines}")
+        if not data.exists():
+            examples.write_files(data, lines=lines)
+        experiment = EXPERIMENT.model_copy(update={"seed": seed})
+        settings = experiment.training.model_copy(update=training)
+        experiment = experiment.model_copy(update={"training": settings})
+        return train(self.spark, data=str(data), experiment=experiment)
+
+    def promote(self, version: str) -> str | None:
+        return promote.run(self.spark, PromoteRequest(EXPERIMENT, version, reason="a test")).champion
+
+
+@pytest.fixture
+def trainer(spark: SparkSession, workplace: Path) -> Trainer:
+    tracking.connect(experiment="trained")
+    return Trainer(spark)
+
+
+def predictions(spark: SparkSession, version: str) -> list[int]:
+    model = registry.open_version(version=version).model
+    return [row.prediction for row in model.transform(shop.raw_lines(spark)).collect()]
+
+
+def test_retrained_clusters_have_the_champions_numbers_and_one_promotion_is_one_version(
+    trainer: Trainer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+):
+    first = trainer.train(seed=0)
+    assert trainer.promote(first.version) == first.version
+    second = trainer.train(seed=3, lines=80)
+    tags = registry.read_version(version=second.version).tags
+    assert tags["cluster_numbers"] != "0,1,2,3"
+    assert predictions(trainer.spark, second.version) == predictions(trainer.spark, first.version)
+    clusters = registry.read_version(version=second.version).description
+    assert clusters.count("\n| ") > 4
+    assert tags["evidence"] == "all rows"
+
+    for folder in ("data", "in-60", "in-80"):
+        shutil.rmtree(folder)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+    assert trainer.promote(second.version) == second.version == registry.latest_version()
+    assert predictions(trainer.spark, second.version) == predictions(trainer.spark, first.version)
+
+
+def test_verify_repeats_a_version_whatever_its_numbers(trainer: Trainer):
+    trainer.promote(trainer.train(seed=0).version)
+    version = trainer.train(seed=3, lines=80).version
+
+    verified = verify(trainer.spark, version=version, model_name=EXPERIMENT.model)
+
+    tags = registry.read_version(version=version).tags
+    assert tags["cluster_numbers"] != "0,1,2,3"
+    assert {"model_digest", "labels_digest", "centres"} <= verified.metrics.keys()
+    assert verified.metrics["model_digest"] == verified.metrics["centres"] == tags["model_digest"]
+
+
+def test_rows_that_stay_in_spark_are_carried_too(trainer: Trainer):
+    version = trainer.train(seed=0, in_memory_rows=50).version
+
+    assert trainer.promote(version) == version
+
+
+def test_version_of_an_earlier_release_is_measured_on_rows_that_are_prepared_again(
+    trainer: Trainer, capsys: pytest.CaptureFixture[str]
+):
+    version = trainer.train(seed=0).version
+    run = mlflow.get_run(registry.training_run(version=version))
+    shutil.rmtree(Path(run.info.artifact_uri.removeprefix("file://"), "evidence"))
+
+    assert trainer.promote(version) == version
+
+    assert "carries no rows to be measured on: they are prepared again" in capsys.readouterr().out

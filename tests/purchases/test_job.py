@@ -1,0 +1,261 @@
+import json
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import mlflow
+import pytest
+from pyspark.errors import ArithmeticException
+from pyspark.sql import SparkSession
+
+from retail_clusters.cli.results import to_json
+from retail_clusters.data import csv_files
+from retail_clusters.errors import DifferenceFoundError, InputError
+from retail_clusters.infra.locations import to_uri
+from retail_clusters.infra.locks import lock
+from retail_clusters.infra.spark import small_session
+from retail_clusters.purchases import job
+from retail_clusters.purchases.job import PurchasesRequest, run
+from retail_clusters.purchases.spend import Parity
+from retail_clusters.registry import tracking
+from retail_clusters.settings import Purchases
+from tests.purchases.shop import (
+    SWAPPED,
+    artifacts,
+    newest_run,
+    quarantined,
+    totals,
+    write,
+    write_truncated,
+    written,
+)
+from tests.viewfs import as_default
+
+BATCH = PurchasesRequest(data="data", top=3, output="out")
+STREAM = replace(BATCH, mode="stream")
+AT_ONCE = replace(STREAM, settings=Purchases(max_files_per_trigger=103))
+
+#: Totals that the notebook shows in its batch and its stream, and the largest over all days.
+NOTEBOOK = {
+    ("16813.0", "2011-12-01"): "148.54",
+    ("13102.0", "2011-12-01"): "308.06",
+    ("15311.0", "2011-11-18"): "266.91",
+    ("14688.0", "2011-10-18"): "205.17",
+    ("16950.0", "2010-12-07"): "172.00",
+    ("", "2010-12-21"): "31347.48",
+    ("18102.0", "2010-12-07"): "25920.37",
+    ("", "2010-12-10"): "25399.56",
+    ("", "2010-12-17"): "25371.77",
+    ("", "2010-12-06"): "23395.10",
+}
+LARGEST = {
+    ("17450.0", "2011-09-20"): "71601.44",
+    ("", "2011-11-14"): "55316.08",
+    ("", "2011-11-07"): "42939.17",
+    ("", "2011-03-29"): "33521.40",
+    ("", "2011-12-08"): "31975.59",
+}
+
+
+def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_count(
+    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    write("a.csv", ("1.0", 1, "2.505", 2), ("", 1, "1.25", 4), ("1.0", 2, "3", -1))
+    write("b.csv", ("1.0", 1, "1", 1), ("1.0", 1, "one", 1))
+    write_truncated("cut.csv.gz", ("9.0", 1, "2", 2))
+
+    summary = run(spark, replace(BATCH, sql="SELECT count(*) AS found FROM customer_purchases;"))
+
+    assert totals("out") == {
+        ("1.0", "2011-03-01"): Decimal("6.01"),
+        ("", "2011-03-01"): 5,
+        ("1.0", "2011-03-02"): -3,
+    }
+    assert written("out")[1] == (1.0, date(2011, 3, 1), Decimal("6.010000"), 2)
+    bad, *cut = quarantined("out")
+    assert bad[:2] == ("b.csv", "UnitPrice is not a number")
+    assert {(name, reason) for name, reason, _ in cut} == {
+        ("cut.csv.gz", "the file cannot be unpacked to its end")
+    }
+    found = newest_run().data.metrics
+    assert found["lines_quarantined"] == len([line for *_, line in quarantined("out") if line])
+    assert {"files": 3.0, "customer_days": 3.0, "days": 2.0, "total_cost": 8.01}.items() <= found.items()
+    assert {"top.csv", "top_customers.png", "spend_per_day.png"} <= artifacts()
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1].split() == ["1.0", "2011-03-01", "6.01", "2", "0"]
+    assert [line.strip() for line in shown[4:6]] == ["found", "3"]
+    assert shown[-1].startswith("purchases: 3 customer-days of ")
+    told = json.loads(to_json(summary))
+    assert (told["output"], told["metrics"]["files"], told["answer"]) == ("out", 3, [{"found": 3}])
+    first = {"CustomerID": 1.0, "day": "2011-03-01", "total_cost": 6.01, "lines": 2, "cancellations": 0}
+    assert told["top"][0] == first
+
+
+def test_a_batch_replaces_an_earlier_result_and_leaves_nothing_else(spark: SparkSession, workplace: Path):
+    write("a.csv", ("1.0", 1, "2", 2), ("1.0", 1, "?", 2))
+    run(spark, BATCH)
+    assert len(quarantined("out")) == 1
+    write("a.csv", ("2.0", 1, "2", 3))
+    run(spark, BATCH)
+
+    assert totals("out") == {("2.0", "2011-03-01"): 6}
+    left = sorted(path.name for path in Path("out").iterdir() if not path.name.endswith("lock"))
+    assert left == ["purchases", "purchases.csv"]
+
+
+def test_a_table_that_fails_leaves_the_earlier_one(spark: SparkSession, tmp_path: Path):
+    place = str(tmp_path / "table")
+    job.write_parquet(spark.createDataFrame([(1,)], "number int"), place)
+    with pytest.raises(ArithmeticException):
+        job.write_parquet(spark.createDataFrame([(0,)], "number int").selectExpr("1 / number"), place)
+
+    assert [row.number for row in spark.read.parquet(place).collect()] == [1]
+    assert [folder.name for folder in tmp_path.iterdir()] == ["table"]
+
+
+def test_lines_that_are_all_bad_are_counted(spark: SparkSession, workplace: Path):
+    write("header.csv")
+    write("bad.csv", ("1.0", 1, "?", 2))
+    for request in (BATCH, AT_ONCE):
+        metrics = run(spark, request).metrics
+        assert (metrics["lines"], metrics["lines_quarantined"], metrics["customer_days"]) == (1, 1, 0)
+
+
+def test_files_that_give_nothing_to_sum_up_are_refused(spark: SparkSession, workplace: Path):
+    write("swapped.csv", ("1.0", 1, "2", 2), header=SWAPPED)
+    with pytest.raises(InputError, match="another order"):
+        run(spark, BATCH)
+    Path("data/swapped.csv").unlink()
+    write_truncated("cut.csv.gz", *[("1.0", 1, "2", 2)] * 3)
+    with pytest.raises(InputError, match="at least one file that unpacks to its end"):
+        run(spark, STREAM)
+
+
+def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplace: Path):
+    write("a.csv", ("1.0", 1, "2", 2))
+    with (
+        lock("out/.purchases.lock", purpose="a test"),
+        pytest.raises(InputError, match="one purchases at a time writes to out"),
+    ):
+        run(spark, BATCH)
+
+
+def test_a_stream_equals_the_batch_logs_its_plan_and_answers_the_users_query(
+    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    write("a.csv", ("1.0", 9, "2", 2), ("", 9, "1", 1), ("1.0", 9, "x", 1))
+    write("b [1] ü%20#{c}.csv", ("", 2, "5", 1), ("1.0", 9, "1", 1), ("", 2, "0.001", 1))
+    write_truncated("cut.csv.gz", ("9.0", 1, "2", 2))
+    Path("data/notes.txt").write_text("not,an,invoice\n")
+
+    run(spark, replace(STREAM, sql="SELECT sum(lines) AS lines_in_all FROM customer_purchases"))
+
+    found = {("", "2011-03-02"): Decimal("5.001"), ("", "2011-03-09"): 1, ("1.0", "2011-03-09"): 5}
+    assert totals("out") == found
+    metrics = newest_run().data.metrics
+    assert (metrics["parity_customer_days"], metrics["parity_differing"]) == (3, 0)
+    assert {name for name, *_ in quarantined("out")} == {"a.csv", "cut.csv.gz"}
+    plan = mlflow.artifacts.load_text(f"runs:/{newest_run().info.run_id}/physical_plan.txt")
+    assert "StateStoreSave" in plan
+    shown = capsys.readouterr().out
+    assert "0 of 3 customer-days differ from the batch" in shown
+    assert "lines_in_all\n            5" in shown
+    left = sorted(path.name for path in Path("out").iterdir() if not path.name.endswith("lock"))
+    assert left == ["purchases", "purchases.csv", "quarantine"]
+
+
+def test_a_stream_works_where_the_default_file_system_is_none_of_this_machine(
+    spark: SparkSession, workplace: Path
+):
+    write("a.csv", ("1.0", 9, "2", 2))
+    with as_default(spark, workplace) as place:
+        run(spark, replace(STREAM, data=f"{place}/data", output=f"{place}/out"))
+
+    assert totals("out") == {("1.0", "2011-03-09"): 4}
+
+
+def test_a_stream_takes_each_listed_file_once_and_no_other(
+    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    write("a.csv", ("1.0", 9, "2", 2))
+    Path("data/loop").symlink_to(Path("data").absolute())
+    before = csv_files.list_files(to_uri("data"))
+    write("b.csv", ("2.0", 9, "2", 2))
+    session = small_session(spark)
+
+    Path("out").mkdir()
+    with tracking.run("purchases"):
+        job.drain(session, AT_ONCE, files=[file.location for file in before])
+    job.tell_changes(before, data="data")
+
+    assert [row.CustomerID for row in session.table("customer_purchases").collect()] == [1.0]
+    assert "1 file arrived meanwhile" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", ["has changed", "is gone"])
+def test_a_file_that_changes_while_a_stream_reads_is_refused(workplace: Path, change: str):
+    write("a.csv", ("1.0", 9, "2", 2))
+    write("b.csv", ("1.0", 9, "2", 2))
+    before = csv_files.list_files(to_uri("data"))
+    if change == "is gone":
+        Path("data/b.csv").unlink()
+    else:
+        write("b.csv", ("1.0", 9, "2", 2), ("1.0", 9, "2", 2))
+
+    with pytest.raises(InputError, match=f"data/b.csv {change}: start again"):
+        job.tell_changes(before, data="data")
+
+
+def test_a_difference_is_logged_and_raised(workplace: Path):
+    different = pytest.raises(DifferenceFoundError, match="1 of 7 customer-days differ")
+    with different as raised, tracking.run("purchases"):
+        job.report_parity(Parity(customer_days=7, differing=1, examples=[]))
+    assert raised.value.exit_code == 4
+    assert newest_run().data.metrics["parity_differing"] == 1
+    assert "differences.csv" in artifacts()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM customer_purchases ORDER BY total_cost DESC;",
+        "WITH a AS (SELECT lines FROM customer_purchases) SELECT sum(lines) FROM a -- all",
+    ],
+)
+def test_a_query_over_the_table_is_taken(spark: SparkSession, sql: str):
+    job.check_sql(spark, sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT total FROM customer_purchases", "`total` cannot be resolved"),
+        ("SELECT * FROM purchases", "`purchases` cannot be found"),
+        ("SELEC 1", "Syntax error"),
+        ("DROP TABLE IF EXISTS customer_purchases", "Syntax error"),
+        ("SELECT 1; SELECT 2", "Syntax error"),
+        ("", "Syntax error"),
+    ],
+)
+def test_what_is_no_query_over_the_table_is_refused_in_one_line(
+    spark: SparkSession, sql: str, said: str, capfd: pytest.CaptureFixture[str]
+):
+    with pytest.raises(InputError, match=said) as refused:
+        job.check_sql(spark, sql)
+    assert "\n" not in str(refused.value)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("request_", [BATCH, AT_ONCE])
+def test_every_total_of_the_notebook_is_found_to_the_cent(
+    spark: SparkSession, workplace: Path, real_data: Path, request_: PurchasesRequest
+):
+    metrics = run(spark, replace(request_, data=str(real_data))).metrics
+
+    found = totals("out")
+    assert (metrics["lines"], len(found)) == (541_909, 19_573)
+    shown = NOTEBOOK | LARGEST
+    assert {key: str(found[key].quantize(Decimal("0.01"))) for key in shown} == shown
+    assert sorted(found, key=lambda key: -found[key])[:5] == list(LARGEST)

@@ -1,0 +1,157 @@
+"""The page of a report, from facts alone."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from retail_clusters.errors import InputError
+from retail_clusters.registry import tracking
+from retail_clusters.report.page import Facts, RunFacts, to_html, write_report
+from retail_clusters.settings import REPORT
+
+METRICS = {
+    "validation_silhouette": 0.74,
+    "test_silhouette": 0.71,
+    "stable_clusters": 1.0,
+    "stable_line_share": 0.9,
+    "null_stable_clusters": 0.0,
+    "null_stable_line_share": 0.2,
+}
+PROFILE = pd.DataFrame(
+    [(0, "usual orders, usual price", 90, 0.9, 100.0, *range(6), 0.0, "Monday")],
+    columns=[
+        *("cluster", "name", "lines", "share", "spend", "price_p05", "price_median", "price_p95"),
+        *("quantity_p05", "quantity_median", "quantity_p95", "cancellation_share", "top_weekday"),
+    ],
+)
+TRAINING = RunFacts(
+    run_id="f" * 32,
+    started=datetime(2026, 11, 24, tzinfo=UTC),
+    settings={"k": "2", "seed": "7", "data": "by-day", "split.train_until": "2011-07-01"},
+    metrics=METRICS,
+    tags={"data_digest": "d" * 32, "prepared_lines": '{"train": 60, "validation": 20, "test": 20}'},
+    tables={"profile": PROFILE},
+    charts={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
+)
+WINNER = {
+    "objective": "silhouette", "chosen": True, "k": 2, "seed": 7, "validation_silhouette": 0.74,
+    "validation_macro_silhouette": 0.6, "largest_cluster_share": 0.5,
+}  # fmt: skip
+SEEDS = {"k": 2, "seeds": 8, "silhouette_min": 0.5, "silhouette_max": 0.74, "agreement": 0.9}
+SEARCH = RunFacts(
+    run_id="e" * 32,
+    started=TRAINING.started,
+    settings={"sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"},
+    metrics={"trials_completed": 8.0, "trials_infeasible": 3.0},
+    tags={},
+    tables={"winners": pd.DataFrame([WINNER]), "seed_agreement": pd.DataFrame([SEEDS])},
+    charts={"charts/choice_of_k.png": b"choice"},
+)
+TAGS = {
+    "cluster_numbers": "3",
+    "verdict": "passed",
+    "held_against": "none",
+    "gate.clusters": "passed: 2, must be at least 2",
+}
+FACTS = Facts("shop", "4", ("champion",), TRAINING, SEARCH, version_tags=TAGS, champion="4")
+
+
+class Outline(HTMLParser):
+    """Headings, and whether every element is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in {"h1", "h2"}:
+            self.headings.append(data)
+
+
+def test_page_goes_from_the_data_to_how_to_reproduce_it():
+    page = to_html(FACTS)
+    found = Outline(page)
+    assert page.startswith("<!doctype html>")
+    assert found.open == []
+    assert found.headings == [
+        "shop, version 4",
+        "The data",
+        "The search",
+        "The choice, and why",
+        "The clusters",
+        "Are the clusters stable?",
+        "Beside the champion",
+        "How to reproduce it",
+    ]
+    assert "1 of 2 clusters are stable (90.0% of lines)" in page
+    assert "0.0300 below that on validation lines" in page
+    assert "<td>3</td><td>usual orders, usual price</td>" in page, "numbers are those of the version"
+    assert "<td>clusters</td><td>passed: 2, must be at least 2</td>" in page
+
+
+def test_page_needs_nothing_but_itself():
+    page = to_html(FACTS)
+    assert page.count('src="data:image/png;base64,') == page.count("<img") == 3
+    assert not re.search(r"<script|<link|https?:", page)
+
+
+@pytest.mark.parametrize("where", ["model", "data", "name"])
+def test_names_cannot_be_taken_for_html(where):
+    bad = "<script>alert('x')</script>"
+    facts = {
+        "model": replace(FACTS, model=bad),
+        "data": replace(FACTS, training=replace(TRAINING, settings=TRAINING.settings | {"data": bad})),
+        "name": replace(FACTS, training=replace(TRAINING, tables={"profile": PROFILE.assign(name=bad)})),
+    }[where]
+    page = to_html(facts)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_best_at_the_edge_of_the_range_is_told():
+    assert "largest that was tried" in to_html(FACTS)
+    wider = replace(SEARCH, settings=SEARCH.settings | {"sweep.k_max": "60"})
+    assert "largest that was tried" not in to_html(replace(FACTS, search=wider))
+
+
+def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its_run(workplace):
+    with tracking.run("sweep") as run_id:
+        tracking.log_settings(SEARCH.settings)
+        tracking.log_metrics(SEARCH.metrics)
+        tracking.log_table(pd.DataFrame(), "winners")
+        tracking.log_table(SEARCH.tables["seed_agreement"], "seed_agreement")
+    output = workplace / "new" / "page.html"
+    made = write_report(run_id=run_id, version=None, model="shop", output=str(output))
+    page = output.read_text(encoding="utf-8")
+    assert Outline(page).headings[1:] == ["The data", "The search", "How to reproduce it"]
+    assert "No trial was usable" in page
+    assert tracking.read_files(made.run_id, [REPORT]) == {REPORT: page.encode()}
+
+
+def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):
+    with tracking.run("prepare") as run_id:
+        pass
+    with pytest.raises(InputError, match="choose a main, sweep, train or register run"):
+        write_report(run_id=run_id, version=None, model="shop", output="page.html")
+
+
+def test_champion_is_beside_a_version_that_is_not_champion():
+    beside = {"champion": "9", "champion_metrics": METRICS | {"test_silhouette": 0.1234}}
+    page = to_html(Facts("shop", "4", training=TRAINING, **beside))
+    assert "champion, version 9" in page
+    assert "0.1234" in page
+    assert "No promotion has judged it" in page

@@ -1,0 +1,69 @@
+"""The digests of the experiments' models, labels and predictions, as they were at 8f63fa0."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT, SAMPLE
+from tests.golden import digests
+
+#: Experiment, K, seed; the digests of model, labels and all predictions.
+ON_THE_SAMPLE = [
+    (
+        "default",
+        43,
+        0,
+        "f161e45b1ed9844360da0517dcd4b272 9c759d43cf884d3c69e35ebcc2409b23 064a3f4bb4807f509fda51b7dc30dfdd",
+    ),
+    (
+        "log_features",
+        20,
+        0,
+        "69586446c3f69fa96a728d9f0b8c418c 1d9cbf525f438460bc44b7be4aeb6901 0710cd98a9e69cefbca037d4a8286826",
+    ),
+    (
+        "notebook",
+        20,
+        1,
+        "afbe0003b245007a99aa3f47bddeb32a 2a153b19daf38d24c099c8d842b2b2b3 ece37803a8dfa779d761990e84202a6d",
+    ),
+]
+ON_THE_REAL_DATA = [
+    (
+        "default",
+        39,
+        7,
+        "a5c3e7f9f7a548102a9b9c282c2a306a 54575cf97082e959b56b24169c604b9c 1aeac80e1b332fb1b220de0759dc3c18",
+    ),
+    (
+        "log_features",
+        15,
+        6,
+        "5a77dc19f7316a222db18e6d97989f4b 95c0b25e86ad9eafdb4754042e2892f2 283bb00038c9059d187649b3f5091e01",
+    ),
+    (
+        "notebook",
+        20,
+        1,
+        "965a3ba1fbc4ff6854e2c6809b827750 9f9d24c2b75545af8f22c8c13beed9aa 646bdecf7c041ce935b1934d64595db9",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "k", "seed", "expected"), ON_THE_SAMPLE)
+def test_the_sample_gives_the_same_model_labels_and_predictions(spark, workplace, name, k, seed, expected):
+    assert _digests(spark, SAMPLE, name, k, seed) == expected
+
+
+@pytest.mark.soak
+@pytest.mark.real
+@pytest.mark.parametrize(("name", "k", "seed", "expected"), ON_THE_REAL_DATA)
+def test_the_real_data_gives_the_same_model_labels_and_predictions(
+    spark, workplace, real_data, name, k, seed, expected
+):
+    assert _digests(spark, real_data, name, k, seed) == expected
+
+
+def _digests(spark, data: Path, name: str, k: int, seed: int) -> str:
+    experiment = PROJECT / "experiments" / f"{name}.yaml"
+    return " ".join(digests(spark, data=data, experiment=experiment, k=k, seed=seed).values())
