@@ -13,23 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from retail_clusters.features.baseline import DRIFT_BASELINE, Baseline
-from retail_clusters.features.binned import Counts
-from retail_clusters.serving.request import ScoreRequest
 
 from benchmarks.common import DATA, chatter_aside, session, verdict
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
-from retail_clusters.features import binned, drift
+from retail_clusters.features import drift
+from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
 from retail_clusters.features.interface import open_model
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.train import train
 from retail_clusters.serving import score
+from retail_clusters.serving.source import ScoreRequest
 from retail_clusters.settings import CHAMPION, Experiment, Features, Scoring
 
 RISE: Final = 1.3
@@ -65,16 +63,16 @@ class Stream:
         """Return what a scorer would say after each day; it says so once, when it begins."""
         warning = Scoring().drift_warning
         measured = (drift.measure(days[end::-1], against=self.baseline) for end in range(len(days)))
-        return [moved.warning(self.baseline, above=warning) if moved else None for moved in measured]
+        return [moved.warning(self.baseline, above=warning) for moved in measured]
 
     def largest(self, days: Sequence[Counts]) -> list[float]:
         """Return the largest PSI of clusters, prices, quantities and weekdays over the days."""
-        return list(drift.bounded(self.baseline, by=days).usual)
+        return [bins.usual or 0 for bins in drift.bounded(self.baseline, by=days).bins.values()]
 
     def days_until_told(self) -> list[int | None]:
-        """Let prices rise on each day in turn: after how many days a warning names them."""
+        """Let prices rise on each day in turn, once a window is full: after how many days a warning names them."""
         found = []
-        for start in range(len(self.days) - WITHIN + 1):
+        for start in range(drift.DAYS, len(self.days) - WITHIN + 1):
             before = self.days[max(0, start - _BEFORE) : start]
             told = self.warnings([*before, *self.risen[start : start + WITHIN]])[-WITHIN:]
             days = [number for number, why in enumerate(told, 1) if why and why.startswith("PSI of price")]
@@ -92,10 +90,10 @@ def stream_of(spark: SparkSession, experiment: Experiment, *, data: str) -> Stre
     risen = lines.withColumn(schema.UNIT_PRICE, F.round(F.col(schema.UNIT_PRICE) * RISE, 2))
 
     def count(chosen: DataFrame) -> list[Counts]:
-        scored = opened.model.transform(chosen).select(*binned.WATCHED).toArrow()
-        of = binned.days_of(scored)
-        days = (scored.filter(pa.array(of == day)) for day in np.unique(of))
-        return [binned.count(day, against=baseline) for day in days]
+        day = F.to_date(schema.INVOICE_DATE).alias("day")
+        scored = opened.model.transform(chosen).select(*drift.WATCHED, day).toArrow()
+        of_day = (scored.filter(pc.equal(scored["day"], each)) for each in scored["day"].unique().sort())
+        return [drift.count(lines, against=baseline) for lines in of_day]
 
     days, cut = count(lines), F.lit(experiment.split.train_until)
     trained = lines.where(F.col(schema.INVOICE_DATE) < cut).select(F.to_date(schema.INVOICE_DATE)).distinct()
@@ -118,7 +116,8 @@ def main() -> None:
 def _print_days(stream: Stream) -> None:
     print("| one day at a time | days | warnings | largest PSI of clusters | price | quantity | weekday |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    bounds = " | ".join(f"{max(value, Scoring().drift_warning):.2f}" for value in stream.baseline.usual)
+    usual = (bins.usual or 0 for bins in stream.baseline.bins.values())
+    bounds = " | ".join(f"{max(value, Scoring().drift_warning):.2f}" for value in usual)
     print(f"| bounds | | | {bounds} |")
     shuffled = random.Random(0).sample(stream.days, len(stream.days))
     streams = {

@@ -9,17 +9,13 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from pyspark.sql import SparkSession
-from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import CommitLog, Record, read_record
-from retail_clusters.serving.request import ScoreRequest
 
 from benchmarks import common
 from benchmarks.baseline import checkout, python
@@ -27,17 +23,12 @@ from retail_clusters import schema
 from retail_clusters.features.interface import open_model
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.train import train
-from retail_clusters.serving import score, scorer
-from retail_clusters.serving import stream as serving_stream
+from retail_clusters.serving import score
+from retail_clusters.serving.commits import Record, committed, read_record
+from retail_clusters.serving.source import ScoreRequest
 from retail_clusters.settings import CHAMPION, Experiment, Scoring
 
 OUTPUT: Final = "output"
-_PARTS: Final[Mapping[str, tuple[Any, str]]] = {
-    "names of the files, from the stream": (serving_stream, "arrived"),
-    "read, parse, score, write Parquet, count": (scorer, "write_batch"),
-    "drift: the written numbers, into bins": (scorer, "count_batch"),
-    "the record, as one object": (CommitLog, "append"),
-}
 
 
 def batch_job(spark: SparkSession, data: str, version: str) -> int:
@@ -80,8 +71,7 @@ def main() -> None:
 
 def _print_one_file_a_trigger(spark: SparkSession, data: str, second: str) -> None:
     """Score one file a trigger, and let the champion move in the middle."""
-    with _parts_timed() as parts:
-        records = _seconds(spark, data, second)
+    records = _seconds(spark, data, second)
     usual = [seconds for _, seconds in records]
     swaps = [
         seconds
@@ -91,13 +81,6 @@ def _print_one_file_a_trigger(spark: SparkSession, data: str, second: str) -> No
     print("\n| one file a trigger | seconds |\n|---|---:|")
     print(f"| a batch: median of {len(usual)} | {statistics.median(usual):.3f} |")
     print(f"| the batch that swaps | {', '.join(f'{seconds:.3f}' for seconds in swaps) or 'none'} |")
-    medians = {name: statistics.median(taken) for name, taken in parts.items() if taken}
-    medians["the rest: Spark's stream finds files, writes offsets and commits"] = statistics.median(
-        usual
-    ) - sum(medians.values())
-    print("\n| a batch, by part | median s |\n|---|---:|")
-    for name, median in medians.items():
-        print(f"| {name} | {median:.3f} |")
 
 
 def _print_beside_the_first(data: str) -> None:
@@ -132,34 +115,6 @@ def _gaps(data: str, project: Path) -> list[float]:
         return [after - before for before, after in pairwise(file.stat().st_mtime for file in commits)]
 
 
-@contextmanager
-def _parts_timed() -> Iterator[dict[str, list[float]]]:
-    """Note the seconds of each part of a batch while the block runs."""
-    taken: dict[str, list[float]] = {name: [] for name in _PARTS}
-    with ExitStack() as patched:
-        for name, (owner, function) in _PARTS.items():
-            patched.enter_context(_noted(owner, function, taken[name]))
-        yield taken
-
-
-@contextmanager
-def _noted(owner: Any, function: str, taken: list[float]) -> Iterator[None]:
-    original = getattr(owner, function)
-
-    def timed(*arguments: Any, **named: Any) -> Any:
-        started = time.perf_counter()
-        try:
-            return original(*arguments, **named)
-        finally:
-            taken.append(time.perf_counter() - started)
-
-    setattr(owner, function, timed)
-    try:
-        yield
-    finally:
-        setattr(owner, function, original)
-
-
 def _seconds(spark: SparkSession, data: str, second: str) -> list[tuple[Record, float]]:
     """Return each batch but the first, and the seconds since the one before was recorded."""
     half = Path(OUTPUT, "commits", f"{len(list(Path(data).glob('*.csv'))) // 2}.json")
@@ -168,8 +123,7 @@ def _seconds(spark: SparkSession, data: str, second: str) -> list[tuple[Record, 
     mover.start()
     stream(spark, data, 1)
     mover.join(timeout=10)
-    place = Output(OUTPUT)
-    records = [read_record(place, number) for number in place.committed()]
+    records = [read_record(OUTPUT, number) for number in committed(OUTPUT)]
     return [(after, (after.timestamp - before.timestamp) / 1000) for before, after in pairwise(records)]
 
 

@@ -11,9 +11,6 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
-from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import read_compacted
-
 #: The longest time between a change on the disk and the kill, in seconds: much happens between two changes.
 _LATER = 0.15
 ENDED = "after the end"
@@ -38,6 +35,7 @@ class Killer:
         doing: Callable[[], str],
         *,
         within: float = 600,
+        may_fail: bool = False,
     ) -> str:
         """Kill a process; say what it was `doing`."""
         goal = self._chance.randint(1, self._changes)
@@ -50,7 +48,7 @@ class Killer:
             os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         ended = process.returncode != -signal.SIGKILL
-        assert not ended or process.returncode == 0, output
+        assert not ended or may_fail or process.returncode == 0, output
         more = (len(seen) - 1) * 3 // 4 if ended else self._changes * 3 // 2
         self._changes = min(max(2, more), self._at_most)
         hit = ENDED if ended else doing()
@@ -71,8 +69,8 @@ def scoring_state(place: Path) -> Hashable:
     """Say how far a scorer is: batches planned, files it is writing, batches done, files archived."""
     return (
         _names(place / "checkpoint" / "stream" / "offsets"),
-        _drafts(place / "output" / "scored"),
-        _names(place / "output" / "scored"),
+        _written(place / "output"),
+        _published(place / "output"),
         _names(place / "output" / "commits"),
         len(_names(place / "in" / "_archive")),
     )
@@ -99,18 +97,17 @@ def scoring(place: Path) -> Callable[[], str]:
 def _left_by_scorer(place: Path) -> dict[str, set[Any]]:
     output, stream = place / "output", place / "checkpoint" / "stream"
     records = _records(output)
-    recorded = {each["batch_id"] for each in records}
+    named = {name for each in records for names in each["written"].values() for name in names}
     under_way = _numbers(stream / "offsets") - _numbers(stream / "commits")
     return {
-        "while it wrote a batch": {name for name in _names(output / "scored") if name.startswith(".")},
-        "between a batch's lines and its record": set(_batches(output)) - recorded,
+        "while it wrote a batch": set(_written(output)),
+        "between a batch's lines and its record": set(_published(output)) - named,
         "between a record and its last file archived": {
             each["batch_id"]
             for each in records
             if (place / "in" / "_archive").exists() and any(file.exists() for file in _files(each))
         },
-        "between a record and Spark's commit": under_way & {each["stream_batch"] for each in records},
-        "between a plan and the batch's first file": under_way,
+        "between a plan and the batch's first file, or a record and Spark's commit": under_way,
     }
 
 
@@ -119,60 +116,27 @@ def rescoring(place: Path, *, batch_id: int) -> str:
     output = place / "output"
     if (output / "commits" / f"{batch_id}.json").exists():
         return "after the record"
-    if _drafts(output / "scored"):
+    if _written(output):
         return "while it wrote"
-    return "between the lines and the record" if batch_id in _batches(output) else "before it wrote"
+    lines = output / "scored" / f"batch_id={batch_id}"
+    return "between the lines and the record" if lines.exists() else "before it wrote"
 
 
-def compacting_state(output: Path) -> Hashable:
-    """Say how far a compaction is."""
-    manifest = output / "commits" / "compacted.json"
-    return (
-        _drafts(output / "compacted"),
-        _names(output / "compacted"),
-        manifest.stat().st_mtime_ns if manifest.exists() else 0,
-        len(_batches(output)),
-    )
+def _written(output: Path) -> tuple[str, ...]:
+    """Name the files that attempts have written and not published."""
+    return tuple(sorted(file.name for file in _found(output, ".attempts/*/*/*.parquet")))
 
 
-def compacting(output: Path) -> Callable[[], str]:
-    """Return what says what a compaction was doing when it was killed, by what it has left since now."""
-    place = Output(str(output))
-    before, state = _left_by_compaction(place), compacting_state(output)
-    until = read_compacted(place).until
-
-    def doing() -> str:
-        now = _left_by_compaction(place)
-        for moment in now:
-            if now[moment] - before[moment]:
-                return moment
-        if read_compacted(place).until > until:
-            return "after the removal"
-        return "before it wrote" if compacting_state(output) == state else "after it removed what was left"
-
-    return doing
+def _published(output: Path) -> tuple[str, ...]:
+    """Name the files in the batches' folders."""
+    return tuple(sorted(file.name for file in _found(output, "[sq]*/batch_id=*/*.parquet")))
 
 
-def _left_by_compaction(place: Output) -> dict[str, set[Any]]:
-    listed, output = read_compacted(place), Path(place.location)
-    names = _names(output / "compacted")
-    folders = {name for name in names if not name.startswith(".")}
-    return {
-        "while it wrote": {name for name in names if name.startswith(".")},
-        "between the folder and the list": {name for name in folders if _until(name) > listed.until},
-        "while it removed what is compacted": {
-            *(name for name in folders - set(listed.folders) if _until(name) <= listed.until),
-            *(batch for batch in _batches(output) if batch <= listed.until),
-        },
-    }
-
-
-def _until(folder: str) -> int:
-    return int(folder.partition("=")[2].partition("-")[0])
-
-
-def _batches(output: Path) -> list[int]:
-    return [_until(name) for name in _names(output / "scored") if name.startswith("batch_id=")]
+def _found(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return list(folder.glob(pattern))
+    except FileNotFoundError:  # a folder that went while it was looked at
+        return []
 
 
 def _records(output: Path) -> list[dict[str, Any]]:
@@ -181,11 +145,6 @@ def _records(output: Path) -> list[dict[str, Any]]:
 
 def _files(record: dict[str, Any]) -> list[Path]:
     return [Path(file["location"].removeprefix("file://")) for file in record["files"]]
-
-
-def _drafts(folder: Path) -> tuple[tuple[str, ...], ...]:
-    """Return what is in each draft of a folder."""
-    return tuple(_names(folder / name) or (name,) for name in _names(folder) if name.startswith(".writing-"))
 
 
 def _names(folder: Path) -> tuple[str, ...]:

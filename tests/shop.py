@@ -22,7 +22,8 @@ from retail_clusters.features.interface import INTERFACE
 from retail_clusters.features.model import centres_digest, scoring_pipeline
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.infra.locations import literal
-from retail_clusters.registry import evidence
+from retail_clusters.registry import evidence, tracking
+from retail_clusters.registry.champion import Move, move_champion, read_moves
 from retail_clusters.registry.models import ModelInterface, ModelRegistry
 from retail_clusters.settings import Features
 from tests import examples
@@ -99,6 +100,17 @@ def versions(count: int) -> None:
         client.create_model_version(
             registry.name, source=f"file://{Path.cwd()}/none", tags={"model_digest": f"digest {number}"}
         )
+
+
+def promote(before: str | None, after: str, *, by: ModelRegistry = registry) -> Move:
+    """Let the champion move, in a run of its own, without any gate."""
+    with tracking.run("promote"):
+        return move_champion(by, action="promote", before=before, after=after, reason="a test")
+
+
+def moves() -> list[Move]:
+    """Return the history of the champion."""
+    return read_moves(registry.name)
 
 
 def register_foreign(folder: Path) -> str:

@@ -55,7 +55,6 @@ main()
         ("report --version 3", "report: version 3 of retail-clusters, to output/report.html, in "),
         ("report --version 3 --output page/", "report: version 3 of retail-clusters, to page/report.html, "),
         ("report --version 3 --output docs", "report: version 3 of retail-clusters, to docs/report.html, "),
-        ("compact --output output/daily", "compact: the scored batches in output/daily"),
         ("generate --output made", "generate: 60 days"),
         ("fetch", "fetch: the public data set from https://"),
     ],

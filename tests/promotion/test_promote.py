@@ -13,17 +13,16 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import InputError, NotRegisteredError, PromotionRefusedError, RegistryError
 from retail_clusters.features.model import parse
 from retail_clusters.promotion import promote
-from retail_clusters.promotion.compare import Comparison
 from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.promotion.history import rollback
 from retail_clusters.promotion.promote import PromoteRequest, Promotion
 from retail_clusters.registry import evidence
-from retail_clusters.registry.champion import DONE, Move, read_moves
+from retail_clusters.registry.champion import DONE
 from retail_clusters.settings import Experiment, Features
 from retail_clusters.settings import Promotion as Bounds
 from retail_clusters.wording import ROOM
 from tests import shop
-from tests.shop import BETTER_VERSION, FAIR_VERSION, LOG_VERSION, TWIN_VERSION, registry
+from tests.shop import BETTER_VERSION, FAIR_VERSION, LOG_VERSION, TWIN_VERSION, moves, registry
 
 
 def go(spark: SparkSession, version: str | None, *, dry_run: bool = False, **bounds: bool) -> Promotion:
@@ -33,10 +32,6 @@ def go(spark: SparkSession, version: str | None, *, dry_run: bool = False, **bou
 
 def crown(version: str) -> None:
     registry.set_alias(alias="champion", version=version)
-
-
-def moves() -> list[Move]:
-    return read_moves(registry.name)
 
 
 def artifact(name: str) -> str:
@@ -185,9 +180,9 @@ SIGNATURE = Gate("input_signature", "missing", "compatible", passed=False)
     ],
 )
 def test_refusal_ends_with_the_exact_way_out(gates: list[Gate], model: str, way_out: str):
-    comparison = Comparison("2", "1", Verdict(tuple(gates)), measured=None)
+    told = promote.refusal(Verdict(tuple(gates)), version="2", experiment=Experiment(model=model))
 
-    assert str(promote.refusal(comparison, experiment=Experiment(model=model))).endswith(way_out)
+    assert str(told).endswith(way_out)
 
 
 def test_version_of_an_earlier_release_whose_data_is_gone_must_be_trained_again(

@@ -29,16 +29,10 @@ from retail_clusters.registry.champion import (
 )
 from retail_clusters.registry.models import ModelRegistry
 from tests import shop
-from tests.shop import registry
+from tests.shop import moves, promote, registry
 
-
-def promote(before: str | None, after: str, *, by: ModelRegistry = registry) -> Move:
-    with tracking.run("promote"):
-        return champion.move_champion(by, action="promote", before=before, after=after, reason="a test")
-
-
-def moves() -> list[Move]:
-    return read_moves(registry.name)
+GONE = replace(LockOwner.here(), pid=2**22 + 1, process=LockOwner.here().process.replace("@", "@9"))
+ELSEWHERE = replace(LockOwner.here(), process="another boot 1 7@9", pid=7)
 
 
 @pytest.fixture
@@ -50,68 +44,48 @@ def two(workplace: Path) -> Path:
     return workplace
 
 
-def left_behind(*, owner: LockOwner | None, status: str = "RUNNING", age: float = 0.0, **tags: str) -> str:
+def left_behind(*, owner: LockOwner, status: str = "RUNNING", age: float = 0.0, **tags: str) -> str:
     """Make the run of a promotion of version 3 that did not come to its end; give its id."""
-    now = datetime.now(UTC).timestamp()
+    started = datetime.now(UTC).timestamp() - age
     told = {"move": "3", "registered_model": registry.name, "action": "promote", "from": "2", "to": "3"}
-    told |= {"who": "ann", "host": "there", "reason": "", "process": owner.text if owner else ""}
-    run = MlflowClient().create_run("0", start_time=int((now - age) * 1000), tags=told | tags)
+    told |= {"who": "ann", "host": "there", "reason": "", "process": owner.text}
+    run = MlflowClient().create_run("0", start_time=int(started * 1000), tags=told | tags)
     if status != "RUNNING":
         MlflowClient().set_terminated(run.info.run_id, status)
     return str(run.info.run_id)
 
 
-GONE = replace(LockOwner.here(), pid=2**22 + 1, process=LockOwner.here().process.replace("@", "@9"))
-ELSEWHERE = replace(LockOwner.here(), process="another boot 1 7@9", pid=7)
-
-
-def test_move_is_told_by_the_run_that_makes_it(two: Path):
+def test_move_is_told_by_the_run_that_makes_it_whatever_its_experiment(two: Path):
     registry.tag(version="3", tags={"cluster_numbers": "2,0", "data_digest": "abc"})
     registry.set_alias(alias="challenger", version="3")
+    mlflow.set_experiment("another experiment")
 
     done = promote("2", "3")
 
     assert (done.number, done.before, done.after, done.numbers, done.state) == (3, "2", "3", (2, 0), DONE)
+    assert [move.after for move in moves()] == ["1", "2", "3"]
     assert moves()[-1] == done
     assert shop.aliases() == {"champion": "3", "challenger": None, "previous": "2"}
     run = MlflowClient().get_run(done.run_id)
-    assert run.data.tags["kind"] == "promote"
-    assert run.data.tags["data_digest"] == "abc"
+    assert (run.data.tags["kind"], run.data.tags["data_digest"]) == ("promote", "abc")
     assert run.info.status == "FINISHED"
-
-
-def test_each_model_has_a_history_of_its_own_over_all_experiments(two: Path):
-    mlflow.set_experiment("another experiment")
-    promote("2", "3")
-    with mlflow.start_run(tags={"model_version": "4"}):
-        pass
-
-    assert [move.after for move in moves()] == ["1", "2", "3"]
     assert read_moves("another-model") == []
-
-
-def test_reading_writes_nothing(workplace: Path):
-    before = shop.contents(workplace / "mlflow.db")
-
-    assert moves() == []
-
-    assert shop.contents(workplace / "mlflow.db") == before
 
 
 def test_moves_of_an_earlier_release_are_read_and_gone_on_from(workplace: Path):
     shop.versions(3)
     registry.set_alias(alias="champion", version="2")
     client = MlflowClient()
-    ledger = client.create_experiment(f"{registry.name}-promotions")
+    experiment = client.create_experiment(f"{registry.name}-promotions")
     for number, (before, after, status) in enumerate(
         [("", "1", "FINISHED"), ("1", "2", "RUNNING"), ("1", "3", "KILLED")], start=1
     ):
         told = {"move": str(number), "action": "promote", "from": before, "to": after, "reason": "then"}
         owner = {"who": "ann", "host": "here", "process": GONE.text, "cluster_numbers": "0,7"}
-        run = client.create_run(ledger, tags=told | owner)
+        run = client.create_run(experiment, tags=told | owner)
         if status != "RUNNING":
             client.set_terminated(run.info.run_id, status)
-    client.create_run(ledger)
+    client.create_run(experiment)
 
     assert [move.state for move in moves()] == [DONE, ABANDONED, WITHDRAWN]
     done = promote("2", "3")
@@ -131,16 +105,10 @@ def test_cluster_numbers_of_deleted_champions_stay_used(two: Path):
     assert sorted(champion.used_numbers(registry, moves())) == [0, 0, 5, 7]
 
 
-def done(before: str | None, after: str, action: str = "promote") -> Move:
-    now = datetime.now(UTC)
-    return Move("", 1, action, before, after, None, (), "ann", "here", now, "", DONE, "")
-
-
 @pytest.mark.parametrize(
     ("entries", "reachable"),
     [
         ([], []),
-        ([(None, "1"), ("1", "2")], ["1", "2"]),
         ([(None, "1"), ("1", "2"), ("2", "1", "rollback")], ["1"]),
         ([(None, "1"), ("1", "2"), ("2", "1", "rollback"), ("1", "3")], ["1", "3"]),
         ([("7", "8")], ["7", "8"]),
@@ -149,6 +117,9 @@ def done(before: str | None, after: str, action: str = "promote") -> Move:
     ],
 )
 def test_reachable_champions_are_a_stack(entries: list[tuple[str, ...]], reachable: list[str]):
+    def done(before: str | None, after: str, action: str = "promote") -> Move:
+        return Move("", 1, action, before, after, None, (), "ann", "here", datetime.now(UTC), "", DONE, "")
+
     history = [done(*entry) for entry in entries]
 
     assert champions(history) == reachable
@@ -173,12 +144,10 @@ def test_run_that_a_dead_command_left_is_closed_as_the_alias_says(
 
 def test_run_of_another_machine_is_left_alone_for_an_hour(two: Path):
     left_behind(owner=ELSEWHERE)
-    assert close_abandoned(registry)[-1].state == UNDER_WAY
-    done = promote("2", "4")
-    left_behind(owner=ELSEWHERE, age=PATIENCE.total_seconds() + 1, move="5")
+    left_behind(owner=ELSEWHERE, age=PATIENCE.total_seconds() + 1, move="4")
 
-    assert done.state == DONE
-    assert [move.state for move in close_abandoned(registry)[2:]] == [UNDER_WAY, DONE, WITHDRAWN]
+    assert [move.state for move in close_abandoned(registry)[2:]] == [UNDER_WAY, WITHDRAWN]
+    assert promote("2", "4").state == DONE
 
 
 def test_champion_that_moved_since_it_was_compared_with_stays(two: Path):
@@ -209,43 +178,6 @@ def test_of_two_that_promote_in_the_same_moment_both_stand_in_the_history(two: P
     assert shop.aliases()["champion"] == "4"
     assert {(move.after, move.state) for move in moves()[2:]} == {("3", WITHDRAWN), ("4", DONE)}
     assert champions(moves()) == ["1", "2", "4"]
-
-
-#: Each has no lock, as on two machines, and says when it is about to begin.
-MACHINE = """
-import sys
-from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.registry import tracking
-from retail_clusters.registry.champion import move_champion
-from retail_clusters.registry.models import ModelRegistry
-print("ready", flush=True)
-sys.stdin.readline()
-with tracking.run("promote"):
-    move_champion(ModelRegistry("retail-clusters"), action="promote", before="2", after=sys.argv[1], reason="")
-"""
-
-
-def test_of_two_machines_that_promote_at_once_each_is_told_and_the_alias_is_one_of_the_two(two: Path):
-    machines = [
-        subprocess.Popen(
-            [sys.executable, "-c", MACHINE, after],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for after in "34"
-    ]
-    for machine in machines:
-        assert machine.stdout
-        assert machine.stdout.readline() == "ready\n"
-    told = dict(zip("34", [machine.communicate("go\n")[1] for machine in machines], strict=True))
-
-    made = {move.after: move.state for move in moves()[2:]}
-    for after, said in told.items():
-        assert made.get(after) == DONE or "champion must" in said
-    assert DONE in made.values()
-    assert made.get(str(shop.aliases()["champion"])) == DONE
 
 
 #: Kills itself right before or after it sets an alias.

@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -61,33 +61,21 @@ TAGS = {
 FACTS = Facts("shop", "4", ("champion",), TRAINING, SEARCH, version_tags=TAGS, champion="4")
 
 
-class Outline(HTMLParser):
-    """Headings, and whether every element is closed."""
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h[12]>(.*)</h[12]>", page)
 
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.headings: list[str] = []
-        self.open: list[str] = []
-        self.feed(page)
 
-    def handle_starttag(self, tag: str, _attrs: object) -> None:
-        if tag not in {"meta", "img"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in {"h1", "h2"}:
-            self.headings.append(data)
+def check_well_formed(page: str) -> None:
+    """Parse the page as XML, its void elements closed."""
+    body = re.sub(r"<(meta|img)([^>]*)>", r"<\1\2/>", page.removeprefix("<!doctype html>"))
+    ElementTree.fromstring(body)
 
 
 def test_page_goes_from_the_data_to_how_to_reproduce_it():
     page = to_html(FACTS)
-    found = Outline(page)
     assert page.startswith("<!doctype html>")
-    assert found.open == []
-    assert found.headings == [
+    check_well_formed(page)
+    assert headings(page) == [
         "shop, version 4",
         "The data",
         "The search",
@@ -137,7 +125,7 @@ def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its
     output = workplace / "new" / "page.html"
     made = write_report(run_id=run_id, version=None, model="shop", output=str(output))
     page = output.read_text(encoding="utf-8")
-    assert Outline(page).headings[1:] == ["The data", "The search", "How to reproduce it"]
+    assert headings(page)[1:] == ["The data", "The search", "How to reproduce it"]
     assert "No trial was usable" in page
     assert tracking.read_files(made.run_id, [REPORT]) == {REPORT: page.encode()}
 

@@ -114,7 +114,9 @@ def test_rows_beyond_the_setting_are_kept_as_a_sample_of_each_split_and_come_apa
 
     whole, said = publish.evidence_rows(context)
     assert said == "all rows"
-    assert publish.by_split(whole)[schema.TRAIN].table.equals(context.weighted[schema.TRAIN].table)
+    again, rows = publish.by_split(whole)[schema.TRAIN], context.weighted[schema.TRAIN]
+    assert again.table.equals(rows.table.select(again.table.column_names))
+    assert np.array_equal(again.weights_by_group, rows.weights_by_group)
 
     fewer = Experiment(training=Training(evidence_rows=1_000))
     sample, said = publish.evidence_rows(replace(context, experiment=fewer))

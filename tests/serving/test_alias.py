@@ -1,14 +1,14 @@
 import threading
 
 import pytest
-from retail_clusters.serving.follower import AliasPoller, Backoff, Follower
 
 from retail_clusters.errors import RegistryError
+from retail_clusters.serving.alias import Backoff, Follower, polled
 from tests import scorers
 
 
 class Registry:
-    """An alias, the versions that load, and a clock."""
+    """An alias, the versions that load, a clock, and a model that follows the alias."""
 
     def __init__(self) -> None:
         self.alias: str | None = "1"
@@ -36,8 +36,7 @@ class Registry:
             load=self.load,
             warn=self.told.append,
             note=self.told.append,
-            asking=Backoff(clock=lambda: self.now),
-            loading=Backoff(clock=lambda: self.now),
+            backoff=Backoff(clock=lambda: self.now),
         )
         model.require()
         return model
@@ -48,69 +47,55 @@ def test_the_old_model_scores_until_the_next_one_is_ready_and_taken() -> None:
     model = registry.follow()
     registry.alias = "2"
     assert not model.take()
-    model.look()
-    assert model.current == "model 1"
+    model.poll()
+    assert model.require() == "model 1"
     assert model.take()
-    model.look()
+    model.poll()
     assert not model.take()
-    assert (model.version, model.current, registry.loads) == ("2", "model 2", 2)
+    assert (model.version, model.require(), registry.loads) == ("2", "model 2", 2)
 
 
-def test_of_two_versions_that_came_between_two_batches_the_last_is_taken() -> None:
+def test_of_versions_that_came_between_two_batches_the_last_is_taken() -> None:
     registry = Registry()
     model = registry.follow()
     for registry.alias in ("2", "3"):
-        model.look()
+        model.poll()
     assert model.take()
     assert model.version == "3"
-
-
-def test_an_alias_that_goes_there_and_back_between_two_batches_changes_nothing() -> None:
-    registry = Registry()
-    model = registry.follow()
-    for registry.alias in ("2", "1"):
-        model.look()
+    for registry.alias in ("4", "3"):
+        model.poll()
     assert not model.take()
-    assert model.current == "model 1"
+    assert model.require() == "model 3"
 
 
 def test_the_old_model_goes_on_when_the_new_one_is_broken_and_it_is_tried_again_later() -> None:
     registry = Registry()
     model = registry.follow()
     registry.alias, registry.broken = "2", {"2"}
-    model.look()
-    model.look()
+    model.poll()
+    model.poll()
     assert not model.take()
     assert registry.loads == 2
     registry.now = 1.0
-    model.look()
+    model.poll()
     assert registry.told == ["version 2 is broken; version 1 goes on"]
     registry.now, registry.broken = 10.0, set()
-    model.look()
+    model.poll()
     assert model.take()
-    assert model.current == "model 2"
+    assert model.require() == "model 2"
 
 
-def test_another_version_is_tried_at_once_after_a_broken_one() -> None:
+def test_another_version_is_tried_at_once_after_a_broken_one_and_the_return_is_told() -> None:
     registry = Registry()
     model = registry.follow()
-    registry.alias, registry.broken = "2", {"2"}
-    model.look()
-    registry.alias = "3"
-    model.look()
+    registry.broken = {"2"}
+    for registry.alias in ("2", "1", "2", "3"):
+        model.poll()
     assert model.take()
     assert model.version == "3"
-
-
-def test_the_return_from_a_broken_version_is_told() -> None:
-    registry = Registry()
-    model = registry.follow()
-    registry.alias, registry.broken = "2", {"2"}
-    model.look()
-    registry.alias = "1"
-    model.look()
-    model.look()
-    assert registry.told[1:] == ["alias 'champion' is back at version 1"]
+    again = "alias 'champion' is followed again"
+    broken = "version 2 is broken; version 1 goes on"
+    assert registry.told == [broken, again, broken, again, "version 3 is ready for the next batch"]
 
 
 def test_an_outage_is_told_when_it_starts_and_when_it_ends_and_asked_about_less_and_less() -> None:
@@ -120,15 +105,15 @@ def test_an_outage_is_told_when_it_starts_and_when_it_ends_and_asked_about_less_
     asked = 0
     for second in range(200):
         registry.now = float(second)
-        asked += model.asking.over
-        model.look()
+        asked += model.backoff.over
+        model.poll()
     assert 8 <= asked <= 12
     registry.answers, registry.alias, registry.now = True, "2", 300.0
-    model.look()
+    model.poll()
     assert model.take()
     assert registry.told == [
         "the registry must answer for champion, but it is away; version 1 goes on",
-        "the registry answers again",
+        "alias 'champion' is followed again",
         "version 2 is ready for the next batch",
     ]
 
@@ -137,11 +122,11 @@ def test_an_alias_that_is_taken_away_is_told_once_and_its_return_too() -> None:
     registry = Registry()
     model = registry.follow()
     for registry.alias in (None, None, "1", "1"):
-        model.look()
-    assert model.current == "model 1"
+        model.poll()
+    assert model.require() == "model 1"
     assert registry.told == [
         "alias 'champion' names no version any more; version 1 goes on",
-        "alias 'champion' names version 1 again",
+        "alias 'champion' is followed again",
     ]
 
 
@@ -152,11 +137,10 @@ def test_there_must_be_a_model_to_start_with() -> None:
         registry.follow()
 
 
-def test_a_lookout_looks_until_it_is_told_to_end() -> None:
+def test_the_alias_poller_polls_while_its_block_runs() -> None:
     registry = Registry()
     model = registry.follow()
-    lookout = AliasPoller(model, every=0.01)
     registry.alias = "2"
-    scorers.wait_until(model.take)
-    lookout.finish()
-    assert "aliases" not in {thread.name for thread in threading.enumerate()}
+    with polled(model.poll, every=0.01):
+        scorers.wait_until(model.take)
+    assert "alias poller" not in {thread.name for thread in threading.enumerate()}

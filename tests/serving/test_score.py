@@ -25,7 +25,7 @@ from retail_clusters.infra.locations import to_uri
 from retail_clusters.serving import score
 from retail_clusters.serving.alias import Follower
 from retail_clusters.serving.batch import ServedModel, serve
-from retail_clusters.serving.commits import BatchTakenError, CommitLog, Output
+from retail_clusters.serving.commits import BatchTakenError, CommitLog
 from retail_clusters.serving.reader import read_quarantine, read_scored
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.source import InputFile, check_places
@@ -158,7 +158,7 @@ def test_an_output_of_the_release_before_is_gone_on_with(spark: SparkSession, pl
     for number in range(2):
         record = place / "output" / "commits" / f"{number}.json"
         found = json.loads(record.read_text())
-        del found["scored_files"], found["quarantine_files"]
+        del found["written"]
         counts = found["counts"]["bins"] | {"days": [int(day) for day in found["counts"]["days"]]}
         record.write_text(json.dumps(found | {"query_id": "q", "stream_batch": number, "counts": counts}))
     owner = {"scorer": "0a1b", "source": to_uri(str(place / "in"))}
@@ -179,8 +179,8 @@ def test_of_two_machines_that_score_one_batch_the_first_wins_and_the_other_remov
     scorers.drain(spark, place / "in", files=1)
     scorers.put(place / "in", "c.csv", scorers.lines(2, invoice="c") + "spoilt\n")
     request = scorers.request(place / "in")
-    logs = [CommitLog.load(Output(request.output)) for _ in range(2)]
-    one, other = (Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown") for log in logs)
+    logs = [CommitLog.load(request.output) for _ in range(2)]
+    one, other = (Scorer(spark, request, log=log, progress=Progress(), run_id="unknown") for log in logs)
     for each in (one, other):
         each.start()
     one.score_left()
@@ -232,14 +232,17 @@ def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSess
 def test_a_file_that_is_gone_before_it_can_be_read_is_told_of(spark: SparkSession, place: Path) -> None:
     scorers.put(place / "in", "a.csv", scorers.lines())
     request = scorers.request(place / "in")
-    log = CommitLog.load(Output(request.output))
-    made = Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown")
+    log = CommitLog.load(request.output)
+    made = Scorer(spark, request, log=log, progress=Progress(), run_id="unknown")
     made.start()
     gone, elsewhere = (InputFile(to_uri(str(place / where / "b.csv")), 5, 1) for where in ("in", "else"))
     made.process([*made.waiting(), gone, elsewhere])
     (row,) = read_quarantine(spark, request.output).collect()
     assert (row["line"], row["reason"]) == (None, "the file was gone before it could be read")
     assert (made.summary.files, made.summary.rows_in) == (2, 1)
+    scorers.put(place / "in", "b.csv", scorers.lines())
+    made.process(made.waiting())
+    assert (made.summary.files, made.summary.rows_in) == (3, 2)
 
 
 def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(

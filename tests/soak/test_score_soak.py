@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -19,14 +17,12 @@ from pathlib import Path
 import mlflow
 import pytest
 from pyspark.sql import SparkSession
-from retail_clusters.serving.output import Output
-from retail_clusters.serving.records import CommitLog
 
-from retail_clusters.serving import compact
+from retail_clusters.serving.commits import CommitLog
 from retail_clusters.serving.reader import read_scored
 from tests import scorers
 from tests.conftest import SAMPLE
-from tests.kills import Killer, compacting, compacting_state, rescoring, scoring, scoring_state
+from tests.kills import Killer, rescoring, scoring, scoring_state
 from tests.mutations import mutated
 from tests.scorers import registry
 
@@ -34,13 +30,11 @@ pytestmark = pytest.mark.soak
 
 KILLS = int(os.environ.get("SOAK_KILLS", "20"))
 BATCHES = int(os.environ.get("SOAK_BATCHES", "20000"))
-COMPACT = """
-import sys
-from retail_clusters.infra.spark import spark_session
-from retail_clusters.serving import compact
-with spark_session("compact") as spark:
-    print("ready", flush=True)
-    compact.run(spark, sys.argv[1])
+ELSEWHERE = """
+import os, socket
+from contextlib import nullcontext
+score.lock = lambda *_, **__: nullcontext()
+socket.gethostname = lambda: f"machine-{os.getpid()}"
 """
 
 
@@ -52,25 +46,12 @@ def place(spark: SparkSession, workplace: Path) -> Path:
     return workplace
 
 
-def start_compact(output: Path) -> "subprocess.Popen[str]":
-    """Start a compaction, and wait until its session is there."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMPACT, str(output)],
-        env=os.environ | {"SPARK_MASTER": "local[2]"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def kill_scorer(killer: Killer, place: Path, **changes: object) -> None:
-    """Start a scorer, and kill it at a random moment."""
+def kill_scorer(killer: Killer, place: Path, *, may_lose: bool = False, **changes: object) -> None:
+    """Start a scorer, and kill it at a random moment, before which it `may_lose` a batch to another one."""
     doing = scoring(place)
-    killer.kill(scorers.start(place / "in", **changes), lambda: scoring_state(place), doing)
+    killer.kill(
+        scorers.start(place / "in", **changes), lambda: scoring_state(place), doing, may_fail=may_lose
+    )
 
 
 def invoices(spark: SparkSession, place: Path) -> Counter[str]:
@@ -124,7 +105,7 @@ def test_kills_while_a_file_is_scored_anew_leave_its_lines_once(spark: SparkSess
     for number in range(KILLS):
         changed = scorers.put(place / "in", "a.csv", scorers.lines(number + 1, invoice="a"))
         before = invoices(spark, place)
-        batch_id = CommitLog.load(Output(str(place / "output"))).last + 1
+        batch_id = CommitLog.load(str(place / "output")).last + 1
         killer.kill(
             scorers.start(place / "in", rescore=str(changed)),
             lambda: scoring_state(place),
@@ -137,24 +118,27 @@ def test_kills_while_a_file_is_scored_anew_leave_its_lines_once(spark: SparkSess
     print(dict(killer.hits))
 
 
-def test_kills_while_batches_are_compacted_leave_each_line_once(spark: SparkSession, place: Path) -> None:
-    killer = Killer(23)
-    output = place / "output"
-    expected: dict[str, int] = {}
+def test_two_machines_that_score_one_output_and_are_killed_cost_and_double_no_line(
+    spark: SparkSession, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock file is this machine's: without it, two processes are what two machines are."""
+    monkeypatch.setattr(scorers, "SCRIPT", scorers.SCRIPT.replace("arguments =", f"{ELSEWHERE}arguments ="))
+    killer, expected = Killer(24), set()
     for number in range(KILLS):
         for part in range(12):
             scorers.put(place / "in", f"{number}-{part}.csv", scorers.lines(invoice=f"{number}-{part}"))
-            expected[f"{number}-{part}"] = 1
-        scorers.drain(spark, place / "in", files=1)
-        doing = compacting(output)
-        killer.kill(start_compact(output), lambda: compacting_state(output), doing)
-        assert invoices(spark, place) == expected
+            expected.add(f"{number}-{part}")
+        other = scorers.start(place / "in", files=1)
+        kill_scorer(killer, place, files=1, may_lose=True)
+        said, _ = other.communicate()
+        assert (
+            other.returncode == 0 or "BatchTakenError" in said or "must go on from its checkpoint" in said
+        ), said
+        assert set(invoices(spark, place).values()) <= {1}
     print(dict(killer.hits))
-    process = start_compact(output)
-    said, _ = process.communicate()
-    assert process.returncode == 0, said
-    assert invoices(spark, place) == expected
-    assert not list((output / "scored").glob("batch_id=*"))
+    monkeypatch.undo()
+    scorers.drain(spark, place / "in")
+    assert invoices(spark, place) == dict.fromkeys(expected, 1)
 
 
 def test_a_thousand_spoilt_files_end_in_balanced_accounts(spark: SparkSession, place: Path) -> None:
@@ -194,11 +178,7 @@ def test_many_small_batches_take_no_longer_no_more_memory_and_no_more_files_than
     )
     assert len(scorers.points(run.info.run_id, "rows_in")) == BATCHES
     assert files_in(place / "output" / "scored") == BATCHES
-    summary = compact.run(spark, str(place / "output"))
-    print(json.dumps({"compacted": summary.batches, "files": summary.files}))
-    assert (summary.batches, summary.lines, summary.files) == (BATCHES, 3 * BATCHES, 1)
     assert invoices(spark, place) == {f"{number}": 3 for number in range(BATCHES)}
-    assert not list((place / "output" / "scored").glob("batch_id=*"))
 
 
 def files_in(folder: Path) -> int:

@@ -110,7 +110,7 @@ def test_a_scorer_killed_while_it_writes_and_between_batches_scores_every_line_o
         return (place / "commits" / f"{batch_id}.json").exists()
 
     processes.kill_when(
-        start(), lambda: recorded(1) and any(place.glob(".attempts/**/*.parquet")), within=600
+        start(), lambda: recorded(1) and any(place.glob(".attempts/*/scored/**/*.parquet")), within=600
     )
     processes.kill_when(start(), lambda: recorded(4), within=600)
     assert not recorded(11)

@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.clusters import wait_until
 
 #: Names a folder that keeps a picture of each page for a person to look at.
 _PICTURES = "RETAIL_CLUSTERS_UI_PICTURES"
@@ -54,7 +55,7 @@ class Browser:
             if not missing:
                 break
         if pictures := os.environ.get(_PICTURES):
-            file = Path(pictures).absolute() / f"{re.sub(r'[^a-z0-9.]+', '-', route[1:])[:100]}.png"
+            file = Path(pictures).absolute() / f"{re.sub(r'[^A-Za-z0-9.]+', '-', route[1:])[:100]}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             self._run(f"--screenshot={file}", "--window-size=1700,2000", route=route)
         return missing
@@ -91,20 +92,18 @@ def mlflow_server(store: str, *, folder: Path) -> Iterator[str]:
             [*command, "--host", "127.0.0.1", "--port", port, *foreign], stdout=log, stderr=log, cwd=folder
         )
         try:
-            _wait_until_it_answers(f"http://127.0.0.1:{port}/health", process)
+            wait_until(
+                lambda: _answers(f"http://127.0.0.1:{port}/health"), "an answer of MLflow", seconds=180
+            )
             yield server
         finally:
             process.terminate()
             process.wait(timeout=60)
 
 
-def _wait_until_it_answers(url: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 180
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the MLflow server has ended"
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(f"{url} does not answer")
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False

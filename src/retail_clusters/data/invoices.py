@@ -1,6 +1,6 @@
 """The one definition of a good invoice line, for files at rest and files that arrive: docs/lines.md in Spark."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import groupby
 from typing import Final
@@ -40,8 +40,8 @@ _TEXTS: Final = (schema.DESCRIPTION, schema.COUNTRY)
 _IDENTIFIERS: Final = (schema.INVOICE_NO, schema.STOCK_CODE, schema.CUSTOMER_ID)
 _CORRUPT: Final = "_corrupt_record"
 _RAW: Final = "_raw_"
-#: In no text: Spark takes a NUL for the quote where it is given none.
-_NO_QUOTE: Final = "\uffff"
+#: Where Spark is given no sign it takes a NUL, which texts may hold.
+_IN_NO_TEXT: Final = "\uffff"
 
 
 def not_text(how: Input = _USUAL) -> str:
@@ -77,6 +77,11 @@ def read(
     if not parts:
         return parse(csv_files.read_lines(spark, []), how=how), []
     return reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts), seen
+
+
+def files_seen(observations: Iterable[Observation]) -> set[str]:
+    """Return the names of the files that Spark found a header in, once it has read them."""
+    return {file for each in observations for file in each.get["files"] or ()}
 
 
 def parse(lines: DataFrame, *, layout: Layout = USUAL_LAYOUT, how: Input = _USUAL) -> DataFrame:
@@ -123,12 +128,13 @@ def quarantined(parsed: DataFrame) -> DataFrame:
 
 def _from_csv(line: Column, fields: int, how: Input) -> Column:
     columns = ", ".join(f"`_{at}` string" for at in range(fields))
-    quote = how.quote or _NO_QUOTE
+    quote = how.quote or _IN_NO_TEXT
     options = {
         "mode": "PERMISSIVE",
         "sep": how.separator,
         "quote": quote,
         "escape": quote,
+        "charToEscapeQuoteEscaping": _IN_NO_TEXT,  # else NUL is, and is lost between quotes
         "maxColumns": str(LONGEST_LINE + 1),
         "columnNameOfCorruptRecord": _CORRUPT,
     }

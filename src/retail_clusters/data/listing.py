@@ -147,18 +147,16 @@ def account(found: Listing, *, quarantined: int = 0, read_before: int = 0, waiti
     )
 
 
-def check_read(found: Listing, source_names: Collection[str], *, but_for: Collection[str] = ()) -> None:
-    """Hold the files that Spark has given lines of against those that are there.
+def check_read(files: Sequence[str], source_names: Collection[str]) -> None:
+    """Hold the files that Spark has given lines of against those that it was to read.
 
     Raises:
         RetailClustersError: one was not read; names it.
     """
-    missing = [
-        file for file in found.locations if file not in but_for and source_name(file) not in source_names
-    ]
+    missing = [file for file in files if source_name(file) not in source_names]
     if missing:
         raise RetailClustersError(
-            f"each of the {pluralize(len(found.files), 'file')} must be read, but Spark gave no line of "
+            f"each of the {pluralize(len(files), 'file')} must be read, but Spark gave no line of "
             f"{len(missing):,}, such as {locations.for_display(missing[0])}: run again if it came or went "
             "meanwhile; else a setting of Spark or Hadoop keeps it out"
         )

@@ -125,7 +125,7 @@ def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     reduced = reduce.reduce_lines(parsed, split=source.experiment.split).cache()
     with _naming_damage(spark, list(source.layouts)):
         contents = reduce.summarize(reduced)
-    listing.check_read(source.found, [file for each in seen for file in each.get["files"]])
+    listing.check_read(source.found.locations, invoices.files_seen(seen))
     made = PreparedTable(
         folder=folder,
         run_id=run_id,
@@ -231,7 +231,7 @@ def _read_manifest(key: str) -> PreparedTable | None:
     """Return what a manifest says; None when there is none, or none that can be read."""
     try:
         text = storage.find_text(_manifest(key))
-        found = json.loads(text) if text else {"reasons": None}
+        found = json.loads(text or "{}")
         return PreparedTable(**found | {"reasons": tuple(Reason(**each) for each in found["reasons"])})
     except (ValueError, TypeError, KeyError):
         return None

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
+import click
 import pyarrow.parquet as pq
 
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
+from retail_clusters.data.listing import Account
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
 from retail_clusters.input_settings import Input
@@ -77,17 +79,39 @@ def read(folder: str) -> Iterator[Mapping[str, str | None]]:
                 yield from batch.to_pylist()
 
 
-def tell(found: Sequence[Reason], *, of: int) -> list[str]:
-    """Say how many lines are quarantined, and why; nothing when none is."""
-    if not found:
-        return []
-    lines = sum(each.lines for each in found)
-    more = [f"  and {len(found) - _TOLD} other reasons"] if len(found) > _TOLD else []
-    return [
-        f"quarantined {lines:,} of {pluralize(of, 'line')}:",
-        *(f"  {each}" for each in found[:_TOLD]),
-        *more,
-    ]
+def echo(command: str, found: Sequence[Reason], *, of: int, account: Account | None) -> None:
+    """Print how many of the lines are quarantined and why, and which files were passed over, if there are any."""
+    if found:
+        click.echo(f"{command}: quarantined {_lines(found):,} of {pluralize(of, 'line')}:")
+        for line in _told(found):
+            click.echo(f"  {line}")
+    if account and account.passed_over:
+        click.echo(f"{command}: {account}")
+
+
+def described(found: Sequence[Reason], *, of: int, account: Account | None) -> list[str]:
+    """Return the same for a run's description, a paragraph each."""
+    parts = []
+    if found:
+        told = "\n".join(f"- {_plain(line)}" for line in _told(found))
+        parts.append(f"{_lines(found):,} of {pluralize(of, 'line')} are quarantined:\n\n{told}")
+    if account and account.passed_over:
+        parts.append(f"{account}.")
+    return parts
+
+
+def _told(found: Sequence[Reason]) -> list[str]:
+    more = [f"and {len(found) - _TOLD} other reasons"] if len(found) > _TOLD else []
+    return [*map(str, found[:_TOLD]), *more]
+
+
+def _plain(line: str) -> str:
+    """Leave out what Markdown would take for its own."""
+    return "".join(f"\\{sign}" if sign in "`*_<[" else sign for sign in line)
+
+
+def _lines(found: Sequence[Reason]) -> int:
+    return sum(each.lines for each in found)
 
 
 def check_share(found: Sequence[Reason], *, of: int, how: Input) -> None:
@@ -96,7 +120,7 @@ def check_share(found: Sequence[Reason], *, of: int, how: Input) -> None:
     Raises:
         InputError: names the most frequent reason, an example, and the setting that may help.
     """
-    lines = sum(each.lines for each in found)
+    lines = _lines(found)
     if lines <= how.max_quarantined * of:
         return
     first = found[0]

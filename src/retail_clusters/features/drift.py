@@ -180,16 +180,28 @@ class Drift:
     counts: Counts | None = None
     unmeasured: str | None = None
 
+    def scaled(self, baseline: Baseline, *, above: float) -> dict[str, float]:
+        """Return each PSI on one scale, on which a warning comes beyond `above`.
+
+        Where training days reach more than that themselves, it is divided by as much. What has no bound is
+        left out.
+        """
+        usual = {name: baseline.bins[name].usual for name in self.indices}
+        bounds = {name: max(above, bound) for name, bound in usual.items() if bound is not None}
+        return {name: self.indices[name] * above / bound for name, bound in bounds.items()}
+
     def warning(self, baseline: Baseline, *, above: float) -> str | None:
         """Name what has moved furthest beyond `above`, and beyond what the training days reach themselves."""
-        bounds = {name: max(above, _or_never(baseline.bins[name].usual)) for name in self.indices}
-        name = max(self.indices, key=lambda each: self.indices[each] - bounds[each], default="")
-        if self.counts is None or not name or self.indices[name] <= bounds[name]:
+        scaled = self.scaled(baseline, above=above)
+        name = max(scaled, key=scaled.__getitem__, default="")
+        if self.counts is None or not name or scaled[name] <= above:
             return None
-        own = ", which training days reach themselves" if bounds[name] > above else ""
+        bins = baseline.bins[name]
+        bound = max(above, bins.usual or 0)
+        own = ", which training days reach themselves" if bound > above else ""
         return (
             f"PSI of {name} is {self.indices[name]:.2f} over the latest {len(self.counts.usual_days)} days, above "
-            f"{bounds[name]:.2f}{own}; most of it: {_moved_most(self.counts, name, baseline.bins[name])}"
+            f"{bound:.2f}{own}; most of it: {_moved_most(self.counts, name, bins)}"
         )
 
 
@@ -317,10 +329,6 @@ def _moved_most(counts: Counts, name: str, bins: Bins) -> str:
         f"{bins.name(at, of=name)}, {percent(bins.shares[at])} of the training lines and "
         f"{percent(float(found[at] / counts.lines))} of these"
     )
-
-
-def _or_never(usual: float | None) -> float:
-    return math.inf if usual is None else usual
 
 
 def _of_rows(rows: WeightedRows, labels: Labels) -> Values:

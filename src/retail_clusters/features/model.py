@@ -23,7 +23,7 @@ from retail_clusters.features import stages as feature_stages
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.infra.console import in_short
 from retail_clusters.registry import numbering
-from retail_clusters.registry.numbering import Matching, Migration
+from retail_clusters.registry.numbering import Migration
 
 UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not hold"
 
@@ -103,10 +103,10 @@ class ParsedModel:
         places = [self.numbers.index(number) for number in numbers]
         return replace(self, centres=self.centres[places], numbers=tuple(numbers))
 
-    def match(self, champion: "ParsedModel", moved: Migration, *, used: Sequence[int]) -> Matching:
+    def match(self, champion: "ParsedModel", moved: Migration, *, used: Sequence[int]) -> pd.DataFrame:
         """Give each cluster the number of the cluster that it matches of a champion in the same space.
 
-        The others get numbers that are not in `used`.
+        The others get numbers above those of `used`. The table is that of `numbering.match`.
         """
         return numbering.match(
             self.centres_in(champion.space),

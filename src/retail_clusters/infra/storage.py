@@ -83,7 +83,8 @@ def check(location: str) -> None:
             _hadoop(location)
     except RetailClustersError as unknown:
         raise InputError(
-            f"{unknown}; correct it, or add its scheme's jar to Spark (spark.jars.packages)"
+            f"a location's scheme must be one that Spark knows; {unknown}: "
+            "correct it, or add the scheme's jar to Spark (spark.jars.packages)"
         ) from unknown
 
 
@@ -137,9 +138,7 @@ def list_files(
             continue
         seen.add(identity)
         visible = [
-            entry
-            for entry in _entries(here)
-            if hidden or not name(entry.location).startswith((".", "_"))
+            entry for entry in _entries(here) if hidden or not name(entry.location).startswith((".", "_"))
         ]
         found += [entry for entry in visible if not entry.is_folder]
         if recursive:
@@ -342,7 +341,7 @@ def new_folder(output: str) -> Iterator[str]:
     found = status(output)
     if found and (not found.is_folder or _entries(output)):
         raise InputError(
-            f"an output folder must be new or empty, but {for_display(output)} is not: "
+            f"an output folder must be new or empty, but {for_display(output)} is not; "
             "remove it or choose another"
         )
     with staged_folder(output) as folder:

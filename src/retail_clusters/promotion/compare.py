@@ -14,7 +14,6 @@ from pyspark.sql import SparkSession
 from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.blocks import Labels
-from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.data.reduce import same_lines
 from retail_clusters.errors import InputError
@@ -24,13 +23,15 @@ from retail_clusters.features.rows import WeightedRows
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import evidence, numbering, tracking
-from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.models import Columns, ModelRegistry
 from retail_clusters.registry.numbering import Migration
 from retail_clusters.report import plots
 from retail_clusters.search import publish
 from retail_clusters.search.context import training_context
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.settings import Experiment
+
+Rows = Mapping[str, WeightedRows]
 
 #: Clusters beside one another whose lines can be written into their squares.
 _ANNOTATED: Final = 32
@@ -50,7 +51,7 @@ class Contender:
     """
 
     name: str
-    run_id: str
+    inputs: Columns | None
     settings: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -61,13 +62,24 @@ class Contender:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """Two contenders of a registered model, and the rows of each split that they were measured on."""
+class Comparison:
+    """Two versions of a registered model, and the rows of each split that both were measured on."""
 
     registry: ModelRegistry
     challenger: Contender
     champion: Contender | None
-    rows: Mapping[str, WeightedRows]
+    rows: Rows
+
+    @property
+    def before(self) -> str | None:
+        """Return the version that is champion."""
+        return self.champion.name if self.champion else None
+
+    @property
+    def on_test_lines(self) -> list[tuple[str, str, Quality]]:
+        """Return role, version and quality of those of the two that can score the test lines."""
+        both = {"challenger": self.challenger, "champion": self.champion}
+        return [(role, each.name, each.test) for role, each in both.items() if each and each.test]
 
     @property
     def same_space(self) -> bool:
@@ -106,49 +118,43 @@ class Measured:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """A version and the champion, and the verdict; nothing is measured where the signatures do not fit."""
-
-    challenger: str
-    champion: str | None
-    verdict: Verdict
-    measured: Measured | None
-
-    @property
-    def on_test_lines(self) -> list[tuple[str, str, Quality]]:
-        """Return role, version and quality of those of the two that can score the test lines."""
-        measured = self.measured
-        both = {"challenger": measured.challenger, "champion": measured.champion} if measured else {}
-        return [(role, each.name, each.test) for role, each in both.items() if each and each.test]
-
-
 def compare(
-    spark: SparkSession, *, challenger: str, champion: str | None, experiment: Experiment
+    spark: SparkSession, registry: ModelRegistry, *, challenger: str, champion: str | None
 ) -> Comparison:
-    """Hold a challenger against the gates: its signature, then both models on its own test lines.
+    """Measure a version and the champion on the test lines of the version.
 
     Raises:
         RegistryError: there is no such version, or one of the two is no model of this project.
         InputError: an earlier release registered it, and its data is not there any more.
     """
-    registry = ModelRegistry(experiment.model)
-    takes = registry.input_columns(version=champion) if champion else None
-    signature = gates.signature_gate(registry.input_columns(version=challenger), champion=given_lines(takes))
-    if not signature.passed:
-        return Comparison(challenger, champion, Verdict((signature,)), measured=None)
     rows = _read_rows(spark, registry, challenger)
-    measured = Measured(
-        registry=registry,
-        challenger=_contender(spark, registry, challenger, rows[schema.TEST]),
-        champion=_contender(spark, registry, champion, rows[schema.TEST]) if champion else None,
-        rows=rows,
-    )
-    judged = _judge(spark, measured, experiment=experiment)
-    return Comparison(challenger, champion, Verdict((signature, *judged)), measured=measured)
+    test = rows[schema.TEST]
+    before = _contender(spark, registry, champion, test) if champion else None
+    return Comparison(registry, _contender(spark, registry, challenger, test), before, rows)
 
 
-def _read_rows(spark: SparkSession, registry: ModelRegistry, version: str) -> dict[str, WeightedRows]:
+def judge(spark: SparkSession, comparison: Comparison, *, experiment: Experiment) -> Verdict:
+    """Hold the challenger of a comparison against every gate."""
+    challenger, champion, rows = comparison.challenger, comparison.champion, comparison.rows
+    parts, test, settings = challenger.parsed, challenger.test, experiment.promotion
+    refused = sorted({day for split in schema.SPLITS for day in parts.refused_days(rows[split])})
+    found = [
+        gates.signature_gate(challenger.inputs, champion=given_lines(champion.inputs if champion else None)),
+        gates.weekday_gate(refused),
+    ]
+    if test is None or refused:
+        return Verdict(tuple(found))
+    validation = metrics.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
+    found += gates.absolute_gates(test, settings=settings)
+    found += gates.usable_gates(validation, settings=experiment.guardrails)
+    found += gates.stability_gate(challenger.metrics.get("stable_line_share"), settings=settings)
+    if champion:
+        same_space = comparison.same_space
+        found += gates.comparing_gates(test, champion=champion.test, same_space=same_space, settings=settings)
+    return Verdict(tuple(found))
+
+
+def _read_rows(spark: SparkSession, registry: ModelRegistry, version: str) -> Rows:
     """Read the rows that a version carries; make those of a version of an earlier release anew."""
     found = registry.read_version(version=version)
     run_id, tags = str(found.run_id or ""), found.tags
@@ -186,7 +192,7 @@ def _contender(spark: SparkSession, registry: ModelRegistry, name: str, test: We
     settings, logged = _training(str(version.run_id))
     return Contender(
         name=name,
-        run_id=str(version.run_id),
+        inputs=opened.inputs,
         settings=settings,
         metrics=logged,
         tags=version.tags,
@@ -203,32 +209,6 @@ def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
         return {}, {}
     run = tracking.read_run(run_id)
     return tracking.settings_of(run), tracking.metrics_of(run)
-
-
-def _judge(spark: SparkSession, measured: Measured, *, experiment: Experiment) -> list[Gate]:
-    parts, test, rows = measured.challenger.parsed, measured.challenger.test, measured.rows
-    weekdays = gates.weekday_gate(
-        sorted({day for split in schema.SPLITS for day in parts.refused_days(rows[split])})
-    )
-    if test is None or not weekdays.passed:
-        return [weekdays]
-    validation = metrics.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
-    found = [
-        weekdays,
-        *gates.absolute_gates(test, settings=experiment.promotion),
-        *gates.usable_gates(validation, settings=experiment.guardrails),
-        *gates.stability_gate(
-            measured.challenger.metrics.get("stable_line_share"), settings=experiment.promotion
-        ),
-    ]
-    if measured.champion:
-        found += gates.comparing_gates(
-            test,
-            champion=measured.champion.test,
-            same_space=measured.same_space,
-            settings=experiment.promotion,
-        )
-    return found
 
 
 def migration_chart(moved: Migration, *, version: str) -> Figure:

@@ -13,7 +13,7 @@ from retail_clusters.errors import NotRegisteredError, PromotionRefusedError
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline
 from retail_clusters.features.interface import INTERFACE
 from retail_clusters.infra import markdown
-from retail_clusters.promotion.compare import Comparison, Contender, Measured, compare, migration_chart
+from retail_clusters.promotion.compare import Comparison, Contender, compare, judge, migration_chart
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import numbering, tracking
 from retail_clusters.registry.champion import (
@@ -28,7 +28,6 @@ from retail_clusters.registry.models import ModelRegistry, check_model_folder
 from retail_clusters.report import profile
 from retail_clusters.search.publish import version_card
 from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
-from retail_clusters.wording import percent
 
 #: Tags of a version that are its own, and not those of the training it shares with others.
 _OWN_TAGS: Final = ("verdict", "held_against", "gate.")
@@ -97,18 +96,24 @@ def run(spark: SparkSession, request: PromoteRequest) -> Promotion:
     if chosen == champion:
         return _unchanged(request, chosen, champion, why="it already is")
     if request.dry_run:
-        comparison = compare(spark, challenger=chosen, champion=champion, experiment=request.experiment)
-        _print_verdict(comparison)
-        if not comparison.verdict.passed:
-            raise refusal(comparison, experiment=request.experiment)
+        comparison, verdict = _judge(spark, request, chosen, champion)
+        _print_verdict(comparison, verdict)
+        if not verdict.passed:
+            raise refusal(verdict, version=chosen, experiment=request.experiment)
         click.echo("promote: every gate lets it; a dry run changes nothing")
-        return Promotion(chosen, champion, promoted=False, verdict=comparison.verdict)
+        return Promotion(chosen, champion, promoted=False, verdict=verdict)
     with tracking.run("promote"):
         tracking.log_settings(
             {"challenger": chosen, "held_against": champion or "none", "reason": request.reason}
         )
-        comparison = compare(spark, challenger=chosen, champion=champion, experiment=request.experiment)
-        return _promote(spark, request, comparison)
+        return _promote(spark, request, *_judge(spark, request, chosen, champion))
+
+
+def _judge(
+    spark: SparkSession, request: PromoteRequest, chosen: str, champion: str | None
+) -> tuple[Comparison, Verdict]:
+    comparison = compare(spark, request.registry, challenger=chosen, champion=champion)
+    return comparison, judge(spark, comparison, experiment=request.experiment)
 
 
 def _say_which(request: PromoteRequest, chosen: str) -> None:
@@ -126,67 +131,62 @@ def _unchanged(request: PromoteRequest, version: str, champion: str, *, why: str
     return Promotion(challenger=version, champion=champion, promoted=False, verdict=None)
 
 
-def _promote(spark: SparkSession, request: PromoteRequest, comparison: Comparison) -> Promotion:
-    measured, verdict = comparison.measured, comparison.verdict
-    if comparison.champion and measured and measured.same_clusters:
-        why = "it has the same clusters to the bit"
-        return _unchanged(request, comparison.challenger, comparison.champion, why=why)
-    _print_verdict(comparison)
-    _record_verdict(request, comparison)
-    if measured is None or not verdict.passed:
-        if measured:
-            version = measured.challenger
-            _describe_version(spark, measured, version.name, version.parsed.numbers, verdict)
-        tracking.describe(_description(request, comparison))
-        raise refusal(comparison, experiment=request.experiment)
-    after = _make_champion(spark, request, measured, verdict)
-    tracking.describe(_description(request, comparison, champion=after))
-    return Promotion(comparison.challenger, champion=after, promoted=True, verdict=verdict)
-
-
-def _make_champion(spark: SparkSession, request: PromoteRequest, measured: Measured, verdict: Verdict) -> str:
-    """Describe the version, under new numbers if it must have them; then move the alias."""
-    registry, before = measured.registry, measured.champion.name if measured.champion else None
-    version, numbers = _numbered(spark, measured)
-    _describe_version(spark, measured, version, numbers, verdict)
-    registry.tag(version=version, tags=_verdict_tags(verdict, before))
+def _promote(
+    spark: SparkSession, request: PromoteRequest, comparison: Comparison, verdict: Verdict
+) -> Promotion:
+    challenger, before = comparison.challenger, comparison.before
+    if before and comparison.same_clusters:
+        return _unchanged(request, challenger.name, before, why="it has the same clusters to the bit")
+    _print_verdict(comparison, verdict)
+    tracking.log_table(verdict.table(), "gates")
+    request.registry.tag(version=challenger.name, tags=_verdict_tags(verdict, before))
+    for role, _, quality in comparison.on_test_lines:
+        tracking.log_metrics({f"{role}_test_silhouette": quality.silhouette})
+    if not verdict.passed:
+        if challenger.test:
+            _describe_version(spark, comparison, challenger.name, challenger.parsed.numbers, verdict)
+        tracking.describe(_description(request, comparison, verdict))
+        raise refusal(verdict, version=challenger.name, experiment=request.experiment)
+    version, numbers = _numbered(spark, comparison)
+    _describe_version(spark, comparison, version, numbers, verdict)
+    request.registry.tag(version=version, tags=_verdict_tags(verdict, before))
     tracking.set_tags({"model_version": version})
-    with only_command(registry.name):
+    with only_command(request.registry.name):
         move_champion(
-            registry,
+            request.registry,
             action="promote",
             before=before,
             after=version,
             reason=request.reason,
-            challenger=measured.challenger.name,
+            challenger=challenger.name,
         )
     click.echo(f"promote: champion is version {version}, it was {before or 'none'}")
-    return version
+    tracking.describe(_description(request, comparison, verdict, champion=version))
+    return Promotion(challenger.name, champion=version, promoted=True, verdict=verdict)
 
 
-def _numbered(spark: SparkSession, measured: Measured) -> tuple[str, tuple[int, ...]]:
+def _numbered(spark: SparkSession, comparison: Comparison) -> tuple[str, tuple[int, ...]]:
     """Return the version to make champion, and the number of each of its clusters.
 
     A version has its numbers from the champion of the moment that it was registered at. Where another one
     has come in between, it may need others; a version cannot change, so it is registered anew. The numbers
     of one that was champion before mean what they meant then.
     """
-    challenger, champion, moved = measured.challenger, measured.champion, measured.migration
-    numbers, moves = challenger.parsed.numbers, read_moves(measured.registry.name)
-    known = challenger.name in {move.after for move in moves if move.state == DONE}
-    if champion and moved and measured.same_space and not known:
-        used = used_numbers(measured.registry, moves)
-        matched = challenger.parsed.match(champion.parsed, moved, used=used)
-        numbers = matched.numbers
-        click.echo(f"promote: {matched.summary(moved)}")
-        tracking.log_table(matched.table(), "matching")
-    version = challenger.name
-    if numbers != challenger.parsed.numbers:
-        version = _register_anew(spark, measured, numbers)
-        click.echo(
-            f"promote: as version {version}: clusters of version {challenger.name} have other numbers "
-            f"beside those of champion version {champion.name if champion else 'none'}"
-        )
+    challenger, champion, moved = comparison.challenger, comparison.champion, comparison.migration
+    version, numbers, moves = challenger.name, challenger.parsed.numbers, read_moves(comparison.registry.name)
+    known = version in {move.after for move in moves if move.state == DONE}
+    if champion and moved and comparison.same_space and not known:
+        used = used_numbers(comparison.registry, moves)
+        matching = challenger.parsed.match(champion.parsed, moved, used=used)
+        numbers = tuple(matching["number"].tolist())
+        click.echo(f"promote: {numbering.summary(matching, moved)}")
+        tracking.log_table(matching, "matching")
+        if numbers != challenger.parsed.numbers:
+            version = _register_anew(spark, comparison, numbers)
+            click.echo(
+                f"promote: as version {version}: the clusters of version {challenger.name} have other numbers "
+                f"than beside those of version {champion.name}, the champion by now"
+            )
     if moved:
         moved = moved.renumbered(numbers)
         tracking.log_table(moved.table(), "migration")
@@ -194,9 +194,9 @@ def _numbered(spark: SparkSession, measured: Measured) -> tuple[str, tuple[int, 
     return version, numbers
 
 
-def _register_anew(spark: SparkSession, measured: Measured, numbers: Sequence[int]) -> str:
+def _register_anew(spark: SparkSession, comparison: Comparison, numbers: Sequence[int]) -> str:
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
-    challenger, registry = measured.challenger, measured.registry
+    challenger, registry = comparison.challenger, comparison.registry
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": numbering.to_text(numbers)}
     inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
     return registry.find_version(tags=made_from) or registry.register_again(
@@ -218,10 +218,10 @@ def _renumbered_metadata(challenger: Contender, numbers: Sequence[int]) -> Mappi
 
 
 def _describe_version(
-    spark: SparkSession, measured: Measured, version: str, numbers: Sequence[int], verdict: Verdict
+    spark: SparkSession, comparison: Comparison, version: str, numbers: Sequence[int], verdict: Verdict
 ) -> None:
     """Write the card of a judged version: its description, and `model_card.md` of the promotion."""
-    registry, challenger, rows = measured.registry, measured.challenger, measured.rows[schema.TRAIN]
+    registry, challenger, rows = comparison.registry, comparison.challenger, comparison.rows[schema.TRAIN]
     labels = challenger.parsed.labels(rows, spark=spark)
     clusters = profile.profile(rows, np.take(np.array(numbers), labels))
     card = version_card(
@@ -239,22 +239,14 @@ def _describe_version(
     tracking.log_comparable_table(clusters, "profile")
 
 
-def _print_verdict(comparison: Comparison) -> None:
+def _print_verdict(comparison: Comparison, verdict: Verdict) -> None:
     """Print which version is compared with which, and the table of gates."""
-    against = f"version {comparison.champion}, the champion" if comparison.champion else "no champion"
-    click.echo(f"promote: version {comparison.challenger} against {against}")
-    if comparison.measured and comparison.measured.other_data:
+    before = comparison.before
+    against = f"version {before}, the champion" if before else "no champion"
+    click.echo(f"promote: version {comparison.challenger.name} against {against}")
+    if comparison.other_data:
         click.echo("promote: the champion was trained on other data; both are measured on the challenger's")
-    click.echo(comparison.verdict.to_text())
-
-
-def _record_verdict(request: PromoteRequest, comparison: Comparison) -> None:
-    """Keep the verdict on the open run and on the version."""
-    tracking.log_table(comparison.verdict.table(), "gates")
-    tags = _verdict_tags(comparison.verdict, comparison.champion)
-    request.registry.tag(version=comparison.challenger, tags=tags)
-    for role, _, quality in comparison.on_test_lines:
-        tracking.log_metrics({f"{role}_test_silhouette": quality.silhouette})
+    click.echo(verdict.to_text())
 
 
 def _verdict_tags(verdict: Verdict, champion: str | None) -> dict[str, str]:
@@ -268,74 +260,44 @@ def _verdict_tags(verdict: Verdict, champion: str | None) -> dict[str, str]:
     }
 
 
-def refusal(comparison: Comparison, *, experiment: Experiment) -> PromotionRefusedError:
+def refusal(verdict: Verdict, *, version: str, experiment: Experiment) -> PromotionRefusedError:
     """Say what refused a version, and the command that would promote it all the same, if there is one."""
-    failing = "; ".join(str(gate) for gate in comparison.verdict.failing)
+    failing = "; ".join(str(gate) for gate in verdict.failing)
+    way_out = "no setting lets it pass; train another version, and promote that"
+    if all(gate.overrule for gate in verdict.failing):
+        named = "" if experiment.model == Experiment().model else f" --model {experiment.model}"
+        options = " ".join(gate.overrule for gate in verdict.failing)
+        way_out = f"promote another version, or this one with promote{named} --version {version} {options}"
     return PromotionRefusedError(
-        f"version {comparison.challenger} is refused: {failing}; champion stays as it is: "
-        f"{_way_out(comparison, experiment=experiment)}"
+        f"version {version} is refused: {failing}; champion stays as it is: {way_out}"
     )
 
 
-def _way_out(comparison: Comparison, *, experiment: Experiment) -> str:
-    """Return the command by which a person overrules the gates that refuse a version."""
-    failing = comparison.verdict.failing
-    if not all(gate.overrule for gate in failing):
-        return "no setting lets it pass; train another version, and promote that"
-    named = "" if experiment.model == Experiment().model else f" --model {experiment.model}"
-    options = " ".join(gate.overrule for gate in failing)
-    return f"promote another version, or this one with promote{named} --version {comparison.challenger} {options}"
-
-
-def _description(request: PromoteRequest, comparison: Comparison, *, champion: str | None = None) -> str:
+def _description(
+    request: PromoteRequest, comparison: Comparison, verdict: Verdict, *, champion: str | None = None
+) -> str:
     """Describe a promotion; `champion` is the version that it made champion, None where a gate refused."""
-    model = request.registry.name
-    before = markdown.version_link(model, comparison.champion) if comparison.champion else "no champion"
-    outcome = (
-        f"**Champion is {markdown.version_link(model, champion)}.**"
-        if champion
-        else "**Refused**: " + "; ".join(str(gate) for gate in comparison.verdict.failing) + "."
-    )
-    gates = [(gate.name, gate.value, gate.bound, gate.verdict) for gate in comparison.verdict.gates]
-    challenger = markdown.version_link(model, comparison.challenger)
+    model, name, before = request.registry.name, comparison.challenger.name, comparison.before
+    outcome = "**Refused**: " + "; ".join(str(gate) for gate in verdict.failing)
+    following = f"{markdown.command(f'promote --version {name} --dry-run true')} shows this again"
+    if champion:
+        outcome = f"**Champion is {markdown.version_link(model, champion)}**"
+        following = f"{markdown.command('score')}, or {markdown.command('rollback')} to go back"
+    compared = markdown.version_link(model, before) if before else "no champion"
+    measured = [
+        (role, version, *(f"{each:.4f}" for each in (of.silhouette, of.macro_silhouette)), of.clusters)
+        for role, version, of in comparison.on_test_lines
+    ]
+    header = ["on the test lines", "version", "silhouette", "mean over clusters", "clusters"]
+    checks = verdict.table()
     parts = [
-        f"{outcome} {challenger} of `{model}` was compared with {before}.",
+        f"{outcome}. {markdown.version_link(model, name)} of `{model}` was compared with {compared}.",
         f"Reason: {request.reason}" if request.reason else "",
-        _metrics_table(comparison),
-        "## Gates\n\n" + markdown.table(["gate", "value", "must be", "verdict"], gates, numbers_from=4),
-        _next(comparison, champion),
+        markdown.table(header, [list(map(str, row)) for row in measured]) if measured else "",
+        "## Gates\n\n" + markdown.table(list(checks.columns), checks.to_numpy().tolist(), numbers_from=4),
+        "`model_card.md` says what the champion is, `migration.png` where the lines went."
+        if champion
+        else "",
+        f"Next: {following}.",
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _metrics_table(comparison: Comparison) -> str:
-    header = [
-        "on the test lines",
-        "version",
-        "silhouette",
-        "mean over clusters",
-        "largest cluster",
-        "clusters",
-    ]
-    rows = [
-        [
-            role,
-            version,
-            f"{quality.silhouette:.4f}",
-            f"{quality.macro_silhouette:.4f}",
-            percent(quality.largest_cluster_share),
-            f"{quality.clusters}",
-        ]
-        for role, version, quality in comparison.on_test_lines
-    ]
-    return markdown.table(header, rows) if rows else ""
-
-
-def _next(comparison: Comparison, champion: str | None) -> str:
-    if champion is None:
-        again = markdown.command(f"promote --version {comparison.challenger} --dry-run true")
-        return f"Next: {again} shows this again."
-    return (
-        f"`model_card.md` says what the champion is, `migration.png` where the lines went. Next: "
-        f"{markdown.command('score')}, or {markdown.command('rollback')} to go back."
-    )

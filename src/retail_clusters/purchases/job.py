@@ -133,7 +133,7 @@ def _sum_up(session: SparkSession, request: PurchasesRequest) -> Summary:
         tell_changes(found.files, data=request.data)
         agreement = parity(session.table(TABLE), batch)
     customer_days, counted = batch.count(), observed.get
-    listing.check_read(found, {file for each in seen for file in each.get["files"]}, but_for=damaged)
+    listing.check_read(list(layouts), invoices.files_seen(seen))
     bad = parsed if counted[QUARANTINED] else None
     reasons = write_quarantine(request.place, lines=bad, files=damaged, how=request.how)
     quarantined = sum(each.lines for each in reasons)
@@ -379,11 +379,9 @@ def report(
         f"{pluralize(int(metrics['files']), 'file')}, {metrics['lines_quarantined']:,} quarantined"
     )
     click.echo(f"purchases: {counts}, in {metrics['seconds']:.1f} s; written to {for_display(request.place)}")
-    for line in quarantine.tell(reasons, of=int(metrics["lines"])):
-        click.echo(f"purchases: {line}" if not line.startswith(" ") else line)
-    if account.passed_over:
-        click.echo(f"purchases: {account}")
-    tracking.describe(_description(request, counts, cells))
+    quarantine.echo("purchases", reasons, of=int(metrics["lines"]), account=account)
+    notes = quarantine.described(reasons, of=int(metrics["lines"]), account=account)
+    tracking.describe("\n\n".join([_description(request, counts, cells), *notes]))
     if agreement is not None:
         report_parity(agreement)
     return Summary(

@@ -180,16 +180,6 @@ class ModelRegistry:
                     "train or sweep first, or look the version up in the MLflow UI"
                 ) from unknown
 
-    def input_columns(self, *, version: str) -> Columns | None:
-        """Return the columns that a version takes; None when it has no signature.
-
-        Raises:
-            RegistryError: it is no Spark model.
-        """
-        with self._version_answers(version), _private_folder() as folder:
-            file = mlflow.artifacts.download_artifacts(f"{self._uri(version)}/MLmodel", dst_path=folder)
-            return _columns_of(_description(file, version).signature)
-
     def open_version(self, *, version: str) -> OpenedVersion:
         """Load a version's model and metadata, and leave no file behind.
 
@@ -198,7 +188,13 @@ class ModelRegistry:
         """
         with self._version_answers(version), _scratch() as (folder, shared):
             local = mlflow.artifacts.download_artifacts(artifact_uri=self._uri(version), dst_path=folder)
-            described = _description(local, version)
+            described = Model.load(local)
+            if mlflow.spark.FLAVOR_NAME not in described.flavors:
+                raise RegistryError(
+                    f"a model to score with must have MLflow's flavour spark, but version {version} has "
+                    f"{', '.join(sorted(described.flavors)) or 'none'}: register one with train, "
+                    "or take the alias off this one"
+                )
             return OpenedVersion(
                 version=version,
                 model=mlflow.spark.load_model(local, dfs_tmpdir=shared),
@@ -293,29 +289,13 @@ def _copy_metrics(source: str, target: str, *, run_id: str | None) -> None:
         mlflow.log_metrics(metrics, run_id=run_id, model_id=target)
 
 
-def _description(local: str, version: str) -> Model:
-    """Read what MLflow notes beside a model; of one on another machine, MLflow would keep a copy for ever."""
-    described = Model.load(local)
-    if mlflow.spark.FLAVOR_NAME not in described.flavors:
-        raise RegistryError(
-            f"a model to score with must have MLflow's flavour spark, but version {version} has "
-            f"{', '.join(sorted(described.flavors)) or 'none'}: register one with train, "
-            "or take the alias off this one"
-        )
-    return described
-
-
-def _private_folder() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="retail-clusters-model-", ignore_cleanup_errors=True)
-
-
 @contextmanager
 def _scratch() -> Iterator[tuple[str, str]]:
     """Lend a folder for MLflow to download a model to, and one for executors to read it in.
 
     On disks it is the same one: what is there already, MLflow does not copy.
     """
-    with _private_folder() as private:
+    with tempfile.TemporaryDirectory(prefix="retail-clusters-model-", ignore_cleanup_errors=True) as private:
         named = _shared_folder(SparkContext.getOrCreate())
         shared = locations.join(named or private, f"retail-clusters-{uuid4().hex}")
         try:

@@ -14,7 +14,7 @@ import pandas as pd
 from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
-from retail_clusters.registry import tracking
+from retail_clusters.registry import numbering, tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.registry.tracking import Run
 from retail_clusters.report import profile
@@ -258,9 +258,10 @@ def _seeds(search: RunFacts) -> dict[str, float] | None:
 
 def _clusters(facts: Facts) -> pd.DataFrame:
     """Return the profile as texts, with the numbers that the version gives its clusters."""
-    table, numbers = facts.about.tables["profile"], facts.version_tags.get("cluster_numbers", "")
-    given = {cluster: int(number) for cluster, number in enumerate(filter(None, numbers.split(",")))}
-    return profile.texts(table.assign(cluster=table["cluster"].map(given)) if given else table)
+    table = facts.about.tables["profile"]
+    numbers = numbering.from_text(facts.version_tags.get("cluster_numbers", ""))
+    given = [numbers[cluster] for cluster in table["cluster"]] if numbers else table["cluster"]
+    return profile.texts(table.assign(cluster=given))
 
 
 def _stability(training: RunFacts) -> str:

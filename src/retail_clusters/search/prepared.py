@@ -32,10 +32,13 @@ def prepare(
                 f"prepare: reused the rows of run {found.table.run_id}; files and settings are unchanged"
             )
         prepared = found or _make(spark, source, run_id=run_id)
-        _tell(prepared.table, source)
-        reused = prepared.table.run_id != run_id
-        _log(prepared.table, reused=reused)
-        tracking.describe(description(prepared.table, split=experiment.split, reused=reused))
+        table, account = prepared.table, listing.account(source.found)
+        reused = table.run_id != run_id
+        _log(table, reused=reused)
+        notes = quarantine.described(table.reasons, of=table.total_lines, account=account)
+        page = description(table, split=experiment.split, reused=reused)
+        tracking.describe("\n\n".join([page, *notes]))
+        quarantine.echo("prepare", table.reasons, of=table.total_lines, account=account)
     return prepared
 
 
@@ -81,14 +84,6 @@ def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
         f"in {perf_counter() - started:.1f} s"
     )
     return made
-
-
-def _tell(table: PreparedTable, source: Source) -> None:
-    """Say what was passed over, and what is quarantined; nothing when every line is good."""
-    if source.found.passed_over:
-        click.echo(f"prepare: {listing.account(source.found)}")
-    for line in quarantine.tell(table.reasons, of=table.total_lines):
-        click.echo(f"prepare: {line}" if not line.startswith(" ") else line)
 
 
 def _log(table: PreparedTable, *, reused: bool) -> None:

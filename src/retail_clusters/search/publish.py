@@ -37,6 +37,8 @@ from retail_clusters.wording import percent
 #: Raised when the same data, K and seed give other bits than before: no difference that `verify` should find.
 ALGORITHM_VERSION: Final = "2"
 
+_EVIDENCE: Final = [*schema.WEIGHTED_ROW.names, schema.DAYS]
+
 
 @dataclass(frozen=True, eq=False)
 class Published:
@@ -159,9 +161,9 @@ def number_clusters(
     one, other = (each.labels(test, spark=context.spark) for each in (before, new))
     moved = numbering.migration(one, other, test.weights, old=before.numbers, k=len(new.centres))
     used = champion.used_numbers(registry, champion.read_moves(registry.name))
-    matched = new.match(before, moved, used=used)
-    click.echo(f"register: {matched.summary(moved)}")
-    return matched.numbers
+    matching = new.match(before, moved, used=used)
+    click.echo(f"register: {numbering.summary(matching, moved)}")
+    return tuple(matching["number"].tolist())
 
 
 def numbered(clusters: pd.DataFrame, numbers: Sequence[int]) -> pd.DataFrame:
@@ -174,11 +176,10 @@ def evidence_rows(context: TrainingContext) -> tuple[pa.Table, str]:
 
     Of more than `training.evidence_rows` it is a sample by the hash of their keys.
     """
-    parts = [
-        context.weighted[name].table.append_column(schema.SPLIT, pa.repeat(name, len(context.weighted[name])))
-        for name in schema.SPLITS
-    ]
-    table = pa.concat_tables(parts)
+    tables = {name: context.weighted[name].table.select(_EVIDENCE) for name in schema.SPLITS}
+    table = pa.concat_tables(
+        [each.append_column(schema.SPLIT, pa.repeat(name, len(each))) for name, each in tables.items()]
+    )
     most = context.experiment.training.evidence_rows
     if len(table) > most:
         keys = table.select(list(schema.ROW_KEY)).to_pandas()

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -133,22 +134,20 @@ class Follower(Generic[Model]):
         self._trouble = None
 
 
-class AliasPoller:
-    """A thread that calls functions again and again: the polls of followers, and what else must not wait."""
+@contextmanager
+def polled(*calls: Callable[[], None], every: float = INTERVAL) -> Iterator[None]:
+    """Call functions again and again, in a thread of their own, while the block runs: the alias poller."""
+    ending = threading.Event()
 
-    def __init__(self, *calls: Callable[[], None], every: float = INTERVAL) -> None:
-        """Start the thread."""
-        self._calls, self._every = calls, every
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="aliases", daemon=True)
-        self._thread.start()
-
-    def finish(self) -> None:
-        """End the thread."""
-        self._ending.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ending.wait(self._every):
-            for call in self._calls:
+    def run() -> None:
+        while not ending.wait(every):
+            for call in calls:
                 call()
+
+    thread = threading.Thread(target=run, name="alias poller", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()

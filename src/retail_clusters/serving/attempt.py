@@ -5,10 +5,8 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,8 +16,18 @@ from retail_clusters import schema
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, name, to_uri
 from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
-from retail_clusters.serving.commits import CommitLog, Output, Record, batch_folder, read_record
+from retail_clusters.serving.commits import (
+    COMMITS,
+    KINDS,
+    QUARANTINE,
+    SCORED,
+    CommitLog,
+    Record,
+    batch_folder,
+    read_record,
+)
 
+_ATTEMPTS: Final = ".attempts"
 #: Attempts of another machine are over after so many seconds; those of this one, once its lock is free.
 _OVER_AFTER: Final = 24 * 3600
 _QUARANTINED: Final = pa.schema([(each, pa.string()) for each in schema.QUARANTINED_LINE.names])
@@ -33,37 +41,28 @@ _COMMITTER: Final = {
 }
 
 
-@dataclass(frozen=True)
 class Attempt:
-    """The files of one try at a batch, under names that no other try has."""
+    """The files of one try at a batch, under names that no other try has; to be closed."""
 
-    output: Output
-    name: str
+    def __init__(self, output: str) -> None:
+        """Write nothing yet."""
+        self._output = output
+        self._name = f"{_host()}-{int(time.time())}-{uuid.uuid4().hex[:12]}"
+        self._folder = join(output, _ATTEMPTS, self._name)
 
-    @property
-    def folder(self) -> str:
-        """Name the hidden folder of the attempt."""
-        return join(self.output.attempts, self.name)
+    def folder(self, kind: str) -> str:
+        """Name the hidden folder of scored or quarantined lines."""
+        return join(self._folder, kind)
 
-    @property
-    def scored(self) -> str:
-        """Name the hidden folder of the scored lines."""
-        return join(self.folder, "scored")
-
-    @property
-    def quarantine(self) -> str:
-        """Name the hidden folder of the quarantined lines."""
-        return join(self.folder, schema.QUARANTINE)
-
-    def write(self, lines: DataFrame, folder: str) -> None:
-        """Write lines to one of the two folders."""
-        lines.write.options(**_COMMITTER).mode("append").parquet(to_uri(folder))
+    def write(self, lines: DataFrame, kind: str) -> None:
+        """Write scored or quarantined lines."""
+        lines.write.options(**_COMMITTER).mode("append").parquet(to_uri(self.folder(kind)))
 
     def write_whole_files(self, rows: Iterator[dict[str, str | None]]) -> tuple[int, int]:
-        """Write rows that stand for whole files; count those with a line, and those without."""
+        """Write quarantined rows that stand for whole files; count those with a line, and those without."""
         lines = blank = 0
-        storage.make_folder(self.quarantine)
-        place = join(self.quarantine, f"files{_PARQUET}")
+        storage.make_folder(self.folder(QUARANTINE))
+        place = join(self.folder(QUARANTINE), f"files{_PARQUET}")
         with storage.open_write(place) as stream, pq.ParquetWriter(stream, _QUARANTINED) as writer:
             while piece := list(islice(rows, _ROWS_AT_ONCE)):
                 writer.write_table(pa.Table.from_pylist(piece, schema=_QUARANTINED))
@@ -71,82 +70,62 @@ class Attempt:
                 lines, blank = lines + len(piece) - without, blank + without
         return lines, blank
 
-    def count_rows(self, folder: str) -> int:
-        """Count the rows of one of the two folders by the footers of its files."""
-        rows = 0
-        for file in _files(folder):
-            with storage.open_read(file) as stream, pq.ParquetFile(stream) as opened:
-                rows += opened.metadata.num_rows
-        return rows
+    def count(self, kind: str) -> int:
+        """Count the rows that were written, by the footers of their files."""
+        return sum(opened.metadata.num_rows for opened in self._opened(kind))
 
     def read_scored(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Read columns of the scored lines, piece by piece."""
-        for file in _files(self.scored):
+        for opened in self._opened(SCORED):
+            for batch in opened.iter_batches(batch_size=262_144, columns=list(columns)):
+                yield pa.Table.from_batches([batch])
+
+    def publish(self, batch_id: int) -> dict[str, list[str]]:
+        """Move the files to the folders of a batch, where they do not count before a record has their names."""
+        written: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        for kind, names in written.items():
+            place = batch_folder(self._output, kind, batch_id)
+            for number, file in enumerate(_files(self.folder(kind))):
+                storage.make_folder(place)
+                names.append(f"part-{number:05}-{self._name}{_PARQUET}")
+                storage.rename(file, join(place, names[-1]))
+        return written
+
+    def close(self) -> None:
+        """Remove what is not published."""
+        storage.remove(self._folder)
+
+    def _opened(self, kind: str) -> Iterator[Any]:
+        for file in _files(self.folder(kind)):
             with (
                 storage.open_read(file) as stream,
                 pq.ParquetFile(stream, coerce_int96_timestamp_unit="us") as opened,
             ):
-                for batch in opened.iter_batches(batch_size=262_144, columns=list(columns)):
-                    yield pa.Table.from_batches([batch])
-
-    def publish(self, batch_id: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Move the files to the folders of a batch; return the names of the scored and the quarantined ones.
-
-        They do not count there before a record names them.
-        """
-        quarantine = self._move(self.quarantine, batch_folder(self.output.quarantine, batch_id))
-        return self._move(self.scored, batch_folder(self.output.scored, batch_id)), quarantine
-
-    def withdraw(self, batch_id: int) -> None:
-        """Remove the files from the folders of a batch that another scorer has recorded."""
-        for lines in (self.output.scored, self.output.quarantine):
-            for file in _files(batch_folder(lines, batch_id)):
-                if self.name in name(file):
-                    storage.remove(file)
-
-    def _move(self, folder: str, place: str) -> tuple[str, ...]:
-        moved = []
-        for number, file in enumerate(_files(folder)):
-            storage.make_folder(place)
-            moved.append(f"part-{number:05}-{self.name}{_PARQUET}")
-            storage.rename(file, join(place, moved[-1]))
-        return tuple(moved)
-
-
-@contextmanager
-def attempted(output: Output) -> Iterator[Attempt]:
-    """Lend an attempt, and remove what it has not published."""
-    attempt = Attempt(output, f"{_host()}-{int(time.time())}-{uuid.uuid4().hex[:12]}")
-    try:
-        yield attempt
-    finally:
-        storage.remove(attempt.folder)
+                yield opened
 
 
 def prepare(log: CommitLog) -> None:
-    """Make the output's folders, and remove what killed scorers left: for the one that this machine has.
+    """Make an output's folders, and remove what killed scorers left: for the one that this machine has.
 
     Raises:
         InputError: it cannot be written to.
     """
-    output = log.output
-    for folder in (output.scored, output.quarantine, output.commits, output.attempts):
-        storage.make_folder(folder)
-    for folder in storage.list_folders(output.attempts):
+    for folder in (*KINDS, COMMITS, _ATTEMPTS):
+        storage.make_folder(join(log.output, folder))
+    for folder in storage.list_folders(join(log.output, _ATTEMPTS)):
         host, began, _ = name(folder).rsplit("-", 2)
         if host == _host() or time.time() - int(began) > _OVER_AFTER:
             storage.remove(folder)
     if log.last >= 0:
-        remove_dead(output, read_record(output, log.last))
+        remove_dead(log.output, read_record(log.output, log.last))
 
 
-def remove_dead(output: Output, record: Record) -> None:
+def remove_dead(output: str, record: Record) -> None:
     """Remove the files in a recorded batch's folders that its record does not name: of attempts that lost."""
-    for lines, names in ((output.scored, record.scored_files), (output.quarantine, record.quarantine_files)):
-        if names is not None:
-            for file in _files(batch_folder(lines, record.batch_id)):
-                if name(file) not in names:
-                    storage.remove(file)
+    for kind, names in (record.written or {}).items():
+        for file in _files(batch_folder(output, kind, record.batch_id)):
+            if name(file) not in names:
+                storage.remove(file)
 
 
 def _files(folder: str) -> list[str]:

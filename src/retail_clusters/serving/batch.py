@@ -1,6 +1,6 @@
 """One batch of files, scored by one model: written, counted on both sides, compared."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.clustering import stability
-from retail_clusters.data import csv_files, invoices
+from retail_clusters.data import csv_files, invoices, listing
 from retail_clusters.data.csv_files import Layout
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import drift
@@ -20,6 +20,7 @@ from retail_clusters.infra.locations import literal
 from retail_clusters.input_settings import Input
 from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.serving.attempt import Attempt
+from retail_clusters.serving.commits import QUARANTINE, SCORED
 
 _LINES, _BAD = "lines", "bad"
 
@@ -46,6 +47,15 @@ class Accounts:
     rows_quarantined: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What was written of some files: lines counted, files in quarantine, columns beside the eight."""
+
+    accounts: Accounts
+    broken: Sequence[str]
+    extra: tuple[str, ...]
+
+
 def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> ServedModel:
     """Load a version, and check it on the smoke batch.
 
@@ -65,29 +75,32 @@ def write_batch(
     *,
     model: ServedModel,
     how: Input,
-    is_first: bool = False,
-) -> tuple[Accounts, list[str]]:
+    first: bool = False,
+) -> Batch:
     """Write the scored and the quarantined lines of some files, and count them on both sides.
 
-    Return also the files that are quarantined whole.
-
     Spark counts what comes in before it is split; what was written is counted by the files' footers. The
-    first batch writes a file of quarantined lines even if there are none: the folder can always be read.
+    first batch has a file of quarantined lines even if there are none, so that their folder can be read.
 
     Raises:
         RetailClustersError: a line was lost or doubled.
     """
     layouts, broken = csv_files.examine(spark, files, how)
     came = _write_lines(spark, attempt, layouts, model=model, how=how) if layouts else 0
-    whole, blank = attempt.write_whole_files(_rows(broken, how)) if broken or is_first else (0, 0)
-    scored, quarantined = attempt.count_rows(attempt.scored), attempt.count_rows(attempt.quarantine)
-    accounts = Accounts(came + whole, scored, quarantined - blank)
+    rows = (
+        row
+        for file, reason in broken.items()
+        for row in csv_files.quarantine_rows(file, reason=reason, how=how)
+    )
+    whole, blank = attempt.write_whole_files(rows) if broken or first else (0, 0)
+    accounts = Accounts(came + whole, attempt.count(SCORED), attempt.count(QUARANTINE) - blank)
     if accounts.rows_in != accounts.rows_scored + accounts.rows_quarantined:
         raise RetailClustersError(
             f"rows in must be rows scored + quarantined, but a batch took {accounts.rows_in:,} and wrote "
             f"{accounts.rows_scored:,} + {accounts.rows_quarantined:,}: start again if a file changed"
         )
-    return accounts, list(broken)
+    extra = dict.fromkeys(name for layout in layouts.values() for name in layout.extra)
+    return Batch(accounts, list(broken), tuple(extra))
 
 
 def count_batch(attempt: Attempt, *, model: ServedModel) -> Counts | None:
@@ -103,10 +116,10 @@ def count_batch(attempt: Attempt, *, model: ServedModel) -> Counts | None:
 def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -> dict[str, float]:
     """Score the scored lines of a batch by a challenger, too: how far both put the same lines together."""
     mine, other = "champion", schema.PREDICTION
-    lines = spark.read.parquet(literal(attempt.scored)).withColumnRenamed(schema.PREDICTION, mine)
-    pairs = challenger.opened.model.transform(lines).groupBy(mine, other).count().toArrow()
-    if not pairs.num_rows:
+    if not attempt.count(SCORED):
         return {}
+    lines = spark.read.parquet(literal(attempt.folder(SCORED))).withColumnRenamed(schema.PREDICTION, mine)
+    pairs = challenger.opened.model.transform(lines).groupBy(mine, other).count().toArrow()
     one, two = (np.asarray(pairs[name], dtype=np.int64) for name in (mine, other))
     table = stability.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
     return {
@@ -116,26 +129,17 @@ def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -
 
 
 def _write_lines(
-    spark: SparkSession,
-    attempt: Attempt,
-    layouts: Mapping[str, Layout],
-    *,
-    model: ServedModel,
-    how: Input,
+    spark: SparkSession, attempt: Attempt, layouts: Mapping[str, Layout], *, model: ServedModel, how: Input
 ) -> int:
     """Score in one pass; a second one reads the quarantined lines, if there are any. Count what came in."""
     came = Observation()
-    lines, _ = invoices.read(spark, layouts, how=how)
+    lines, seen = invoices.read(spark, layouts, how=how)
     parsed = refuse_unseen_days(lines, model=model.opened.model)
     bad = F.col(schema.REASON).isNotNull()
     counted = parsed.observe(came, F.count(F.lit(1)).alias(_LINES), F.count_if(bad).alias(_BAD))
     good = counted.where(~bad).drop(schema.LINE, schema.REASON)
-    attempt.write(score_lines(good, model=model.opened.model, version=model.version), attempt.scored)
+    attempt.write(score_lines(good, model=model.opened.model, version=model.version), SCORED)
+    listing.check_read(list(layouts), invoices.files_seen(seen))
     if came.get[_BAD]:
-        attempt.write(invoices.quarantined(parsed), attempt.quarantine)
+        attempt.write(invoices.quarantined(parsed), QUARANTINE)
     return int(came.get[_LINES])
-
-
-def _rows(broken: Mapping[str, str], how: Input) -> Iterator[dict[str, str | None]]:
-    for file, reason in broken.items():
-        yield from csv_files.quarantine_rows(file, reason=reason, how=how)

@@ -13,6 +13,11 @@ from retail_clusters.infra import storage
 from retail_clusters.infra.locations import for_display, join, name
 from retail_clusters.serving.source import InputFile
 
+#: The folders of lines in an output: its layout is told in docs/scoring.md.
+SCORED: Final = "scored"
+QUARANTINE: Final = schema.QUARANTINE
+KINDS: Final = (SCORED, QUARANTINE)
+COMMITS: Final = "commits"
 #: Batches whose metrics and counts are kept in memory: those that the chart shows, and drift is measured on.
 RECENT: Final = 1_000
 
@@ -24,63 +29,12 @@ class BatchTakenError(RetailClustersError):
 
 
 @dataclass(frozen=True)
-class Output:
-    """Where a scorer's lines and records are: the layout of OUTPUT, as docs/scoring.md tells it."""
-
-    location: str
-
-    @property
-    def scored(self) -> str:
-        """Name the folder of scored lines."""
-        return join(self.location, "scored")
-
-    @property
-    def quarantine(self) -> str:
-        """Name the folder of quarantined lines."""
-        return join(self.location, schema.QUARANTINE)
-
-    @property
-    def commits(self) -> str:
-        """Name the folder of the batches' records."""
-        return join(self.location, "commits")
-
-    @property
-    def attempts(self) -> str:
-        """Name the hidden folder in which batches are written."""
-        return join(self.location, ".attempts")
-
-    def record(self, batch_id: int) -> str:
-        """Name the record of a batch."""
-        return join(self.commits, f"{batch_id}{_RECORD}")
-
-    def committed(self) -> list[int]:
-        """List the batches that have a record."""
-        if not storage.is_folder(self.commits):
-            return []
-        files = storage.list_files(self.commits, suffixes=(_RECORD,))
-        stems = (name(file.location).removesuffix(_RECORD) for file in files)
-        return sorted(int(stem) for stem in stems if stem.isdecimal())
-
-    def begun(self) -> int:
-        """Return the last batch that has lines, committed or not; -1 where none has."""
-        folders = storage.list_folders(self.scored) if storage.is_folder(self.scored) else []
-        names = [name(each).partition("=") for each in folders]
-        found = (int(value) for key, _, value in names if key == schema.BATCH_ID and value.isdecimal())
-        return max(found, default=-1)
-
-
-def batch_folder(lines: str, batch_id: int) -> str:
-    """Name the folder of a batch in the folder of all scored, or of all quarantined, lines."""
-    return join(lines, f"{schema.BATCH_ID}={batch_id}")
-
-
-@dataclass(frozen=True)
 class Record:
     """What one batch did.
 
-    `scored_files` and `quarantine_files` are the names of its files; None in a record of an earlier release,
-    whose folders hold nothing else. `replaces` names the lines that this batch stands for from now on:
-    earlier batch and `source_file`.
+    `written` has the names of its files by kind; None in a record of an earlier release, whose folders hold
+    nothing else. `replaces` names the lines that this batch stands for from now on: earlier batch and
+    `source_file`; `extra` the columns that its files have beside the eight.
     """
 
     batch_id: int
@@ -91,19 +45,15 @@ class Record:
     rows_scored: int
     rows_quarantined: int
     metrics: Mapping[str, float]
-    scored_files: tuple[str, ...] | None = None
-    quarantine_files: tuple[str, ...] | None = None
     counts: Mapping[str, Any] | None = None
     replaces: tuple[tuple[int, str], ...] = ()
+    written: Mapping[str, list[str]] | None = None
+    extra: tuple[str, ...] = ()
 
     @property
     def points(self) -> list[tuple[str, float, int, int]]:
         """Return name, value, milliseconds and step of each point that MLflow gets."""
         return [(metric, value, self.timestamp, self.batch_id) for metric, value in self.metrics.items()]
-
-    def to_json(self) -> str:
-        """Write the record as one JSON text."""
-        return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
@@ -111,15 +61,27 @@ class Record:
         found: dict[str, Any] = json.loads(text)
         known = {each.name: found[each.name] for each in fields(cls) if each.name in found}
         known["files"] = tuple(InputFile(**file) for file in found["files"])
+        known["extra"] = tuple(found.get("extra", ()))
         known["replaces"] = tuple((int(batch), str(file)) for batch, file in found["replaces"])
-        for kind in ("scored_files", "quarantine_files"):
-            known[kind] = tuple(known[kind]) if known.get(kind) is not None else None
         return cls(**known)
 
 
-def read_record(output: Output, batch_id: int) -> Record:
+def read_record(output: str, batch_id: int) -> Record:
     """Read the record of a batch."""
-    return Record.from_json(storage.read_text(output.record(batch_id)))
+    return Record.from_json(storage.read_text(_place(output, batch_id)))
+
+
+def committed(output: str) -> list[int]:
+    """List the batches that have a record."""
+    folder = join(output, COMMITS)
+    files = storage.list_files(folder, suffixes=(_RECORD,)) if storage.is_folder(folder) else []
+    stems = (name(file.location).removesuffix(_RECORD) for file in files)
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def batch_folder(output: str, kind: str, batch_id: int) -> str:
+    """Name the folder of a batch's scored or quarantined lines."""
+    return join(output, kind, f"{schema.BATCH_ID}={batch_id}")
 
 
 @dataclass
@@ -129,26 +91,25 @@ class CommitLog:
     `known` has length, modification time and batch of each file as it was scored last, by its location.
     """
 
-    output: Output
+    output: str
     last: int = -1
     recent: dict[int, Mapping[str, float]] = field(default_factory=dict)
     known: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     counts: deque[tuple[str, Counts]] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     @classmethod
-    def load(cls, output: Output) -> "CommitLog":
+    def load(cls, output: str) -> "CommitLog":
         """Read every record.
 
         Raises:
             InputError: one is missing between others, or lines are there that no record of theirs tells of.
         """
-        log, begun = cls(output), output.begun()
-        for batch_id in output.committed():
-            if batch_id != log.last + 1:
-                raise _missing(output, log.last + 1)
+        log, begun = cls(output), _last_begun(output)
+        for batch_id in committed(output):
+            log._check_next(batch_id)
             log._learn(read_record(output, batch_id))
-        if begun > log.last + 1:
-            raise _missing(output, log.last + 1)
+        if begun > log.last:
+            log._check_next(begun)
         return log
 
     def append(self, record: Record) -> None:
@@ -158,11 +119,11 @@ class CommitLog:
             BatchTakenError: another scorer created it first. A store that had to be asked twice may refuse
                 its own success, so the text is compared.
         """
-        place, text = self.output.record(record.batch_id), record.to_json()
+        place, text = _place(self.output, record.batch_id), json.dumps(asdict(record))
         if not storage.create_exclusive(place, text) and storage.read_text(place) != text:
             raise BatchTakenError(
                 f"one scorer at a time may write to an output, but another scorer wrote batch {record.batch_id} of "
-                f"{for_display(self.output.location)} first: end one of the two, and start again if nothing runs"
+                f"{for_display(self.output)} first: end one of the two, and start again if none runs"
             )
         self._learn(record)
 
@@ -171,14 +132,16 @@ class CommitLog:
         found = self.known.get(file.location)
         return found is not None and (found[0] > 0 or file.length == 0)
 
-    def has_changed(self, file: InputFile) -> bool:
-        """Tell whether a file is not as it was when a batch scored it."""
-        found = self.known.get(file.location)
-        return found is not None and found[:2] != (file.length, file.modified_ms)
-
     def newest_counts(self, version: str) -> list[Counts]:
         """Return what a version scored lately, newest first."""
         return [counts for scored_by, counts in reversed(self.counts) if scored_by == version]
+
+    def _check_next(self, batch_id: int) -> None:
+        if batch_id != self.last + 1:
+            raise InputError(
+                f"an output must hold a record of each batch, but {for_display(join(self.output, COMMITS))} lacks "
+                f"{self.last + 1}.json, and batch {batch_id} is there: bring it back"
+            )
 
     def _learn(self, record: Record) -> None:
         self.last = record.batch_id
@@ -192,17 +155,25 @@ class CommitLog:
 
     def _add(self, version: str, counts: Counts) -> None:
         """Add up batches of the same days, so that a window holds its days however small the batches are."""
-        if (
-            self.counts
-            and self.counts[-1][0] == version
-            and self.counts[-1][1].days.keys() == counts.days.keys()
-        ):
-            counts += self.counts.pop()[1]
+        if self.counts:
+            scored_by, before = self.counts[-1]
+            if scored_by == version and before.days.keys() == counts.days.keys():
+                counts += before
+                self.counts.pop()
         self.counts.append((version, counts))
 
 
-def _missing(output: Output, batch_id: int) -> InputError:
-    return InputError(
-        f"an output must hold a record of each batch, but {for_display(output.commits)} lacks {batch_id}.json, and "
-        "later batches are there: bring it back"
+def _place(output: str, batch_id: int) -> str:
+    return join(output, COMMITS, f"{batch_id}{_RECORD}")
+
+
+def _last_begun(output: str) -> int:
+    """Return the last batch that has scored lines, committed or not; -1 where none has."""
+    folder = join(output, SCORED)
+    names = [
+        name(each).partition("=")
+        for each in (storage.list_folders(folder) if storage.is_folder(folder) else [])
+    ]
+    return max(
+        (int(value) for key, _, value in names if key == schema.BATCH_ID and value.isdecimal()), default=-1
     )

@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import click
@@ -13,6 +11,7 @@ from pyspark.sql import functions as F
 
 from retail_clusters.data import csv_files, quarantine
 from retail_clusters.errors import NotRegisteredError, RetailClustersError
+from retail_clusters.infra import storage
 from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.infra.locks import lock
@@ -20,8 +19,8 @@ from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.serving.alias import AliasPoller
-from retail_clusters.serving.commits import BatchTakenError, CommitLog, Output
+from retail_clusters.serving.alias import polled
+from retail_clusters.serving.commits import BatchTakenError, CommitLog
 from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import Scorer, ScoreSummary
 from retail_clusters.serving.source import InputFile, ScoreRequest, find_in_source
@@ -60,18 +59,21 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     run stays open, as it is that one's.
     """
     purpose = "an output serves one scorer at a time"
+    storage.make_folder(request.output)
     with (
         tracking.short_timeouts(),
         lock(join(request.output, ".lock"), purpose=purpose),
         stop_on_signals() as stopping,
     ):
-        log, progress = CommitLog.load(Output(request.output)), Progress("score")
+        log, progress = CommitLog.load(request.output), Progress("score")
         score_run = ScoreRun(request, log=log, progress=progress)
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
         status: str | None = "FAILED"
         try:
-            with tracking.system_metrics(score_run.run_id), _beside(scorer, score_run):
-                _score(spark, request, scorer, stopping=stopping)
+            with tracking.system_metrics(score_run.run_id):
+                scorer.start()
+                with polled(scorer.poll, score_run.send):
+                    _score(spark, request, scorer, stopping=stopping)
             scorer.finish()
             status = "FINISHED"
         except BatchTakenError:
@@ -80,19 +82,14 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         finally:
             progress.close()
             score_run.finish(scorer.summary, status=status, unmeasured=scorer.drift.unmeasured)
-    _tell(scorer.summary)
-    return scorer.summary
-
-
-@contextmanager
-def _beside(scorer: Scorer, score_run: ScoreRun) -> Iterator[None]:
-    """Load the model, and follow its alias and send points while the block runs."""
-    scorer.start()
-    poller = AliasPoller(*(follower.poll for follower in scorer.followers), score_run.send)
-    try:
-        yield
-    finally:
-        poller.finish()
+    summary = scorer.summary
+    click.echo(
+        f"score: {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')} "
+        f"in {pluralize(summary.batches, 'batch', 'batches')}: {summary.rows_scored:,} scored, "
+        f"{summary.rows_quarantined:,} quarantined; model version {', '.join(summary.model_versions) or 'none'}"
+    )
+    quarantine.echo("score", summary.reasons, of=summary.rows_in, account=summary.account)
+    return summary
 
 
 def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event) -> None:
@@ -104,19 +101,22 @@ def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stoppi
     if request.rescore:
         scorer.rescore(find_in_source(request.rescore, source=request.source))
         return
+    session = small_session(spark)  # one for all drains: Spark keeps what listens to a session's streams
     while True:
         looked = time.monotonic()
         waiting = scorer.waiting()
         pause = max(_LOOK_EVERY, _LOOK_AFTER * (time.monotonic() - looked))
         if waiting:
-            _drain(spark, request, scorer, stopping=stopping)
+            _drain(session, request, scorer, stopping=stopping)
             if not stopping.is_set():
                 scorer.score_left()
         if request.once or stopping.wait(pause):
             return
 
 
-def _drain(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event) -> None:
+def _drain(
+    session: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event
+) -> None:
     """Let Spark's stream bring the files that it has not brought yet, batch by batch.
 
     Raises:
@@ -124,7 +124,7 @@ def _drain(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stoppi
     """
     checkpoint = join(request.state, "stream")
     arriving = csv_files.read_arriving(
-        small_session(spark),
+        session,
         request.source,
         max_files_per_trigger=request.settings.max_files_per_trigger,
         ignoreMissingFiles="true",
@@ -150,16 +150,3 @@ def _files_of(frame: DataFrame) -> list[InputFile]:
     facts = frame.select("path", "length", F.unix_millis("modificationTime")).collect()
     files = (InputFile(to_uri(path), length, modified) for path, length, modified in facts)
     return sorted(files, key=lambda file: file.location)
-
-
-def _tell(summary: ScoreSummary) -> None:
-    versions = ", ".join(summary.model_versions) or "none"
-    click.echo(
-        f"score: {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')} "
-        f"in {pluralize(summary.batches, 'batch', 'batches')}: "
-        f"{summary.rows_scored:,} scored, {summary.rows_quarantined:,} quarantined; model version {versions}"
-    )
-    for line in quarantine.tell(summary.reasons, of=summary.rows_in):
-        click.echo(f"score: {line}" if not line.startswith(" ") else line)
-    if summary.account and summary.account.passed_over:
-        click.echo(f"score: {summary.account}")

@@ -8,6 +8,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from retail_clusters.data import quarantine
 from retail_clusters.errors import InputError
 from retail_clusters.infra import markdown, storage
 from retail_clusters.infra.console import Progress
@@ -18,6 +19,7 @@ from retail_clusters.serving.alias import Backoff
 from retail_clusters.serving.commits import CommitLog, read_record
 from retail_clusters.serving.scorer import ScoreSummary
 from retail_clusters.serving.source import ScoreRequest
+from retail_clusters.wording import pluralize
 
 #: MLflow takes 1,000 points at once; a batch has some fifteen.
 _BATCHES_AT_ONCE: Final = 20
@@ -64,8 +66,7 @@ class ScoreRun:
         while self._owner.sent_until < self._log.last and self._backoff.over:
             first = self._owner.sent_until + 1
             batches = range(first, min(first + _BATCHES_AT_ONCE, self._log.last + 1))
-            records = [read_record(self._log.output, batch_id) for batch_id in batches]
-            points = [point for record in records for point in record.points]
+            points = [point for each in batches for point in read_record(self._log.output, each).points]
             problem = tracking.attempt(tracking.log_points, self.run_id, points)
             if problem is None:
                 self._arrived(batches[-1])
@@ -78,20 +79,24 @@ class ScoreRun:
     def finish(self, summary: ScoreSummary, *, status: str | None, unmeasured: str | None) -> None:
         """Send what waits, and a chart of the drift; describe and close the run; say so when that fails.
 
-        Without a status another scorer goes on in the run, so it stays open.
+        Without a status another scorer has the output: a run that is that one's too stays open.
         """
-        self._backoff.succeeded()
-        self.send()
-        if status is None:
+        problem = None
+        if status:
+            self._backoff.succeeded()
+            self.send()
+            chart = drift_chart(self._log.recent, warning=self._request.settings.drift_warning)
+            problem = (
+                tracking.attempt(tracking.log_chart, chart, "drift.png", run_id=self.run_id)
+                if chart
+                else None
+            )
+            tracking.attempt(
+                tracking.describe, _description(self._request, summary, unmeasured), run_id=self.run_id
+            )
+        elif self._read().run_id == self.run_id:
             return
-        chart = drift_chart(self._log.recent, warning=self._request.settings.drift_warning)
-        problem = (
-            tracking.attempt(tracking.log_chart, chart, "drift.png", run_id=self.run_id) if chart else None
-        )
-        tracking.attempt(
-            tracking.describe, _description(self._request, summary, unmeasured), run_id=self.run_id
-        )
-        problem = problem or tracking.attempt(tracking.end_run, self.run_id, status=status)
+        problem = problem or tracking.attempt(tracking.end_run, self.run_id, status=status or "FAILED")
         if problem:
             self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
@@ -125,7 +130,7 @@ def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) ->
         return None
     figure, (axes,) = plots.figure(
         "Drift from the training lines",
-        note="Population stability index of the latest lines, for each thing that is watched",
+        note="Population stability index (PSI) of the latest lines, scaled to what training days reach themselves",
     )
     axes.axhspan(0, min(_NO_CHANGE, warning), color=plots.GREEN, alpha=0.1)
     label = f"no warning below {warning:g}"
@@ -154,28 +159,21 @@ def _description(
     source, output = for_display(request.source), for_display(request.output)
     parts = [
         f"Files that arrive in `{source}`, scored with the version of `{request.model}` that "
-        f"`{request.alias}` names. Lines go to `{output}`: `scored/` and `quarantine/`."
+        f"`{request.alias}` names. Lines go to `{output}`: `scored/` and `quarantine/`.",
+        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is the "
+        "largest of `drift/…`, drawn in `drift.png`: population stability indices of the latest four days, "
+        "divided by what training days reach themselves where that is above the warning, times the warning.",
     ]
     if summary is None:
-        parts.append("It runs; the metrics grow with every batch.")
-    else:
-        links = [markdown.version_link(request.model, version) for version in summary.model_versions]
-        header = ["batches", "files", "lines in", "scored", "quarantined"]
-        numbers = (
-            summary.batches,
-            summary.files,
-            summary.rows_in,
-            summary.rows_scored,
-            summary.rows_quarantined,
-        )
-        again = markdown.command(f"score --source {source} --output {output}")
-        parts += [
-            f"The latest process scored with {', '.join(links)}:" if links else "Nothing new came in:",
-            markdown.table(header, [[f"{number:,}" for number in numbers]], numbers_from=0),
-            f"Next: {again} takes what has arrived since.",
-        ]
-    parts.append(
-        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is "
-        "the largest of `drift/…`, drawn in `drift.png`."
+        return "\n\n".join([*parts, "It runs; the metrics grow with every batch."])
+    links = [markdown.version_link(request.model, version) for version in summary.model_versions]
+    done = (
+        f"The latest process took {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')}: "
+        f"{summary.rows_scored:,} scored with {', '.join(links)}, {summary.rows_quarantined:,} quarantined."
+        if links
+        else "Nothing new came in."
     )
-    return "\n\n".join([*parts, f"Note: {unmeasured}."] if unmeasured else parts)
+    again = markdown.command(f"score --source {source} --output {output}")
+    note = [f"Note: {unmeasured}."] if unmeasured else []
+    note += quarantine.described(summary.reasons, of=summary.rows_in, account=summary.account)
+    return "\n\n".join([*parts, done, *note, f"Next: {again} takes what has arrived since."])

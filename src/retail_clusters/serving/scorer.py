@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
@@ -18,9 +19,9 @@ from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, is_within, to_uri
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
-from retail_clusters.serving.attempt import Attempt, attempted, prepare, remove_dead
-from retail_clusters.serving.batch import Accounts, ServedModel, compare, count_batch, serve, write_batch
-from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record
+from retail_clusters.serving.attempt import Attempt, prepare, remove_dead
+from retail_clusters.serving.batch import ServedModel, compare, count_batch, serve, write_batch
+from retail_clusters.serving.commits import QUARANTINE, BatchTakenError, CommitLog, Record, read_record
 from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, files_of
 from retail_clusters.settings import CHALLENGER
 from retail_clusters.wording import pluralize
@@ -64,7 +65,7 @@ class DriftWatch:
         self.unmeasured: str | None = None
 
     def measure(self, counts: Counts | None, *, model: ServedModel) -> dict[str, float]:
-        """Return the metrics of the latest lines that this version scored, those of the batch under way first."""
+        """Return the metrics of the latest lines of a version, those of the batch under way first."""
         if counts is None or model.baseline is None:
             self._tell_unmeasured(f"version {model.version} has no baseline")
             return {}
@@ -76,16 +77,13 @@ class DriftWatch:
                 f"the lines drift from those that trained the model: {why}; look at them, and train anew"
             )
         self._drifting = why is not None
-        if not moved.indices:
-            return {}
-        return {"drift_psi": max(moved.indices.values())} | {
-            f"drift/{name}": value for name, value in moved.indices.items()
-        }
+        scaled = moved.scaled(model.baseline, above=self._above)
+        found = {f"drift/{name}": value for name, value in scaled.items()}
+        return {"drift_psi": max(found.values())} | found if found else {}
 
     def _tell_unmeasured(self, why: str | None) -> None:
         batch_id = self._log.last + 1
-        if self.unmeasured is None:
-            self._since = batch_id
+        self._since = self._since if self.unmeasured else batch_id
         self.unmeasured = why and f"drift is unmeasured since batch {self._since}, because {why}"
         if self.unmeasured and batch_id - self._since + 1 == drift.TO_JUDGE:
             self._warn(self.unmeasured)
@@ -101,20 +99,13 @@ class Scorer:
         prepare(log)
         self.summary = ScoreSummary(run_id)
         self.drift = DriftWatch(log, warning=request.settings.drift_warning, progress=progress)
-        self._spark, self._log, self._progress = spark, log, progress
-        self._source, self._settings, self._how = request.source, request.settings, request.how
-        self._registry = ModelRegistry(request.model)
+        self._spark, self._request, self._log, self._progress = spark, request, log, progress
         self._champion = self._follow(request.alias)
-        self._challenger = self._follow(CHALLENGER) if request.settings.shadow else None
+        self._challenger = self._follow(CHALLENGER)
         self._listed: frozenset[str] = frozenset()
         self._changed: set[InputFile] = set()
         self._told: set[InputFile] = set()
         self._tally, self._broken, self._read = Tally(), set[str](), set[str]()
-
-    @property
-    def followers(self) -> list[Follower[ServedModel]]:
-        """Return what follows an alias."""
-        return [each for each in (self._champion, self._challenger) if each]
 
     def start(self) -> None:
         """Load the model.
@@ -125,34 +116,39 @@ class Scorer:
         data = self._champion.require().opened.metadata.get(TRAINED_ON)
         if data:
             self._progress.note(f"version {self._champion.version} was trained on {data}")
-        if self._challenger:
+        if self._request.settings.shadow:
+            self._challenger.poll()
+
+    def poll(self) -> None:
+        """Look whether the models are still those that their aliases name: for a thread beside this one."""
+        self._champion.poll()
+        if self._request.settings.shadow:
             self._challenger.poll()
 
     def waiting(self) -> list[InputFile]:
-        """List the files that no record holds, oldest first; tell of those that changed, archive those left over."""
-        found = listing.find(to_uri(self._source))
-        known = self._log.known
-        # Under another name of theirs, hard links may have been scored when that one was the first.
-        elsewhere = {
-            own for second, own in found.second_names.items() if second in known and own not in known
-        }
-        files = [file for file in files_of(found) if file.location not in elsewhere]
+        """List the files that no record holds, oldest first; tell of changed ones, archive what a kill left."""
+        found, known = listing.find(to_uri(self._request.source)), self._log.known
+        # Hard links may have been scored under another name, when that one was the first.
+        twins = {own for second, own in found.second_names.items() if second in known and own not in known}
+        files = [file for file in files_of(found) if file.location not in twins]
         self._listed = frozenset(file.location for file in files)
         scored = [file for file in files if self._log.has_scored(file)]
-        self._changed = {file for file in scored if self._log.has_changed(file)}
+        as_scored = [
+            file for file in scored if self._log.known[file.location][:2] == (file.length, file.modified_ms)
+        ]
+        self._changed = {*scored} - {*as_scored}
         for file in sorted(self._changed - self._told, key=lambda file: file.location):
             self._progress.warn(
                 f"{for_display(file.location)} changed after batch {self._log.known[file.location][2]} had scored it, "
                 "and its lines there are the earlier ones: score it anew with score --rescore FILE"
             )
         self._told |= self._changed
-        done = (file for file in scored if file not in self._changed)
-        clean_source(done, source=self._source, how=self._settings.archive, batch_id=self._log.last)
+        self._clean(as_scored)
         return [file for file in files if not self._log.has_scored(file)]
 
     def finish(self) -> None:
         """Add to the summary why lines are quarantined, and what became of each file in the folder."""
-        found = listing.find(to_uri(self._source))
+        found = listing.find(to_uri(self._request.source))
         there = found.locations
         account = listing.account(
             found,
@@ -160,21 +156,25 @@ class Scorer:
             read_before=sum(file in self._log.known and file not in self._read for file in there),
             waiting=sum(file not in self._log.known for file in there),
         )
-        self.summary = replace(self.summary, reasons=self._tally.reasons(self._how), account=account)
+        reasons = self._tally.reasons(self._request.how)
+        self.summary = replace(self.summary, reasons=reasons, account=account)
 
     def process(self, brought: Sequence[InputFile]) -> None:
         """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
 
-        A path that leads through a link to a folder above is not in the listing; one that is gone is told of.
+        A path that leads through a link to a folder above is not in the listing. A file that is gone is told of,
+        and recorded as an empty one: it is scored if it comes back.
         """
         new = [file for file in brought if not self._log.has_scored(file)]
         if any(file.location not in self._listed for file in new):
             self.waiting()
-        self._score([file for file in new if file.location in self._listed or self._is_gone(file)])
+        there = [file for file in new if file.location in self._listed]
+        gone = [replace(file, length=0) for file in new if self._is_gone(file)]
+        self._score([*there, *gone])
 
     def score_left(self) -> None:
-        """Score what no stream brings: empty files, names that are not UTF-8, what Spark forgot or passes by."""
-        files, at_once = self.waiting(), self._settings.max_files_per_trigger
+        """Score what no stream brings: empty files, names that are not UTF-8, what Spark has forgotten."""
+        files, at_once = self.waiting(), self._request.settings.max_files_per_trigger
         for first in range(0, len(files), at_once):
             self._score(files[first : first + at_once])
 
@@ -190,7 +190,6 @@ class Scorer:
                 f"a file to score anew must have been scored, but no batch holds {for_display(file.location)}: "
                 "score it with the others first (entry point score)"
             )
-        self.waiting()
         self._score([file], replaces=((found[2], listing.source_name(file.location)),))
 
     def _score(self, files: Sequence[InputFile], *, replaces: tuple[tuple[int, str], ...] = ()) -> None:
@@ -200,66 +199,58 @@ class Scorer:
         if self._champion.take():
             self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
         model = self._champion.require()
-        with attempted(self._log.output) as attempt:
-            accounts, broken = write_batch(
+        with closing(Attempt(self._log.output)) as attempt:
+            batch = write_batch(
                 self._spark,
                 attempt,
                 [file.location for file in files],
                 model=model,
-                how=self._how,
-                is_first=batch_id == 0,
+                how=self._request.how,
+                first=batch_id == 0,
             )
-            self._tally.add(
-                quarantine.read(attempt.quarantine) if accounts.rows_quarantined or broken else []
-            )
+            self._tally.add(quarantine.read(attempt.folder(QUARANTINE)))
             counts = count_batch(attempt, model=model)
-            metrics = self._shadow(attempt) | self.drift.measure(counts, model=model)
-            seconds = time.perf_counter() - started
-            scored_files, quarantine_files = attempt.publish(batch_id)
+            metrics: dict[str, float] = asdict(batch.accounts) | {
+                "rows_per_second": batch.accounts.rows_in / (time.perf_counter() - started),
+                "model_version": float(model.version),
+                "files_changed": len(self._changed),
+            }
+            if counts and model.baseline:
+                metrics["rows_unseen_day"] = counts.unseen(WEEKDAY, baseline=model.baseline)
             record = Record(
                 batch_id=batch_id,
                 timestamp=int(time.time() * 1000),
                 model_version=model.version,
                 files=tuple(files),
-                **asdict(accounts),
-                metrics=self._metrics(accounts, seconds, model=model, counts=counts) | metrics,
+                **asdict(batch.accounts),
+                metrics=metrics | self.drift.measure(counts, model=model) | self._shadow(attempt),
                 counts=counts.to_json() if counts else None,
-                scored_files=scored_files,
-                quarantine_files=quarantine_files,
                 replaces=replaces,
+                written=attempt.publish(batch_id),
+                extra=batch.extra,
             )
             try:
                 self._log.append(record)
             except BatchTakenError:
-                attempt.withdraw(batch_id)
+                remove_dead(self._log.output, read_record(self._log.output, batch_id))
                 raise
-        self._broken.update(broken)
+        self._broken.update(batch.broken)
         self._read.update(file.location for file in files)
         self._recorded(record)
 
     def _recorded(self, record: Record) -> None:
         """Do what may be done late, or again, once the batch is there."""
         remove_dead(self._log.output, record)
-        clean_source(record.files, source=self._source, how=self._settings.archive, batch_id=record.batch_id)
+        self._clean(record.files)
         self.summary = self.summary.plus(record)
         self._progress.show(_line_of(record))
 
-    def _metrics(
-        self, accounts: Accounts, seconds: float, *, model: ServedModel, counts: Counts | None
-    ) -> dict[str, float]:
-        metrics: dict[str, float] = asdict(accounts) | {
-            "rows_per_second": accounts.rows_in / seconds,
-            "model_version": float(model.version),
-            "files_changed": len(self._changed),
-        }
-        if counts and model.baseline:
-            metrics["rows_unseen_day"] = counts.unseen(WEEKDAY, baseline=model.baseline)
-        return metrics
+    def _clean(self, files: Sequence[InputFile]) -> None:
+        how = self._request.settings.archive
+        clean_source(files, source=self._request.source, how=how, batch_id=self._log.last)
 
     def _shadow(self, attempt: Attempt) -> dict[str, float]:
         """Compare with the challenger; whatever it does, the champion's batch stands."""
-        if self._challenger is None:
-            return {}
         self._challenger.take()
         if self._challenger.model is None or self._challenger.version == self._champion.version:
             return {}
@@ -270,13 +261,19 @@ class Scorer:
             return {}
 
     def _is_gone(self, file: InputFile) -> bool:
-        return is_within(file.location, to_uri(self._source)) and not storage.exists(file.location)
+        listed = file.location in self._listed
+        return (
+            not listed
+            and is_within(file.location, self._request.source)
+            and not storage.exists(file.location)
+        )
 
     def _follow(self, alias: str) -> Follower[ServedModel]:
+        registry = ModelRegistry(self._request.model)
         return Follower(
             alias,
-            look_up=lambda named: self._registry.version_named(alias=named),
-            load=lambda version: serve(self._spark, self._registry, version=version),
+            look_up=lambda named: registry.version_named(alias=named),
+            load=lambda version: serve(self._spark, registry, version=version),
             warn=self._progress.warn,
             note=self._progress.note,
         )
@@ -285,7 +282,7 @@ class Scorer:
 def _line_of(record: Record) -> str:
     """Say in one line what a batch did."""
     parts = [
-        f"batch {record.batch_id}",
+        f"score: batch {record.batch_id}",
         pluralize(len(record.files), "file"),
         pluralize(record.rows_in, "line"),
         f"{record.metrics['rows_per_second']:,.0f} lines/s",
@@ -295,4 +292,4 @@ def _line_of(record: Record) -> str:
         parts.append(f"{record.rows_quarantined:,} quarantined")
     if "drift_psi" in record.metrics:
         parts.append(f"drift {record.metrics['drift_psi']:.2f}")
-    return "score: " + " · ".join(parts)
+    return " · ".join(parts)

@@ -88,7 +88,8 @@ def find_in_source(file: str, *, source: str) -> InputFile:
             f"rescore must name a CSV file in source, but got {for_display(file)} (source: {for_display(source)}): "
             "name one that the scorer has told of as changed"
         )
-    return InputFile(to_uri(file), found.length, found.modified_ms)
+    own = listing.own_name(to_uri(file), source=to_uri(source))
+    return InputFile(own, found.length, found.modified_ms)
 
 
 def files_of(found: Listing) -> list[InputFile]:

@@ -1,0 +1,84 @@
+"""The run of a scorer: whose the output is, and points that no outage loses."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from retail_clusters.errors import InputError
+from retail_clusters.infra.console import Progress
+from retail_clusters.serving.commits import CommitLog
+from retail_clusters.serving.score_run import ScoreRun, drift_chart
+from retail_clusters.serving.scorer import ScoreSummary
+from tests import scorers
+from tests.serving.test_commits import record
+
+
+def opened(place: Path, *, source: str = "in") -> tuple[ScoreRun, CommitLog]:
+    (place / "output" / "commits").mkdir(parents=True, exist_ok=True)
+    log = CommitLog.load(str(place / "output"))
+    return ScoreRun(scorers.request(place / source), log=log, progress=Progress()), log
+
+
+def test_points_go_to_one_run_in_order_and_once_whatever_process_sends_them(workplace: Path) -> None:
+    first, log = opened(workplace)
+    for number in range(45):
+        log.append(record(number))
+        if number == 30:
+            first.send()
+    second, _ = opened(workplace)
+    assert second.run_id == first.run_id
+    second.finish(ScoreSummary(second.run_id), status="FINISHED", unmeasured=None)
+    assert scorers.points(first.run_id, "rows_in") == dict.fromkeys(range(45), 5.0)
+    assert mlflow.get_run(first.run_id).info.status == "FINISHED"
+    assert json.loads((workplace / "output" / "_scorer.json").read_text())["sent_until"] == 44
+
+
+def test_points_wait_for_a_store_that_is_away_and_another_store_gets_them_all(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, log = opened(workplace)
+    log.append(record(0))
+    store = workplace / "mlflow.db"
+    store.rename(workplace / "moved.db")
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    run.send()
+    run.send()
+    told = capsys.readouterr().err
+    assert told.count("points wait for the tracking store") == 1
+    mlflow.set_tracking_uri(f"sqlite:///{workplace / 'moved.db'}")
+    run.finish(ScoreSummary(run.run_id), status="FAILED", unmeasured=None)
+    assert "takes points again, up to batch 0" in capsys.readouterr().out
+    assert scorers.points(run.run_id, "rows_in") == {0: 5}
+    mlflow.set_tracking_uri(f"sqlite:///{workplace / 'another.db'}")
+    other, _ = opened(workplace)
+    other.send()
+    assert scorers.points(other.run_id, "rows_in") == {0: 5}
+
+
+def test_a_run_stays_open_where_another_machine_goes_on_in_it_and_is_closed_where_none_does(
+    workplace: Path,
+) -> None:
+    mine, _ = opened(workplace)
+    mine.finish(ScoreSummary(mine.run_id), status=None, unmeasured=None)
+    assert mlflow.get_run(mine.run_id).info.status == "RUNNING"
+    owner = workplace / "output" / "_scorer.json"
+    owner.write_text(json.dumps(json.loads(owner.read_text()) | {"run_id": "another"}))
+    mine.finish(ScoreSummary(mine.run_id), status=None, unmeasured=None)
+    assert mlflow.get_run(mine.run_id).info.status == "FAILED"
+
+
+def test_an_output_holds_the_lines_of_one_source(workplace: Path) -> None:
+    opened(workplace)
+    with pytest.raises(InputError, match="must hold the lines of one source"):
+        opened(workplace, source="else")
+
+
+def test_drift_is_drawn_for_each_thing_with_the_bound_that_warns() -> None:
+    points = {3: {"drift_psi": 0.3, "drift/price": 0.3, "drift/weekday": 0.1}, 4: {"drift/price": 0.2}}
+    chart = drift_chart(points, warning=0.25)
+    assert chart is not None
+    drawn = {line.get_label(): list(line.get_ydata()) for line in chart.axes[0].lines}
+    assert drawn == {"no warning below 0.25": [0.25, 0.25], "price": [0.3, 0.2], "weekday": [0.1]}
+    assert drift_chart({0: {"rows_in": 5.0}}, warning=0.25) is None
