@@ -236,12 +236,17 @@ def score_lines(lines: DataFrame, *, model: PipelineModel, version: str) -> Data
     The model fills missing numbers for itself, so it is given the line once more, whole, and beside it the
     eight columns; those of the first release take the customer for a number.
     """
-    whole = F.struct("*").alias(_AS_IT_CAME)
+    others = [name for name in (schema.SOURCE_FILE, schema.REASON) if name in lines.columns]
+    whole = F.struct(*(F.col(_quoted(name)) for name in lines.columns if name not in others)).alias(_AS_IT_CAME)
     number = F.col(schema.CUSTOMER_ID).try_cast("double")
     eight = [number.alias(name) if name == schema.CUSTOMER_ID else F.col(name) for name in schema.COLUMNS]
-    return model.transform(lines.select(*eight, whole)).select(
-        f"{_AS_IT_CAME}.*", schema.PREDICTION, F.lit(int(version)).alias(schema.MODEL_VERSION)
+    return model.transform(lines.select(*eight, whole, *others)).select(
+        f"{_AS_IT_CAME}.*", schema.PREDICTION, F.lit(int(version)).alias(schema.MODEL_VERSION), *others
     )
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
 
 
 def check_model(spark: SparkSession, model: PipelineModel, *, version: str) -> None:
