@@ -80,7 +80,9 @@ def test_version_that_another_champion_came_before_is_registered_anew_with_its_n
     done = go(spark, TWIN_VERSION)
 
     assert done.champion not in {BETTER_VERSION, TWIN_VERSION}
-    assert f"as version {done.champion}: clusters of version {TWIN_VERSION} have" in capsys.readouterr().out
+    assert (
+        f"as version {done.champion}: the clusters of version {TWIN_VERSION} have" in capsys.readouterr().out
+    )
     assert shop.aliases() == {"champion": done.champion, "challenger": None, "previous": BETTER_VERSION}
     assert predictions(spark, done.champion) == predictions(spark, BETTER_VERSION)
     version, made_from = (registry.read_version(version=str(v)) for v in (done.champion, TWIN_VERSION))

@@ -124,9 +124,9 @@ def test_spend_rounds_a_price_to_a_millionth(spark: SparkSession):
     }
 
 
-def test_the_group_by_that_the_decision_shows_gives_the_same_spend(spark: SparkSession):
+def test_the_group_by_of_the_docs_gives_the_same_spend(spark: SparkSession):
     text = (PROJECT / "docs" / "scoring.md").read_text(encoding="utf-8")
-    over_lines, of_a_batch, over_sums = re.findall(r'"""\n(.*?)"""', text, re.DOTALL)
+    over_lines, of_a_batch, over_sums = re.findall(r'= """\n(.*?)"""', text, re.DOTALL)
     given = lines(
         spark, ("1", 6, NOON, 0.1, "1"), ("2", -2, NOON, 0.3, None), ("3", 1, NOON, 0.2, 1.0)
     ).withColumn("batch_id", F.col("InvoiceNo").cast("int"))

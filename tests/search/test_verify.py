@@ -111,10 +111,9 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
         sweep.ensure_prepared(spark, data="in", experiment=SMALL), experiment=SMALL
     )
     which = sweep.StudyName.of("main", None)
-    with tracking.run("main"):
+    with tracking.run("main"), sweep.open_study(context, which) as opened:
         with tracking.run("sweep") as parent:
-            opened = sweep.open_study(context, which)
-            best = sweep.search(context, opened, which, parent=parent, entry_point="main")
+            best = sweep.search(context, opened, parent=parent, entry_point="main")
         with tracking.run("register") as registered:
             sweep.publish_best(context, best)
     verify(spark, run_id=registered)

@@ -180,7 +180,9 @@ def test_of_two_machines_that_score_one_batch_the_first_wins_and_the_other_remov
     scorers.put(place / "in", "c.csv", scorers.lines(2, invoice="c") + "spoilt\n")
     request = scorers.request(place / "in")
     logs = [CommitLog.load(request.output) for _ in range(2)]
-    one, other = (Scorer(spark, request, log=log, progress=Progress(), run_id="unknown") for log in logs)
+    one, other = (
+        Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown") for log in logs
+    )
     for each in (one, other):
         each.start()
     one.score_left()
@@ -233,7 +235,7 @@ def test_a_file_that_is_gone_before_it_can_be_read_is_told_of(spark: SparkSessio
     scorers.put(place / "in", "a.csv", scorers.lines())
     request = scorers.request(place / "in")
     log = CommitLog.load(request.output)
-    made = Scorer(spark, request, log=log, progress=Progress(), run_id="unknown")
+    made = Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown")
     made.start()
     gone, elsewhere = (InputFile(to_uri(str(place / where / "b.csv")), 5, 1) for where in ("in", "else"))
     made.process([*made.waiting(), gone, elsewhere])

@@ -18,7 +18,7 @@ from tests.serving.test_commits import record
 def opened(place: Path, *, source: str = "in") -> tuple[ScoreRun, CommitLog]:
     (place / "output" / "commits").mkdir(parents=True, exist_ok=True)
     log = CommitLog.load(str(place / "output"))
-    return ScoreRun(scorers.request(place / source), log=log, progress=Progress()), log
+    return ScoreRun(scorers.request(place / source), log=log, progress=Progress("score")), log
 
 
 def test_points_go_to_one_run_in_order_and_once_whatever_process_sends_them(workplace: Path) -> None:

@@ -23,7 +23,7 @@ from retail_clusters.features.rows import WeightedRows
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import evidence, numbering, tracking
-from retail_clusters.registry.models import Columns, ModelRegistry
+from retail_clusters.registry.models import Columns, ModelRegistry, OpenedVersion
 from retail_clusters.registry.numbering import Migration
 from retail_clusters.report import plots
 from retail_clusters.search import publish
@@ -127,10 +127,16 @@ def compare(
         RegistryError: there is no such version, or one of the two is no model of this project.
         InputError: an earlier release registered it, and its data is not there any more.
     """
+    opened = open_model(registry, version=challenger)  # refuses another kind of model before rows are read
+    before = open_model(registry, version=champion) if champion else None
     rows = _read_rows(spark, registry, challenger)
     test = rows[schema.TEST]
-    before = _contender(spark, registry, champion, test) if champion else None
-    return Comparison(registry, _contender(spark, registry, challenger, test), before, rows)
+    return Comparison(
+        registry,
+        _contender(spark, registry, opened, test),
+        _contender(spark, registry, before, test) if before else None,
+        rows,
+    )
 
 
 def judge(spark: SparkSession, comparison: Comparison, *, experiment: Experiment) -> Verdict:
@@ -183,8 +189,10 @@ def _prepare_again(spark: SparkSession, run_id: str, *, digest: str) -> tuple[pa
     return publish.evidence_rows(training_context(prepared, experiment=experiment))
 
 
-def _contender(spark: SparkSession, registry: ModelRegistry, name: str, test: WeightedRows) -> Contender:
-    opened = open_model(registry, version=name)
+def _contender(
+    spark: SparkSession, registry: ModelRegistry, opened: OpenedVersion, test: WeightedRows
+) -> Contender:
+    name = opened.version
     version = registry.read_version(version=name)
     numbers = numbering.from_text(version.tags.get("cluster_numbers", ""))
     parts = parse(opened.model, version=name).in_trained_order(numbers)
