@@ -86,7 +86,7 @@ def stream_of(spark: SparkSession, experiment: Experiment, *, data: str) -> Stre
     opened = open_model(ModelRegistry(experiment.model), version=version)
     ModelRegistry(experiment.model).set_alias(alias=CHAMPION, version=version)
     baseline = Baseline.from_json(opened.metadata[DRIFT_BASELINE])
-    lines = invoices.good(invoices.parse(csv_files.read_lines(spark, csv_files.find_files(data))))
+    lines = invoices.good(invoices.read(spark, csv_files.check_data(data)[1])[0])
     risen = lines.withColumn(schema.UNIT_PRICE, F.round(F.col(schema.UNIT_PRICE) * RISE, 2))
 
     def count(chosen: DataFrame) -> list[Counts]:

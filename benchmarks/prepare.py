@@ -9,14 +9,14 @@ from retail_clusters.settings import Split
 def main() -> None:
     """Let the two passes take turns in one session."""
     with session() as spark:
-        files = csv_files.find_files(DATA)
+        found, layouts = csv_files.check_data(DATA)
 
         def bare() -> None:
             reader = spark.read.option("header", True).option("escape", '"').schema(schema.INVOICE_LINE)
             reader.csv(DATA).write.format("noop").mode("overwrite").save()
 
         def prepare() -> None:
-            parsed = invoices.parse(csv_files.read_lines(spark, files))
+            parsed, _ = invoices.read(spark, layouts)
             reduced = reduce.reduce_lines(parsed, split=Split()).cache()
             reduce.summarize(reduced)
             reduced.unpersist(blocking=True)
@@ -25,7 +25,7 @@ def main() -> None:
             bare()
             prepare()
         print_table(
-            f"{len(files)} files",
+            f"{len(found.files)} files",
             take_turns(
                 {"a bare pass (noop sink)": bare, "this project: parse, check, reduce, digest": prepare},
                 times=9,

@@ -51,15 +51,18 @@ def notebook(data: str) -> dict[str, float]:
 
 def project(data: str, *, files: int = 1) -> dict[str, float]:
     """Drain the same files as `purchases -P mode=stream` does: text parsed by given types, exact decimals."""
+    from retail_clusters.data import csv_files
     from retail_clusters.infra.spark import small_session, spark_session
+    from retail_clusters.input_settings import Input
     from retail_clusters.purchases.job import TABLE, start_live, stream_lines
-    from retail_clusters.settings import Columns, Purchases
+    from retail_clusters.settings import Purchases
 
     with spark_session("bench") as spark, tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         session = small_session(spark)
         settings = Purchases(max_files_per_trigger=files)
-        lines = stream_lines(session, data, settings=settings, columns=Columns())
+        layouts = csv_files.check_data(data)[1]
+        lines = stream_lines(session, data, settings=settings, how=Input(), layouts=layouts)
         start_live(lines, checkpoint=f"{folder}/c").awaitTermination()
         ended = time.perf_counter()
         rows = session.table(TABLE).count()

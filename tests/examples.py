@@ -84,8 +84,8 @@ def context(
 
 def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:
     """Prepare files in memory, without a cache or a run."""
-    lines = csv_files.read_lines(spark, csv_files.find_files(str(folder)))
-    reduced = reduce.reduce_lines(invoices.parse(lines), split=Split()).cache()
+    parsed, _ = invoices.read(spark, csv_files.check_data(str(folder))[1])
+    reduced = reduce.reduce_lines(parsed, split=Split()).cache()
     contents = reduce.summarize(reduced)
     table = _table(str(folder), digest=contents.digest, lines=contents.lines, rows=contents.rows)
     context = training_context(Prepared(table=table, reduced=reduced), experiment=experiment)

@@ -132,7 +132,7 @@ def raw_lines(spark: SparkSession) -> DataFrame:
             for number in range(3)
         ],
         "InvoiceNo string, StockCode string, Description string, Quantity int, UnitPrice double, "
-        "CustomerID double, Country string",
+        "CustomerID string, Country string",
     ).selectExpr("*", "timestamp'2011-11-07 10:00:00' AS InvoiceDate")
 
 

@@ -1,13 +1,11 @@
 from datetime import date
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from retail_clusters.experiment_file import load_experiment
-from retail_clusters.settings import Columns, Experiment, Features, Split
+from retail_clusters.settings import Experiment, Features, Split
 
 PROJECT = Path(__file__).parents[1]
 
@@ -34,20 +32,3 @@ def test_flat_settings_give_the_experiment_back(k, tolerance, scaling):
     )
     assert Experiment.from_flat(made.flat()) == made
     assert made.flat()["features.scaling"] == scaling
-
-
-@pytest.mark.parametrize("form", ["dd/MM/yyyy HH:mm", "M/d/yyyy H:mm", "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd"])
-def test_a_date_format_of_numbers_is_taken(form):
-    assert Columns(date_format=form).date_format == form
-
-
-@pytest.mark.parametrize("form", ["", "HH:mm", "dd MMM yyyy", "yyyy-MM", "yyyy-MM-dd VV", "day"])
-def test_a_date_format_without_a_whole_date_in_numbers_is_refused(form):
-    with pytest.raises(ValidationError):
-        Columns(date_format=form)
-
-
-@pytest.mark.parametrize("name", ["", " Price", "a,b", 'a"b', "a\nb", "a;b", "InvoiceNo", "Invoice No"])
-def test_a_column_name_that_no_header_can_tell_is_refused(name):
-    with pytest.raises(ValidationError):
-        Columns(unit_price=name)

@@ -71,7 +71,7 @@ def main(
             output=place,
             model=experiment.model,
             settings=experiment.scoring,
-            columns=experiment.columns,
+            how=experiment.input,
         )
         scored = score.run(spark, request)
         champion = ModelRegistry(experiment.model).version_named(alias=CHAMPION)

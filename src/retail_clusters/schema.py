@@ -52,7 +52,7 @@ def _struct(**columns: DataType) -> StructType:
     return StructType([StructField(name, of) for name, of in columns.items()])
 
 
-#: One invoice line, as it stands in a CSV file. Every column may be null.
+#: One invoice line. Every column may be null; numbers that are names are text.
 INVOICE_LINE: Final = _struct(
     InvoiceNo=StringType(),
     StockCode=StringType(),
@@ -60,7 +60,7 @@ INVOICE_LINE: Final = _struct(
     Quantity=IntegerType(),
     InvoiceDate=TimestampType(),
     UnitPrice=DoubleType(),
-    CustomerID=DoubleType(),
+    CustomerID=StringType(),
     Country=StringType(),
 )
 

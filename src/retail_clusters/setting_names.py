@@ -1,5 +1,6 @@
 """Settings under their dotted names, and what is wrong with one in a sentence."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 #: Settings and sections that earlier versions had, and what to write instead.
 RETIRED: Final[Mapping[str, str]] = {
+    "columns": "it is part of input by now: write input.columns.NAME for a name, input.date_format for the date",
     "purchases.allowed_lateness_days": (
         "leave it out, as the appending stream of purchases is gone; spend in an output that grows is a "
         "GROUP BY over OUTPUT/scored (docs/scoring.md)"
@@ -58,5 +60,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{name}.")
         elif value is not None:
-            flat[f"{prefix}{name}"] = str(value)
+            flat[f"{prefix}{name}"] = _listed(value) if isinstance(value, tuple) else str(value)
     return flat
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    """Write a single text as it is, and several as a list."""
+    plain = len(values) == 1 and not values[0].startswith("[")
+    return values[0] if plain else json.dumps(values, ensure_ascii=False)

@@ -1,6 +1,5 @@
 """The settings of an experiment: frozen, strict, and checked when they are made."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
@@ -8,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
+from retail_clusters.input_settings import Input, of_now
 from retail_clusters.setting_names import explain, flatten, names_of, put
 
 Scaling = Literal["none", "standard", "log"]
@@ -25,8 +25,6 @@ Count = Annotated[int, Field(ge=1)]
 Clusters = Annotated[int, Field(ge=2)]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-ColumnName = Annotated[str, Field(pattern=r'^[^\s",;][^",;\r\n\t]*$')]
-DateFormat = Annotated[str, Field(min_length=1)]
 
 #: The aliases of a registered model's versions.
 CHAMPION: Final = "champion"
@@ -35,10 +33,6 @@ PREVIOUS: Final = "previous"
 
 #: The page of a report.
 REPORT: Final = "report.html"
-
-_DATE_FORMAT = re.compile(
-    r"(?!.*(?:MMM|ddd|HHH|hhh|yyyyy))(?:yyyy|M{1,2}|d{1,2}|H{1,2}|h{1,2}|mm|ss|S{1,6}|a|'T'|[-/. :])+"
-)
 
 
 class _Settings(BaseModel):
@@ -57,50 +51,6 @@ class Split(_Settings):
             raise ValueError(
                 f"train_until must come before validate_until, but got {self.train_until} "
                 f"and {self.validate_until}: move one of them"
-            )
-        return self
-
-
-class Columns(_Settings):
-    """What the files call the eight facts of a line, which stand in this order, and how they write a date."""
-
-    invoice_no: ColumnName = "InvoiceNo"
-    stock_code: ColumnName = "StockCode"
-    description: ColumnName = "Description"
-    quantity: ColumnName = "Quantity"
-    invoice_date: ColumnName = "InvoiceDate"
-    unit_price: ColumnName = "UnitPrice"
-    customer_id: ColumnName = "CustomerID"
-    country: ColumnName = "Country"
-    date_format: DateFormat = "yyyy-MM-dd HH:mm:ss"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Return the names in the order in which they stand in a file's header."""
-        return (
-            self.invoice_no,
-            self.stock_code,
-            self.description,
-            self.quantity,
-            self.invoice_date,
-            self.unit_price,
-            self.customer_id,
-            self.country,
-        )
-
-    @model_validator(mode="after")
-    def _check_names(self) -> Self:
-        if len({name.replace(" ", "") for name in self.names}) < len(self.names):
-            raise ValueError(f"each column needs a name of its own, but got {', '.join(self.names)}")
-        return self
-
-    @model_validator(mode="after")
-    def _check_date(self) -> Self:
-        missing = [part for part in ("y", "M", "d") if part not in self.date_format]
-        if missing or not _DATE_FORMAT.fullmatch(self.date_format):
-            raise ValueError(
-                f"date_format must be one of Spark's patterns with year, month and day in numbers, such as "
-                f"dd/MM/yyyy HH:mm, but got {self.date_format!r}"
             )
         return self
 
@@ -201,7 +151,7 @@ class Experiment(_Settings):
     model: ModelName = "retail-clusters"
     k: Clusters = 20
     seed: Seed = 1
-    columns: Columns = Columns()
+    input: Input = Input()
     split: Split = Split()
     features: Features = Features()
     training: Training = Training()
@@ -224,6 +174,7 @@ class Experiment(_Settings):
         Raises:
             InputError: a value is no longer allowed.
         """
+        flat = {of_now(name): value for name, value in flat.items()}
         tree: dict[str, Any] = {}
         for name in names_of(cls) & flat.keys():
             put(tree, name.split("."), flat[name])

@@ -114,5 +114,5 @@ def grow_old(folder: Path, *, days: float) -> None:
 
 def test_a_cache_at_a_scheme_that_spark_does_not_know_is_refused(spark, data, monkeypatch):
     monkeypatch.setenv("RETAIL_CLUSTERS_PREPARED", "nothing://b/prepared")
-    with pytest.raises(InputError, match="a location's scheme must be one that Spark knows"):
+    with pytest.raises(InputError, match="No FileSystem for scheme"):
         prepare.source(str(data), Experiment())

@@ -256,7 +256,7 @@ def stream(spark):
         measure_baseline(rows, found.train_labels, clusters=20), rows=rows, labels=found.train_labels
     )
     pipeline = scoring_pipeline(sample.pipeline, found.evaluation.centres, spark=spark)
-    lines = invoices.good(invoices.parse(csv_files.read_lines(spark, csv_files.find_files(str(SAMPLE)))))
+    lines = invoices.good(invoices.read(spark, csv_files.check_data(str(SAMPLE))[1])[0])
     training = lines.where(F.col(schema.INVOICE_DATE) < Split().train_until.isoformat())
     risen = training.withColumn(schema.UNIT_PRICE, F.round(F.col(schema.UNIT_PRICE) * 1.3, 2))
     plain, dear = (count_by_day(pipeline.transform(each), bounded) for each in (training, risen))

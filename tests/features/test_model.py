@@ -104,7 +104,7 @@ def test_scoring_pipeline_takes_raw_lines_and_adds_only_the_prediction(spark, tm
     scorer = model.scoring_pipeline(pipeline, values, spark=spark)
     raw = spark.sql(
         "SELECT '1' AS InvoiceNo, 'A' AS StockCode, 'CUP' AS Description, n AS Quantity, "
-        "to_timestamp(day) AS InvoiceDate, price AS UnitPrice, cast(null AS double) AS CustomerID, "
+        "to_timestamp(day) AS InvoiceDate, price AS UnitPrice, cast(null AS string) AS CustomerID, "
         "'UK' AS Country FROM VALUES (6, '2011-06-30', 2.55D), (null, '2011-06-26', null), "
         "(80995, '2011-06-27', 38970D), (6, '2011-07-02', 2.55D) AS t(n, day, price)"
     )

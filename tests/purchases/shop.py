@@ -16,7 +16,7 @@ from retail_clusters import schema
 Sale = tuple[str, int, str, int]
 
 HEADER = ",".join(schema.COLUMNS)
-SWAPPED = HEADER.replace("UnitPrice,CustomerID", "CustomerID,UnitPrice")
+MISNAMED = HEADER.replace("UnitPrice", "Price")
 
 
 def text(*sales: Sale, header: str = HEADER) -> str:
@@ -44,13 +44,13 @@ def totals(output: str) -> dict[tuple[str, str], Decimal]:
         return {(row["CustomerID"], row["day"]): Decimal(row["total_cost"]) for row in csv.DictReader(file)}
 
 
-def written(output: str) -> list[tuple[float | None, date, Decimal, int]]:
+def written(output: str) -> list[tuple[str | None, date, Decimal, int]]:
     """Read OUTPUT/purchases: customer, day, total, lines."""
     found = [
         (row["CustomerID"], row["window"]["start"].date(), row["total_cost"], row["lines"])
         for row in ds.dataset(Path(output, "purchases"), format="parquet").to_table().to_pylist()
     ]
-    return sorted(found, key=lambda row: (row[1], row[0] or 0.0))
+    return sorted(found, key=lambda row: (row[1], row[0] or ""))
 
 
 def quarantined(output: str) -> list[tuple[str, str, str | None]]:

@@ -10,21 +10,23 @@ from pyspark.errors import ArithmeticException
 from pyspark.sql import SparkSession
 
 from retail_clusters.cli.results import to_json
-from retail_clusters.data import csv_files
+from retail_clusters.data import csv_files, listing
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra.locations import to_uri
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import small_session
+from retail_clusters.input_settings import Input
 from retail_clusters.purchases import job
 from retail_clusters.purchases.job import PurchasesRequest, run
 from retail_clusters.purchases.spend import Parity
 from retail_clusters.registry import tracking
 from retail_clusters.settings import Purchases
 from tests.purchases.shop import (
-    SWAPPED,
+    MISNAMED,
     artifacts,
     newest_run,
     quarantined,
+    text,
     totals,
     write,
     write_truncated,
@@ -38,19 +40,19 @@ AT_ONCE = replace(STREAM, settings=Purchases(max_files_per_trigger=103))
 
 #: Totals that the notebook shows in its batch and its stream, and the largest over all days.
 NOTEBOOK = {
-    ("16813.0", "2011-12-01"): "148.54",
-    ("13102.0", "2011-12-01"): "308.06",
-    ("15311.0", "2011-11-18"): "266.91",
-    ("14688.0", "2011-10-18"): "205.17",
-    ("16950.0", "2010-12-07"): "172.00",
+    ("16813", "2011-12-01"): "148.54",
+    ("13102", "2011-12-01"): "308.06",
+    ("15311", "2011-11-18"): "266.91",
+    ("14688", "2011-10-18"): "205.17",
+    ("16950", "2010-12-07"): "172.00",
     ("", "2010-12-21"): "31347.48",
-    ("18102.0", "2010-12-07"): "25920.37",
+    ("18102", "2010-12-07"): "25920.37",
     ("", "2010-12-10"): "25399.56",
     ("", "2010-12-17"): "25371.77",
     ("", "2010-12-06"): "23395.10",
 }
 LARGEST = {
-    ("17450.0", "2011-09-20"): "71601.44",
+    ("17450", "2011-09-20"): "71601.44",
     ("", "2011-11-14"): "55316.08",
     ("", "2011-11-07"): "42939.17",
     ("", "2011-03-29"): "33521.40",
@@ -68,11 +70,11 @@ def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_co
     summary = run(spark, replace(BATCH, sql="SELECT count(*) AS found FROM customer_purchases;"))
 
     assert totals("out") == {
-        ("1.0", "2011-03-01"): Decimal("6.01"),
+        ("1", "2011-03-01"): Decimal("6.01"),
         ("", "2011-03-01"): 5,
-        ("1.0", "2011-03-02"): -3,
+        ("1", "2011-03-02"): -3,
     }
-    assert written("out")[1] == (1.0, date(2011, 3, 1), Decimal("6.010000"), 2)
+    assert written("out")[1] == ("1", date(2011, 3, 1), Decimal("6.010000"), 2)
     bad, *cut = quarantined("out")
     assert bad[:2] == ("b.csv", "UnitPrice is not a number")
     assert {(name, reason) for name, reason, _ in cut} == {
@@ -83,12 +85,12 @@ def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_co
     assert {"files": 3.0, "customer_days": 3.0, "days": 2.0, "total_cost": 8.01}.items() <= found.items()
     assert {"top.csv", "top_customers.png", "spend_per_day.png"} <= artifacts()
     shown = capsys.readouterr().out.splitlines()
-    assert shown[1].split() == ["1.0", "2011-03-01", "6.01", "2", "0"]
+    assert shown[1].split() == ["1", "2011-03-01", "6.01", "2", "0"]
     assert [line.strip() for line in shown[4:6]] == ["found", "3"]
     assert shown[-1].startswith("purchases: 3 customer-days of ")
     told = json.loads(to_json(summary))
     assert (told["output"], told["metrics"]["files"], told["answer"]) == ("out", 3, [{"found": 3}])
-    first = {"CustomerID": 1.0, "day": "2011-03-01", "total_cost": 6.01, "lines": 2, "cancellations": 0}
+    first = {"CustomerID": "1", "day": "2011-03-01", "total_cost": 6.01, "lines": 2, "cancellations": 0}
     assert told["top"][0] == first
 
 
@@ -99,7 +101,7 @@ def test_a_batch_replaces_an_earlier_result_and_leaves_nothing_else(spark: Spark
     write("a.csv", ("2.0", 1, "2", 3))
     run(spark, BATCH)
 
-    assert totals("out") == {("2.0", "2011-03-01"): 6}
+    assert totals("out") == {("2", "2011-03-01"): 6}
     left = sorted(path.name for path in Path("out").iterdir() if not path.name.endswith("lock"))
     assert left == ["purchases", "purchases.csv"]
 
@@ -114,19 +116,25 @@ def test_a_table_that_fails_leaves_the_earlier_one(spark: SparkSession, tmp_path
     assert [folder.name for folder in tmp_path.iterdir()] == ["table"]
 
 
-def test_lines_that_are_all_bad_are_counted(spark: SparkSession, workplace: Path):
-    write("header.csv")
-    write("bad.csv", ("1.0", 1, "?", 2))
+def test_too_many_bad_lines_are_refused_before_an_earlier_table_is_replaced(
+    spark: SparkSession, workplace: Path
+):
+    write("a.csv", ("1.0", 1, "2", 2))
+    run(spark, BATCH)
+    write("bad.csv", ("1.0", 1, "?", 2), ("1.0", 1, "2,5", 2))
     for request in (BATCH, AT_ONCE):
-        metrics = run(spark, request).metrics
-        assert (metrics["lines"], metrics["lines_quarantined"], metrics["customer_days"]) == (1, 1, 0)
+        with pytest.raises(InputError, match=r"2 of 3 are, 1 because .*bad.csv, line 2\): .*input.decimal"):
+            run(spark, request)
+    assert totals("out") == {("1", "2011-03-01"): 4}
+    metrics = run(spark, replace(BATCH, how=Input(max_quarantined=1))).metrics
+    assert (metrics["lines"], metrics["lines_quarantined"], metrics["customer_days"]) == (3, 2, 1)
 
 
 def test_files_that_give_nothing_to_sum_up_are_refused(spark: SparkSession, workplace: Path):
-    write("swapped.csv", ("1.0", 1, "2", 2), header=SWAPPED)
-    with pytest.raises(InputError, match="another order"):
+    write("misnamed.csv", ("1.0", 1, "2", 2), header=MISNAMED)
+    with pytest.raises(InputError, match="no column UnitPrice"):
         run(spark, BATCH)
-    Path("data/swapped.csv").unlink()
+    Path("data/misnamed.csv").unlink()
     write_truncated("cut.csv.gz", *[("1.0", 1, "2", 2)] * 3)
     with pytest.raises(InputError, match="at least one file that unpacks to its end"):
         run(spark, STREAM)
@@ -151,7 +159,7 @@ def test_a_stream_equals_the_batch_logs_its_plan_and_answers_the_users_query(
 
     run(spark, replace(STREAM, sql="SELECT sum(lines) AS lines_in_all FROM customer_purchases"))
 
-    found = {("", "2011-03-02"): Decimal("5.001"), ("", "2011-03-09"): 1, ("1.0", "2011-03-09"): 5}
+    found = {("", "2011-03-02"): Decimal("5.001"), ("", "2011-03-09"): 1, ("1", "2011-03-09"): 5}
     assert totals("out") == found
     metrics = newest_run().data.metrics
     assert (metrics["parity_customer_days"], metrics["parity_differing"]) == (3, 0)
@@ -172,7 +180,7 @@ def test_a_stream_works_where_the_default_file_system_is_none_of_this_machine(
     with as_default(spark, workplace) as place:
         run(spark, replace(STREAM, data=f"{place}/data", output=f"{place}/out"))
 
-    assert totals("out") == {("1.0", "2011-03-09"): 4}
+    assert totals("out") == {("1", "2011-03-09"): 4}
 
 
 def test_a_stream_takes_each_listed_file_once_and_no_other(
@@ -180,24 +188,36 @@ def test_a_stream_takes_each_listed_file_once_and_no_other(
 ):
     write("a.csv", ("1.0", 9, "2", 2))
     Path("data/loop").symlink_to(Path("data").absolute())
-    before = csv_files.list_files(to_uri("data"))
+    before = listing.require(to_uri("data")).files
     write("b.csv", ("2.0", 9, "2", 2))
     session = small_session(spark)
+    layouts = csv_files.check_headers([file.location for file in before])
 
     Path("out").mkdir()
     with tracking.run("purchases"):
-        job.drain(session, AT_ONCE, files=[file.location for file in before])
+        job.drain(session, AT_ONCE, layouts=layouts)
     job.tell_changes(before, data="data")
 
-    assert [row.CustomerID for row in session.table("customer_purchases").collect()] == [1.0]
+    assert [row.CustomerID for row in session.table("customer_purchases").collect()] == ["1"]
     assert "1 file arrived meanwhile" in capsys.readouterr().out
+
+
+def test_files_with_different_headers_are_summed_up_as_a_batch_and_refused_as_a_stream(
+    spark: SparkSession, workplace: Path
+):
+    write("a.csv", ("1.0", 9, "2", 2))
+    Path("data/b.csv").write_text("Shop," + text(("1.0", 9, "3", 1)).replace("\n5,", "\nx,5,"))
+    run(spark, BATCH)
+    assert totals("out") == {("1", "2011-03-09"): 7}
+    with pytest.raises(InputError, match="mode=stream needs one header in all files"):
+        run(spark, STREAM)
 
 
 @pytest.mark.parametrize("change", ["has changed", "is gone"])
 def test_a_file_that_changes_while_a_stream_reads_is_refused(workplace: Path, change: str):
     write("a.csv", ("1.0", 9, "2", 2))
     write("b.csv", ("1.0", 9, "2", 2))
-    before = csv_files.list_files(to_uri("data"))
+    before = listing.require(to_uri("data")).files
     if change == "is gone":
         Path("data/b.csv").unlink()
     else:

@@ -1,4 +1,5 @@
 import gzip
+import re
 from datetime import date
 from pathlib import Path
 
@@ -6,13 +7,14 @@ import pytest
 
 from retail_clusters.data.csv_files import header
 from retail_clusters.errors import InputError
+from retail_clusters.input_settings import Columns, Input
 from retail_clusters.registry import tracking
 from retail_clusters.search.prepared import prepare
-from retail_clusters.settings import Columns, Experiment, Split
+from retail_clusters.settings import Experiment, Split
 from tests.conftest import SAMPLE
 
-SAMPLE_DIGEST = "13af985b9cbe129be4e1eb0cf2bc7685"
-REAL_DIGEST = "eaa52dd8c1061c34986774f92961414b"
+SAMPLE_DIGEST = "2:209fd7f434bfcc5f1fc7473737858e67"
+REAL_DIGEST = "2:aa3259cdd6f1e6b3f84cfcee14082bae"
 LINES = [
     f"{day},A,CUP,{day},2011-{month:02}-{day:02} 08:00:00,2.5,{'' if day % 2 else '17850.0'},UK"
     for month in (1, 8, 11)
@@ -87,23 +89,33 @@ def test_how_lines_are_laid_out_in_files_is_no_content(spark, data, place):
     assert prepared_by(spark, data)[1] == prepared_by(spark, place / "other")[1]
 
 
-def test_other_names_and_dates_of_the_same_facts_make_the_same_rows(spark, data, place):
-    columns = Columns(
-        invoice_no="Invoice", unit_price="Price", customer_id="Customer ID", date_format="dd/MM/yyyy HH:mm"
+def test_the_same_lines_in_another_form_are_the_same_data(spark, data, place):
+    how = Input(
+        separator=";", decimal=",", date_format="dd/MM/yy HH:mm", encoding="latin-1",
+        columns=Columns(invoice_no="Invoice", unit_price="Price", customer_id="Customer ID"),
+    )  # fmt: skip
+    names, fields = [*how.columns.names, "Öl"], [[*british(line), "ß"] for line in LINES]
+    put(place / "other" / "A.CSV", [";".join(reversed(each)) for each in (names, *fields[:9])])
+    put(
+        place / "other" / "b.csv",
+        [";".join(each) for each in (names[:8], *(each[:8] for each in fields[9:]))],
     )
-    lines = [line.replace(line[line.index("2011-") :][:19], british(line)) for line in LINES]
-    write(place / "other" / "a.csv", lines, header=header(columns))
     usual = prepare(spark, data=str(data), experiment=Experiment())
-    other = prepare(spark, data=str(place / "other"), experiment=Experiment(columns=columns))
-    assert sorted(usual.reduced.drop("split").collect()) == sorted(other.reduced.drop("split").collect())
+    other = prepare(spark, data=str(place / "other"), experiment=Experiment(input=how))
+    assert other.table.data_digest == usual.table.data_digest
+    assert sorted(usual.reduced.collect()) == sorted(other.reduced.collect())
     assert dict(usual.table.lines) == dict(other.table.lines) == {"train": 7, "validation": 7, "test": 7}
 
 
-def british(line: str) -> str:
-    year, month, day, hour = (
-        line[line.index("2011-") :][part] for part in (slice(0, 4), slice(5, 7), slice(8, 10), slice(11, 16))
-    )
-    return f"{day}/{month}/{year} {hour}"
+def put(file: Path, lines: list[str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\r\n".join(lines), encoding="latin-1", newline="")
+
+
+def british(line: str) -> list[str]:
+    """The fields of a line with a date such as 23/06/11 08:00, and decimal commas."""
+    dated = re.sub(r"20(\d\d)-(\d\d)-(\d\d) (\d\d:\d\d):00", r"\3/\2/\1 \4", line)
+    return [field.replace(".", ",") if at in {5, 6} else field for at, field in enumerate(dated.split(","))]
 
 
 def test_a_split_that_leaves_a_part_empty_is_refused_with_the_counts(spark, data):
@@ -116,21 +128,54 @@ def test_dates_in_another_form_are_told_with_the_setting_that_helps(spark, place
     lines = [f"1,A,CUP,6,13/0{month}/2011 08:00,2.5,1.0,UK" for month in (1, 8, 9)]
     write(place / "in" / "a.csv", lines)
     with pytest.raises(
-        InputError, match=r"3 of 3 are quarantined, 3 because InvoiceDate is not a date.*columns.date_format"
+        InputError,
+        match=r"3 of 3 are, 3 because InvoiceDate is not a date.* \(a.csv, line 2\): say in input.date_format",
     ):
         prepared_by(spark, place / "in")
 
 
 def test_semicolons_under_a_good_header_are_asked_for(spark, place):
     write(place / "in" / "a.csv", [line.replace(",", ";") for line in LINES])
-    with pytest.raises(InputError, match=r"a field is missing .*is the separator a semicolon"):
+    with pytest.raises(
+        InputError, match=r"a field is missing.*is the separator ';'\? Then set input.separator"
+    ):
         prepared_by(spark, place / "in")
 
 
-def test_mostly_quarantined_lines_are_warned_of_and_the_good_ones_used(spark, data, capsys):
-    write(data / "b.csv", ["too,short"] * 30)
+def test_quarantined_lines_are_told_with_reasons_and_places_up_to_the_share_that_is_refused(
+    spark, data, capsys
+):
+    write(data / "b.csv", [*LINES[:2], *(["too,short"] * 9), LINES[0].replace(",2.5,", ",two,")])
+    for _ in ("made", "reused"):
+        table = prepare(spark, data=str(data), experiment=Experiment()).table
+        assert [(each.lines, each.file.rpartition("/")[2], each.line_number) for each in table.reasons] == [
+            (9, "b.csv", 4), (1, "b.csv", 13)
+        ]  # fmt: skip
+        told = capsys.readouterr().out
+        assert (
+            "prepare: quarantined 10 of 33 lines:\n  9 because a field is missing, such as 'too,short'"
+            in told
+        )
+        assert (
+            "  1 because UnitPrice is not a number, such as '1,A,CUP,1,2011-01-01 08:00:00,two,,UK' (b.csv, line 13)"
+            in told
+        )
+    strict = Experiment(input=Input(max_quarantined=0.3))
+    with pytest.raises(
+        InputError, match=r"at most 30.0% of the lines .*10 of 33 are, 9 because a field is missing"
+    ):
+        prepared_by(spark, data, strict)
+
+
+def test_files_that_are_passed_over_are_told_in_one_line(spark, data, capsys):
+    for name in ("notes.txt", ".hidden.csv", "b.csv.zip"):
+        (data / name).write_text("x")
+    (data / "latest.csv").symlink_to(data / "a.csv")
     prepared_by(spark, data)
-    assert "30 of 51 are quarantined, 30 because a field is missing" in capsys.readouterr().err
+    assert (
+        "prepare: 5 files: 1 read, 4 passed over by name: 1 hidden, 2 with another suffix (1 .csv.zip, 1 .txt), "
+        "1 a second name of a file\n"
+    ) in capsys.readouterr().out
 
 
 def test_a_packed_file_that_ends_early_is_named(spark, data):

@@ -95,7 +95,7 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
     summary = scorers.drain(spark, place / "in", files=4)
     assert (summary.batches, summary.files, summary.model_versions) == (2, 8, ("1",))
     assert summary.rows_in == summary.rows_scored == sum(scorers.lines_of(files).values())
-    good = invoices.good(invoices.parse(csv_files.read_lines(spark, [str(file) for file in files])))
+    good = invoices.good(invoices.read(spark, csv_files.check_headers([str(file) for file in files]))[0])
     batch = score_lines(good, model=registry.open_version(version="1").model, version="1")
     plain = spark.read.parquet(str(place / "output" / "scored")).select(batch.columns)
     assertDataFrameEqual(plain, batch)

@@ -52,7 +52,7 @@ def purchases_command(
             output=output,
             sql=sql,
             settings=settings.purchases,
-            columns=settings.columns,
+            how=settings.input,
         )
         with experiment.open_session(
             "purchases",

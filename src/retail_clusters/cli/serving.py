@@ -140,7 +140,7 @@ def score_command(
             alias=alias,
             rescore=rescore,
             settings=settings.scoring,
-            columns=settings.columns,
+            how=settings.input,
         )
 
         def connect() -> None:

@@ -186,7 +186,7 @@ def sweep_command(
 def _check_data(data: str, settings: Experiment) -> None:
     from retail_clusters.data.csv_files import check_data
 
-    check_data(data, settings.columns)
+    check_data(data, settings.input)
 
 
 def _check_places(data: str, output: str) -> None:

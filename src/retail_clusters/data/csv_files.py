@@ -1,241 +1,240 @@
 """Files of invoice lines: which count, what keeps one from being read, and the text of their lines.
 
-A file is a location: a path, or a URI of any file system that Spark knows.
+A file is a location: a path, or a URI of any file system that Spark knows. docs/lines.md has the rules.
 """
 
 import bz2
 import csv
 import gzip
-import hashlib
 import io
-import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamReader
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
+from retail_clusters.data import listing
+from retail_clusters.data.listing import Listing
 from retail_clusters.errors import InputError
-from retail_clusters.infra import locations, storage
+from retail_clusters.infra import locations, storage, unpacking
 from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
-from retail_clusters.infra.storage import FileStatus
-from retail_clusters.settings import Columns
+from retail_clusters.input_settings import Input, single_bytes
 
-SUFFIXES: Final = (".csv", ".csv.gz", ".csv.bz2")
-#: The same rule as a pattern of Spark's option `pathGlobFilter`; names with `.` or `_` in front Spark skips.
-NAME_PATTERN: Final = "*.{csv,csv.gz,csv.bz2}"
-
-#: A file that arrives late may be older than every other: by default Spark's streams skip it after a week.
-_NEVER_TOO_OLD: Final = {"maxFileAge": "36500d"}
-#: Folders in folders count, and `year=2011/` is a folder like any other, not a column.
-_RECURSIVE: Final = {"recursiveFileLookup": "true"}
-#: The paths are files' names, not patterns.
-_LITERAL: Final = {"__globPaths__": "false"}
+#: `listing.SUFFIXES` as a pattern of Spark's option `pathGlobFilter`; hidden names Spark skips by itself.
+NAME_PATTERN: Final = "*.{[cC][sS][vV],[cC][sS][vV].[gG][zZ],[cC][sS][vV].[bB][zZ]2}"
 #: What `read_text` gives.
 TEXT: Final = StructType([StructField(name, StringType()) for name in (schema.LINE, schema.SOURCE_FILE)])
-_FILE: Final = "path string, modificationTime timestamp, length long, content binary"
-_UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
-_LONGEST_HEADER: Final = 65_536
-#: What does not count when a line is compared with the header.
-_IGNORED: Final = '" \t\ufeff'
-_DAMAGE: Final = (EOFError, OSError, zlib.error)
-_PIECE: Final = 1 << 20
 
 GONE: Final = "the file was gone before it could be read"
 DAMAGED: Final = "the file cannot be unpacked to its end"
 
-_USUAL: Final = Columns()
+_USUAL: Final = Input()
+#: A file that arrives late may be older than every other: by default Spark's streams skip it after a week.
+_NEVER_TOO_OLD: Final = {"maxFileAge": "36500d"}
+#: Folders in folders count, and `year=2011/` is a folder like any other, not a column.
+_RECURSIVE: Final = {"recursiveFileLookup": "true"}
+#: The paths are files' names, not patterns; no user's Hadoop settings cut a line.
+_LITERAL: Final = {
+    "__globPaths__": "false",
+    "mapreduce.input.linerecordreader.line.maxlength": str(2**31 - 1),
+}
+_FILE: Final = "path string, modificationTime timestamp, length long, content binary"
+_UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open, ".bz2": bz2.open}
+_PACKED_BEGINS: Final = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
+_DAMAGE: Final = (EOFError, OSError, zlib.error)
+_LONGEST_HEADER: Final = 65_536
+#: What does not count, beside quotes, when a line is compared with the header.
+_IGNORED: Final = " \t\ufeff"
+#: Names of columns that a command adds to lines.
+_RESERVED: Final = frozenset(
+    {schema.LINE, schema.REASON, schema.SOURCE_FILE, schema.PREDICTION, schema.MODEL_VERSION, schema.BATCH_ID}
+)
+#: How files begin that are no CSV text, and the way out.
+_OTHERS: Final = (
+    (b"\x1f\x8b", "gzip: give its name the ending .csv.gz"),
+    (b"BZh", "bzip2: give its name the ending .csv.bz2"),
+    (b"PK\x03\x04", "a zip archive, such as an Excel file: save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel file: save it as CSV"),
+    (b"\xff\xfe", "UTF-16: save it as UTF-8, or convert it with iconv -f UTF-16 -t UTF-8"),
+    (b"\xfe\xff", "UTF-16: save it as UTF-8, or convert it with iconv -f UTF-16 -t UTF-8"),
+    (b"PAR1", "Parquet: write it as CSV"),
+    (b"(\xb5/\xfd", "zstd: unpack it, or pack it with gzip"),
+    (b"\xfd7zXZ", "xz: unpack it, or pack it with gzip"),
+    (b"7z\xbc\xaf", "a 7z archive: unpack it"),
+    (b"%PDF", "PDF: export the table as CSV"),
+    (b"SQLite format 3", "an SQLite database: export the table as CSV"),
+)
 
 
-def list_files(data: str) -> list[FileStatus]:
-    """List the CSV files of a folder and the folders in it, of a pattern, or of a single path, by name.
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a file in the order of its header.
 
-    Raises:
-        InputError: there is no such path, or no CSV file in it.
+    Attributes:
+        names: the eight facts under the names of `schema.COLUMNS`, other columns as the header has them.
+        header: the header without what does not count when a line is compared with it.
+        word: a column as the header names it.
     """
-    storage.check(data)
-    matches = storage.expand(data)
-    found = [file for match in matches for file in _files_of(match, named=match == data)]
-    if found:
-        return found
-    if storage.is_folder(data):
-        raise InputError(
-            f"data needs at least one CSV file, but found none in the folder {locations.for_display(data)}: "
-            "name the folder that holds them, or make some with the entry point generate"
-        )
-    raise InputError(
-        f"data must name a folder, a file or a pattern, but found no such path: {locations.for_display(data)} "
-        "(relative paths start at the working folder)"
-    )
+
+    names: tuple[str, ...] = schema.COLUMNS
+    header: str = ",".join(schema.COLUMNS)
+    word: str = schema.INVOICE_DATE
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """Return the columns that are none of the eight."""
+        return tuple(name for name in self.names if name not in schema.COLUMNS)
 
 
-def find_files(data: str) -> list[str]:
-    """Return the locations of what `list_files` lists."""
-    return [file.location for file in list_files(data)]
+USUAL_LAYOUT: Final = Layout()
 
 
-def check_data(data: str, columns: Columns = _USUAL) -> list[FileStatus]:
-    """List the files and check their headers.
+def header(how: Input = _USUAL) -> str:
+    """Return the usual header: the names of the eight columns."""
+    return how.separator.join(how.columns.names)
+
+
+def check_data(data: str, how: Input = _USUAL) -> tuple[Listing, dict[str, Layout]]:
+    """List the files of a data set and read their headers.
 
     Raises:
         InputError: there is no file, or one that cannot be read as invoice lines.
     """
-    files = list_files(data)
-    check_headers([file.location for file in files], columns)
-    return files
+    found = listing.require(data)
+    return found, check_headers(found.locations, how)
 
 
-def header(columns: Columns = _USUAL) -> str:
-    """Return the header that files must have: the columns' names, in their order."""
-    return ",".join(columns.names)
+def check_headers(files: Sequence[str], how: Input = _USUAL) -> dict[str, Layout]:
+    """Return the layout of each file.
 
-
-def is_header(line: str, columns: Columns = _USUAL) -> bool:
-    """Tell whether a line is the header, which may come again anywhere in a file.
-
-    Quotes, a byte order mark, and spaces around the names do not count.
+    Raises:
+        InputError: names the first file that has no header of invoice lines, what it lacks and what is there.
     """
-    return columns.names[0] in line and _compact(line) == _compact(header(columns))
+    layouts = {}
+    for file in files:
+        layout = layout_of(file, how)
+        if isinstance(layout, str):
+            raise InputError(f"{locations.for_display(file)}: {layout}")
+        layouts[file] = layout
+    return layouts
 
 
-def _is_header_column(line: Column, columns: Columns) -> Column:
-    """Do as `is_header` does; the second condition alone would take longer than reading."""
-    compact = F.translate(line, _IGNORED, "")
-    return line.contains(columns.names[0]) & (compact == _compact(header(columns)))
-
-
-def _difference(line: str, columns: Columns) -> str:
-    """Say what a first line that is not the header lacks, and what stands there."""
-    found = _names(line)
-    if len(found) < 2 and (other := next((sign for sign in ";\t|" if sign in line), None)):
-        return (
-            f"the header has no comma: is the separator {other!r}? It must be a comma; found {line[:200]!r}"
-        )
-    missing = [name for name in columns.names if name not in found]
-    extra = [name for name in found if name not in columns.names]
-    if missing or extra:
-        parts = [f"no column {', '.join(missing)}"] if missing else []
-        parts += [f"found {', '.join(extra)[:200]!r}"] if extra else []
-        return f"the header differs: {'; '.join(parts)} (other names are a matter of the settings columns)"
-    return f"the header's columns stand in another order: {line[:200]}"
-
-
-def header_problem(file: str, columns: Columns = _USUAL) -> str | None:
-    """Say why a file's name or first line keeps it from being read; None when nothing does."""
+def layout_of(file: str, how: Input = _USUAL) -> Layout | str:
+    """Return a file's layout, or say why its name or its beginning keeps it from being read."""
     if not locations.is_utf8(file):
         return "the file's name is not UTF-8, and Spark opens no such file: rename it"
-    line = _first_line(file)
-    if line is None:
-        return "the file cannot be read as CSV text"
-    if not line:
+    try:
+        with open_unpacked(file) as stream:
+            begin = stream.readline(_LONGEST_HEADER)
+    except _DAMAGE as damage:
+        return _not_packed(file) or f"{DAMAGED} ({damage})"
+    except InputError as unreadable:
+        return str(unreadable)
+    if not begin:
         return "the file is empty"
-    return None if is_header(line, columns) else _difference(line, columns)
+    kind = _other_kind(begin)
+    begin = begin.replace(b"\r", b"\n").split(b"\n", 1)[0]
+    return f"the file is no CSV text, but looks like {kind}" if kind else _layout(begin, how)
 
 
-def problem(file: str, columns: Columns = _USUAL) -> str | None:
-    """Say why no line of a file can be trusted; None when nothing is wrong with the file as a whole."""
-    return damage(file) or header_problem(file, columns)
+def examine(
+    spark: SparkSession, files: Sequence[str], how: Input = _USUAL
+) -> tuple[dict[str, Layout], dict[str, str]]:
+    """Return the layouts of files, and why no line of the others can be trusted. Unpacks packed files."""
+    layouts, broken = {}, {}
+    for file in files:
+        found = damage(spark, file) or layout_of(file, how)
+        if isinstance(found, str):
+            broken[file] = found
+        else:
+            layouts[file] = found
+    return layouts, broken
 
 
-def damage(file: str) -> str | None:
+def damage(spark: SparkSession, file: str) -> str | None:
     """Say that a file is gone, or that a packed one does not unpack to its end; None when neither is so.
 
-    Reads a packed file to its end.
+    It is unpacked by what Spark reads it with: other programs forgive what that one does not.
     """
     if not storage.is_file(file):
         return GONE
     if not is_packed(file):
         return None
-    try:
-        with open_unpacked(file) as stream:
-            while stream.read(_PIECE):
-                pass
-    except InputError:
-        return GONE
-    except _DAMAGE:
-        return DAMAGED
-    return None
+    if wrong := _not_packed(file):
+        return wrong
+    why = unpacking.problem(spark, file)
+    return f"{DAMAGED} ({why}): pack it anew with gzip" if why else None
 
 
-def quarantine_rows(file: str, *, reason: str, columns: Columns = _USUAL) -> Iterator[dict[str, str | None]]:
-    """Return each line that is there, but headers and blank ones, as a quarantined line.
+def read_lines(
+    spark: SparkSession,
+    files: Sequence[str],
+    *,
+    layout: Layout = USUAL_LAYOUT,
+    how: Input = _USUAL,
+    seen: Observation | None = None,
+) -> DataFrame:
+    """Read the lines of files of one layout as text: `line` and `source_file`, without headers and blank lines.
 
-    One row without a line if there is none. Of a damaged file the lines before the damage are there. Bytes
-    that are not UTF-8 show as U+FFFD.
+    Rows come in no particular order. `seen` gets the set `files`: what Spark found a header in.
     """
-    row = {schema.LINE: None, schema.REASON: reason, schema.SOURCE_FILE: source_name(file)}
-    empty = True
-    for line in () if reason == GONE else _lines(file):
-        if line.strip(" ") and not is_header(line, columns):
-            empty = False
-            yield row | {schema.LINE: line}
-    if empty:
-        yield row
+    return lines_of(read_text(spark, files, how=how), layout=layout, how=how, seen=seen)
 
 
-def source_name(file: str) -> str:
-    """Name a file as Spark's `_metadata.file_path` does, in text that is UTF-8 whatever the name is."""
-    return locations.for_display(locations.quoted(file))
-
-
-def check_headers(files: Sequence[str], columns: Columns = _USUAL) -> None:
-    """Refuse files whose header is not that of invoice lines.
-
-    Raises:
-        InputError: names the first such file, what it lacks and what was found.
-    """
-    for file in files:
-        problem = header_problem(file, columns)
-        if problem:
-            raise InputError(
-                f"{locations.for_display(file)}: {problem}; the header must be {header(columns)}"
-            )
-
-
-def read_lines(spark: SparkSession, files: Sequence[str], *, columns: Columns = _USUAL) -> DataFrame:
-    """Read the files' lines as text: `line` and `source_file`, without headers and blank lines.
-
-    Rows come in no particular order.
-    """
-    return lines_of(read_text(spark, files), columns=columns)
-
-
-def read_text(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+def read_text(spark: SparkSession, files: Sequence[str], *, how: Input = _USUAL) -> DataFrame:
     """Read all that stands in files, as `line` and `source_file`."""
     if not files:
         return spark.createDataFrame([], TEXT)
+    unpacking.check_names(spark, files)
     reader = spark.read.options(**_LITERAL, **_RECURSIVE)
-    if any(":" in locations.local_path(file) for file in files if locations.is_local(file)):
+    if any(map(locations.is_local, files)):
         reader = reader.options(**WITHOUT_CHECKSUMS)
-    return _with_source(reader.text([locations.to_uri(file) for file in files]))
+    return _with_source(reader.text([locations.to_uri(file) for file in files]), how)
 
 
-def lines_of(text: DataFrame, *, columns: Columns = _USUAL) -> DataFrame:
+def lines_of(
+    text: DataFrame, *, layout: Layout = USUAL_LAYOUT, how: Input = _USUAL, seen: Observation | None = None
+) -> DataFrame:
     """Leave headers and blank lines out of a text."""
     line = F.col(schema.LINE)
-    return text.where(~_is_header_column(line, columns) & (F.trim(line) != ""))
+    # The second condition alone would take longer than reading.
+    is_header = line.contains(layout.word) & (
+        F.translate(line, f"{_IGNORED}{how.quote}", "") == layout.header
+    )
+    marked = text.withColumn("_header", is_header)
+    if seen is not None:
+        file = F.when(F.col("_header"), F.col(schema.SOURCE_FILE))
+        marked = marked.observe(seen, F.collect_set(file).alias("files"))
+    return marked.where(~F.col("_header") & (F.trim(line) != "")).drop("_header")
 
 
 def read_line_stream(
-    spark: SparkSession, data: str, *, max_files_per_trigger: int, columns: Columns = _USUAL
+    spark: SparkSession,
+    data: str,
+    *,
+    max_files_per_trigger: int,
+    layout: Layout = USUAL_LAYOUT,
+    how: Input = _USUAL,
 ) -> DataFrame:
-    """Read lines as files arrive, by the rules of `find_files` and `read_lines`.
+    """Read lines as files of one layout arrive, by the rules of `listing.find` and `read_lines`.
 
     A packed file that is damaged gives the lines before the damage, and one that is gone gives none: a caller
     that must know asks `damage`.
     """
     reader, place = _stream(spark, data, max_files_per_trigger)
     reader = reader.options(ignoreCorruptFiles="true", ignoreMissingFiles="true")
-    return lines_of(_with_source(reader.text(place)), columns=columns)
+    return lines_of(_with_source(reader.text(place), how), layout=layout, how=how)
 
 
 def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int, **options: str) -> DataFrame:
-    """Read which files arrive, by the rules of `find_files`: `path`, `length` and `modificationTime`.
+    """Read which files arrive, by the rules of `listing.find`: `path`, `length` and `modificationTime`.
 
     None is opened; those of length 0 are not seen. `options` are those of Spark's reader.
     """
@@ -243,74 +242,53 @@ def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int,
     return reader.options(**options).format("binaryFile").schema(_FILE).load(place).drop("content")
 
 
-def loops(file: str, *, source: str) -> bool:
-    """Tell whether a file's path leads through a folder twice, by a link to a folder that it stands in.
+def quarantine_rows(file: str, *, reason: str, how: Input = _USUAL) -> Iterator[dict[str, str | None]]:
+    """Return each line that is there, but headers and blank ones, as a quarantined line.
 
-    Spark's streams follow such a link forty times; `find_files` lists each folder once.
+    One row without a line if there is none. Of a damaged file the lines before the damage are there. Bytes
+    that are no text show as U+FFFD.
     """
-    if not locations.is_local(file):
-        return False
-    folders = [locations.parent(file)]
-    while folders[-1] != source and locations.parent(folders[-1]) != folders[-1]:
-        folders.append(locations.parent(folders[-1]))
-    return any(
-        locations.is_within(above, below)
-        for at, below in enumerate(folders[:-1])
-        for above in folders[at + 1 :]
-    )
+    row = {schema.LINE: None, schema.REASON: reason, schema.SOURCE_FILE: listing.source_name(file)}
+    expected = _compact(header(how), how)
+    empty = True
+    for line in () if reason == GONE else read_here(file, how):
+        if line.strip(" ") and _compact(line, how) != expected:
+            empty = False
+            yield row | {schema.LINE: line}
+    if empty:
+        yield row
 
 
-def looping_links(data: str) -> list[str]:
-    """List the links in a folder, and in the folders in it, that lead to a folder that they stand in."""
-    found: list[str] = []
-    waiting = [data] if locations.is_local(data) and storage.is_folder(data) else []
-    while waiting:
-        here = waiting.pop()
-        for folder in storage.list_folders(here):
-            looping = loops(locations.join(folder, "file"), source=data)
-            (found if looping else waiting).append(folder)
-    return sorted(found)
-
-
-def fingerprint(files: Sequence[FileStatus]) -> str:
-    """Return a digest that changes whenever a file is written, moved, added or removed; reads no content."""
-    facts = [
-        (locations.to_uri(file.location), file.length, file.modified_ms, file.changed_ns) for file in files
-    ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+def read_here(file: str, how: Input = _USUAL) -> Iterator[str]:
+    """Split a file's text at LF, CR and CRLF, as Spark does, without Spark; up to the damage in a packed file."""
+    with open_unpacked(file) as stream:
+        raw = _UntilDamage(stream) if is_packed(file) else stream
+        with io.TextIOWrapper(io.BufferedReader(raw), how.encoding, errors="replace") as text:  # type: ignore[type-var]
+            for number, line in enumerate(text):  # Python's "utf-8-sig" loses a mark that is cut
+                yield line.rstrip("\n").removeprefix("" if number else "\ufeff")
 
 
 @contextmanager
 def open_unpacked(file: str) -> Iterator[IO[bytes]]:
     """Open a file as the stream of bytes that its lines are in."""
     with storage.open_read(file) as stream:
-        unpacker = _UNPACKERS.get(suffix(file))
+        unpacker = _UNPACKERS.get(_suffix(file))
         yield unpacker(stream) if unpacker else stream
-
-
-def suffix(file: str) -> str:
-    """Return the last suffix of a file's name, such as `.gz`."""
-    _, dot, end = locations.name(file).rpartition(".")
-    return f"{dot}{end}"
 
 
 def is_packed(file: str) -> bool:
     """Tell whether a file is unpacked as it is read."""
-    return suffix(file) in _UNPACKERS
+    return _suffix(file) in _UNPACKERS
 
 
-def _files_of(match: str, *, named: bool) -> list[FileStatus]:
-    status = storage.status(match)
-    if status is None:
-        return []
-    if status.is_folder:
-        return storage.list_files(match, recursive=True, suffixes=SUFFIXES)
-    name = locations.name(match)
-    return [status] if named or (name.endswith(SUFFIXES) and not name.startswith((".", "_"))) else []
+def _suffix(file: str) -> str:
+    _, dot, end = locations.name(file).rpartition(".")
+    return f"{dot}{end}".lower()
 
 
 def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple[DataStreamReader, str]:
     """Return a reader of files as they arrive, and the place where it looks for them."""
+    unpacking.check_names(spark, [data])
     reader = spark.readStream.options(
         **_NEVER_TOO_OLD, **_RECURSIVE, maxFilesPerTrigger=max_files_per_trigger
     )
@@ -321,38 +299,114 @@ def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple
     return reader, locations.literal(data) if storage.exists(data) else locations.to_uri(data)
 
 
-def _with_source(text: DataFrame) -> DataFrame:
+def _with_source(text: DataFrame, how: Input) -> DataFrame:
     source = F.col("_metadata.file_path").alias(schema.SOURCE_FILE)
-    return text.select(F.col("value").alias(schema.LINE), source)
+    return text.select(decoded(F.col("value"), how.encoding).alias(schema.LINE), source)
 
 
-def _first_line(file: str) -> str | None:
+def decoded(value: Column, encoding: str) -> Column:
+    """Read bytes as text; those that a single-byte encoding does not have become U+FFFD."""
+    signs = single_bytes(encoding) if encoding != "utf-8" else None
+    if signs is None:
+        return value
+    latin = bytes(range(256)).decode("latin-1")
+    pairs = [(one, other) for one, other in zip(latin, signs, strict=True) if one != other]
+    text = F.decode(value.cast("binary"), "ISO-8859-1")
+    return F.translate(text, "".join(one for one, _ in pairs), "".join(other for _, other in pairs))
+
+
+def _not_packed(file: str) -> str | None:
+    """Say that a file is not packed as its name tells."""
+    begins = _PACKED_BEGINS.get(_suffix(file), b"")
     try:
-        with open_unpacked(file) as stream:
-            first = stream.readline(_LONGEST_HEADER).replace(b"\r", b"\n").split(b"\n", 1)[0]
-            return first.decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, OSError, InputError):
+        with storage.open_read(file) as stream:
+            found = stream.read(len(begins))
+    except InputError:
         return None
+    if found == begins:
+        return None
+    kind = _suffix(file)
+    return (
+        f"the file is named {kind}, but is not packed so: take {kind} off its name"
+        if found
+        else "the file is empty"
+    )
 
 
-def _names(line: str) -> list[str]:
+def _other_kind(begin: bytes) -> str | None:
+    """Say what a first line looks like that is no CSV text."""
+    for mark, kind in _OTHERS:
+        if begin.startswith(mark):
+            return kind
+    start = begin[:200].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "HTML or XML, such as a page that was saved: export the table as CSV"
+    if begin[:200].count(0) * 3 > len(begin[:200]):
+        return "UTF-16 without its mark: save it as UTF-8, or convert it with iconv -f UTF-16LE -t UTF-8"
+    return None
+
+
+def _layout(begin: bytes, how: Input) -> Layout | str:
+    """Return the layout that a header gives, or say what it lacks and what stands there."""
     try:
-        return [name.strip() for name in next(csv.reader([line]), [])]
+        line = begin.decode(how.encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return f"the header is not {how.encoding.upper()}: name the files' encoding in input.encoding, such as latin-1"
+    if not line.strip():
+        return "the first line is blank: the header must stand there"
+    found = _names(line, how)
+    return _missing(line, found, how) or _clash(found, how) or _layout_of(line, found, how)
+
+
+def _layout_of(line: str, found: Sequence[str], how: Input) -> Layout:
+    return Layout(_columns(found, how), header=_compact(line, how), word=max(found, key=len))
+
+
+def _columns(found: Sequence[str], how: Input) -> tuple[str, ...]:
+    """Name a header's columns; one without a name, as pandas writes its index, as pandas reads it."""
+    wanted = dict(zip(how.columns.names, schema.COLUMNS, strict=True))
+    return tuple(wanted.get(name) or name or f"Unnamed: {at}" for at, name in enumerate(found))
+
+
+def _missing(line: str, found: Sequence[str], how: Input) -> str | None:
+    if line.strip(' "').lower().startswith("sep=") and len(found) <= 2:
+        return f"the file begins with {line[:20]!r}, which tells Excel the separator: take this line out"
+    missing = [name for name in how.columns.names if name not in found]
+    if not missing:
+        return None
+    if len(found) < 2 and (other := next((sign for sign in ",;\t|" if sign in line), None)):
+        return (
+            f"the header has no {how.separator!r}: is the separator {other!r}? "
+            f"Then set input.separator; found {line[:200]!r}"
+        )
+    extra = [name for name in found if name not in how.columns.names]
+    instead = f", but {', '.join(extra)[:200]!r}" if extra else ""
+    return (
+        f"the header has no column {', '.join(missing)}{instead}: "
+        f"other names are a matter of the settings input.columns; the usual header is {header(how)}"
+    )
+
+
+def _clash(found: Sequence[str], how: Input) -> str | None:
+    """Say which name of a header Spark could not tell from another."""
+    names = Counter(name.casefold() for name in _columns(found, how))
+    if twice := [name for name, count in names.items() if count > 1]:
+        return f"the header has the column {twice[0]!r} twice: rename one"
+    if reserved := [name for name in names if name in _RESERVED]:
+        return f"the header has a column {reserved[0]}, a name that commands give to what they add: rename it"
+    return None
+
+
+def _names(line: str, how: Input) -> list[str]:
+    quoting = {"quotechar": how.quote} if how.quote else {"quoting": csv.QUOTE_NONE}
+    try:
+        return [name.strip() for name in next(csv.reader([line], delimiter=how.separator, **quoting), [])]
     except csv.Error:
         return []
 
 
-def _compact(line: str) -> str:
-    return line.translate({ord(sign): None for sign in _IGNORED})
-
-
-def _lines(file: str) -> Iterator[str]:
-    """Split a file's text at LF, CR and CRLF, as Spark does."""
-    with open_unpacked(file) as stream:
-        raw = _UntilDamage(stream) if is_packed(file) else stream
-        with io.TextIOWrapper(io.BufferedReader(raw), "utf-8", errors="replace") as text:  # type: ignore[type-var]
-            for number, line in enumerate(text):  # Python's "utf-8-sig" loses a mark that is cut
-                yield line.rstrip("\n").removeprefix("" if number else "\ufeff")
+def _compact(line: str, how: Input) -> str:
+    return line.translate({ord(sign): None for sign in f"{_IGNORED}{how.quote}"})
 
 
 class _UntilDamage(io.RawIOBase):

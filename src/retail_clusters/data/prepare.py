@@ -11,10 +11,9 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-import click
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -22,12 +21,15 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, reduce
+from retail_clusters.data import csv_files, invoices, listing, quarantine, reduce
+from retail_clusters.data.csv_files import Layout
+from retail_clusters.data.listing import Listing
+from retail_clusters.data.quarantine import Reason, Tally
 from retail_clusters.errors import InputError, RetailClustersError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.locations import join
-from retail_clusters.infra.storage import FileStatus
-from retail_clusters.settings import Experiment, Split
+from retail_clusters.input_settings import Input
+from retail_clusters.settings import Experiment
 
 DEFAULT_CACHE: Final = "data/prepared"
 #: A year of weekly trainings would keep 52; twenty are what a person compares, at some 10 MB each.
@@ -39,22 +41,18 @@ _ROWS: Final = "rows"
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a data set, and the settings that decide which rows they give."""
+    """The files of a data set with their headers, and the settings that decide which rows they give."""
 
     data: str
-    files: Sequence[FileStatus]
+    found: Listing
+    layouts: Mapping[str, Layout]
     experiment: Experiment
-
-    @property
-    def locations(self) -> list[str]:
-        """Return where the files are."""
-        return [file.location for file in self.files]
 
     @property
     def key(self) -> str:
         """Hash everything that the rows depend on; no content is read."""
-        settings = (self.experiment.split, self.experiment.columns, reduce.PREPARATION_VERSION)
-        parts = (csv_files.fingerprint(self.files), *settings)
+        settings = (self.experiment.split, self.experiment.input, reduce.PREPARATION_VERSION)
+        parts = (listing.fingerprint(self.found.files), *settings)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
@@ -69,6 +67,7 @@ class PreparedTable:
     lines: Mapping[str, int]
     rows: Mapping[str, int]
     quarantined: int
+    reasons: Sequence[Reason] = ()
 
     @property
     def total_lines(self) -> int:
@@ -94,13 +93,14 @@ class Prepared:
 
 
 def source(data: str, experiment: Experiment) -> Source:
-    """List the files of a data set.
+    """List the files of a data set, and read their headers.
 
     Raises:
         InputError: a file cannot be read as invoice lines, or nothing can be kept in the cache.
     """
     storage.check(cache())
-    return Source(data, csv_files.check_data(data, experiment.columns), experiment)
+    found, layouts = csv_files.check_data(data, experiment.input)
+    return Source(data, found, layouts, experiment)
 
 
 def find(spark: SparkSession, source: Source) -> Prepared | None:
@@ -113,29 +113,21 @@ def find(spark: SparkSession, source: Source) -> Prepared | None:
     return Prepared(table, read_rows(spark, table))
 
 
-def find_by_content(spark: SparkSession, digest: str, lines: Mapping[str, int]) -> Prepared | None:
-    """Look up a table of the same lines, cut into as many of each split, until versions carry their rows."""
-    for folder in storage.list_folders(cache()) if storage.is_folder(cache()) else ():
-        table = _read_manifest(locations.name(folder))
-        if table and (table.data_digest, dict(table.lines)) == (digest, dict(lines)):
-            return Prepared(table, read_rows(spark, table))
-    return None
-
-
 def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     """Read the files in one pass, reduce their lines to weighted rows, and keep these.
 
     Raises:
-        InputError: a packed file is damaged, or a part of the split is empty.
+        InputError: a packed file is damaged, too many lines are quarantined, or a part of the split is empty.
+        RetailClustersError: Spark has not read every file.
     """
-    experiment = source.experiment
-    lines = csv_files.read_lines(spark, source.locations, columns=experiment.columns)
-    parsed = invoices.parse(lines, columns=experiment.columns)
-    reduced = reduce.reduce_lines(parsed, split=experiment.split).cache()
-    with _naming_damage(source.locations):
-        contents = reduce.summarize(reduced, columns=experiment.columns)
+    how, folder = source.experiment.input, join(source.key, uuid.uuid4().hex[:12])
+    parsed, seen = invoices.read(spark, source.layouts, how=how)
+    reduced = reduce.reduce_lines(parsed, split=source.experiment.split).cache()
+    with _naming_damage(spark, list(source.layouts)):
+        contents = reduce.summarize(reduced)
+    listing.check_read(source.found.locations, invoices.files_seen(seen))
     made = PreparedTable(
-        folder=join(source.key, uuid.uuid4().hex[:12]),
+        folder=folder,
         run_id=run_id,
         data=source.data,
         data_digest=contents.digest,
@@ -143,8 +135,14 @@ def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
         rows={name: contents.rows.get(name, 0) for name in schema.SPLITS},
         quarantined=contents.lines.get(schema.QUARANTINE, 0),
     )
-    _check_lines(made, parsed, split=experiment.split)
-    table = store(made, source.key, reduced=reduced, quarantine=invoices.quarantined(parsed))
+    try:
+        if made.quarantined:
+            made = replace(made, reasons=_keep_quarantine(parsed, folder, how=how))
+        _check_lines(made, source.experiment)
+    except InputError:
+        storage.remove(join(cache(), folder))
+        raise
+    table = store(made, source.key, reduced=reduced)
     reduced.unpersist()
     _prune()
     return Prepared(table, read_rows(spark, table))
@@ -156,13 +154,13 @@ def cache() -> str:
 
 
 @contextmanager
-def _naming_damage(files: Sequence[str]) -> Iterator[None]:
+def _naming_damage(spark: SparkSession, files: Sequence[str]) -> Iterator[None]:
     """Turn a failure that comes of a damaged file into one that names the file."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as failure:
-        for file in filter(csv_files.is_packed, files):
-            if problem := csv_files.damage(file):
+        for file in files:
+            if problem := csv_files.damage(spark, file):
                 raise InputError(
                     f"data must be readable to its end, but {locations.for_display(file)}: {problem}; "
                     "bring the file anew, or take it out"
@@ -170,14 +168,19 @@ def _naming_damage(files: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def _check_lines(table: PreparedTable, parsed: DataFrame, *, split: Split) -> None:
-    """Warn where most lines are quarantined; refuse a split with an empty part."""
-    mostly = _mostly_quarantined(table, parsed) if 2 * table.quarantined > table.total_lines else None
+def _keep_quarantine(parsed: DataFrame, folder: str, *, how: Input) -> Sequence[Reason]:
+    place = join(cache(), folder, schema.QUARANTINE)
+    invoices.quarantined(parsed).write.parquet(locations.to_uri(place))
+    tally = Tally()
+    tally.add(quarantine.read(place))
+    return tally.reasons(how)
+
+
+def _check_lines(table: PreparedTable, experiment: Experiment) -> None:
+    """Refuse lines of which too many are quarantined, and a split with an empty part."""
+    quarantine.check_share(table.reasons, of=table.total_lines, how=experiment.input)
+    split = experiment.split
     empty = [name for name, lines in table.lines.items() if not lines]
-    if mostly and empty:
-        raise InputError(mostly)
-    if mostly:
-        click.echo(f"warning: {mostly}", err=True)
     if empty:
         counts = ", ".join(f"{name} {lines:,}" for name, lines in table.lines.items())
         raise InputError(
@@ -187,36 +190,13 @@ def _check_lines(table: PreparedTable, parsed: DataFrame, *, split: Split) -> No
         )
 
 
-def _mostly_quarantined(table: PreparedTable, parsed: DataFrame) -> str:
-    reasons = (
-        invoices.quarantined(parsed)
-        .groupBy(schema.REASON)
-        .agg(F.count(F.lit(1)).alias("lines"), F.min_by(schema.LINE, F.length(schema.LINE)).alias("example"))
-    )
-    reason, lines, example = reasons.orderBy(F.desc("lines"), schema.REASON).first() or ("", 0, "")
-    return (
-        f"most lines should be good, but {table.quarantined:,} of {table.total_lines:,} are quarantined, "
-        f"{lines:,} because {reason} (such as {example[:120]!r}): {_way_out(reason, example)}"
-    )
-
-
-def _way_out(reason: str, example: str) -> str:
-    if reason.startswith(schema.INVOICE_DATE):
-        return "say in columns.date_format how the date is written, such as dd/MM/yyyy HH:mm"
-    if reason in {invoices.MISSING_FIELD, invoices.EXTRA_FIELD} and ";" in example:
-        return "is the separator a semicolon? It must be a comma"
-    return "correct the files"
-
-
-def store(table: PreparedTable, key: str, *, reduced: DataFrame, quarantine: DataFrame) -> PreparedTable:
-    """Write rows, quarantine and manifest; return the table that counts, which another process may have made.
+def store(table: PreparedTable, key: str, *, reduced: DataFrame) -> PreparedTable:
+    """Write rows and manifest; return the table that counts, which another process may have made.
 
     A process that dies in here leaves no table, only a folder that nobody reads.
     """
     place = join(cache(), table.folder)
     reduced.write.parquet(locations.to_uri(join(place, _ROWS)))
-    if table.quarantined:
-        quarantine.write.parquet(locations.to_uri(join(place, schema.QUARANTINE)))
     if storage.create_exclusive(_manifest(key), _as_text(table)):
         return table
     winner = _read_manifest(key)
@@ -251,8 +231,9 @@ def _read_manifest(key: str) -> PreparedTable | None:
     """Return what a manifest says; None when there is none, or none that can be read."""
     try:
         text = storage.find_text(_manifest(key))
-        return PreparedTable(**json.loads(text)) if text else None
-    except (ValueError, TypeError):
+        found = json.loads(text or "{}")
+        return PreparedTable(**found | {"reasons": tuple(Reason(**each) for each in found["reasons"])})
+    except (ValueError, TypeError, KeyError):
         return None
 
 

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.settings import Columns, Split
+from retail_clusters.settings import Split
 
-#: Part of the key of every prepared table; raise it when this module makes other rows of the same lines.
-#: 2: prices of 100 billion or more are quarantined. 3: rows have `days`.
-PREPARATION_VERSION: Final = 3
+#: Part of the key of every prepared table; raise it when this package makes other rows of the same files.
+#: 2: prices of 100 billion or more are quarantined. 3: rows have `days`. 4: lines by docs/lines.md.
+PREPARATION_VERSION: Final = 4
+#: Stands before a digest, and says what it is of. 1, which stood before none: the bytes of lines. 2: what they say.
+DIGEST_VERSION: Final = "2"
 
 #: What a model knows of a line that no column holds, as SQL over its `{date}`: in its first stage as here.
 DERIVED: Final[Mapping[str, str]] = {
@@ -24,15 +25,8 @@ DERIVED: Final[Mapping[str, str]] = {
     ),
 }
 
-#: How a line is seen by a model, as SQL: missing numbers are 0.
-FILLED: Final = (
-    "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
-    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID"
-)
-
 ROWS_PER_PARTITION: Final = 1_000_000
 
-_USUAL: Final = Columns()
 _HASHES: Final = ("_low_1", "_high_1", "_low_2", "_high_2")
 _GOOD: Final = "_good"
 _CANCELS: Final = "_cancels"
@@ -45,13 +39,15 @@ def derived(date: str) -> list[str]:
     return [f"{sql.format(date=date)} AS {name}" for name, sql in DERIVED.items()]
 
 
-#: The whole statement over `__THIS__`.
-FILL_STATEMENT: Final = f"{', '.join([FILLED, *derived(schema.INVOICE_DATE)])} FROM __THIS__"
+def same_lines(one: str, other: str) -> bool | None:
+    """Tell whether two digests are of the same lines; None where releases made them that hash other things."""
+    versions = {digest.rpartition(":")[0] for digest in (one, other)}
+    return one == other if len(versions) == 1 else None
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What reduced rows hold: the digest of the lines (32 hex digits), rows and lines by split."""
+    """What reduced rows hold: the digest of the lines (`2:` and 32 hex digits), rows and lines by split."""
 
     digest: str
     rows: Mapping[str, int]
@@ -89,14 +85,14 @@ def reduce_lines(parsed: DataFrame, *, split: Split) -> DataFrame:
     )
 
 
-def summarize(reduced: DataFrame, *, columns: Columns = _USUAL) -> Contents:
-    """Count reduced rows and the lines behind them, and hash those lines as a multiset of texts.
+def summarize(reduced: DataFrame) -> Contents:
+    """Count reduced rows and the lines behind them, and hash those lines as a multiset of what they say.
 
-    The digest changes with any byte of any line, quarantined ones included, with how often a line comes, and
-    with a form of the date that is not the usual one, as it changes what a line says. It does not change
-    with the order of lines, their files, packing and line ends, nor with headers and blank lines, which are
-    no invoice lines. Two 64-bit hashes of each line are added up in halves: by row in 64 bits, which hold
-    those of two billion lines, over rows as decimals.
+    The digest changes with any of the eight values of a line, with any sign of a quarantined line, and with how
+    often a line comes. It does not change with the order of lines, their files and packing, nor with how a value
+    is written (between quotes, in another encoding, form of the date or order of columns); headers, blank lines
+    and other columns are no part of it. Two 64-bit hashes of each line are added up in halves: by row in 64
+    bits, which hold those of two billion lines, over rows as decimals.
     """
     sums = (F.sum(F.col(name).cast(_WIDE)) for name in (schema.WEIGHT, *_HASHES))
     splits = [
@@ -104,9 +100,8 @@ def summarize(reduced: DataFrame, *, columns: Columns = _USUAL) -> Contents:
         for row in reduced.groupBy(schema.SPLIT).agg(F.count(F.lit(1)), *sums).collect()
     ]
     totals = tuple(sum(values) for values in zip(*(row[2:] for row in splits), strict=True))
-    content = totals if columns.date_format == _USUAL.date_format else (totals, columns.date_format)
     return Contents(
-        digest=hashlib.sha256(repr(content).encode()).hexdigest()[:32],
+        digest=f"{DIGEST_VERSION}:{hashlib.sha256(repr(totals).encode()).hexdigest()[:32]}",
         rows={split: rows for split, rows, *_ in splits},
         lines={split: lines for split, _, lines, *_ in splits},
     )
@@ -127,7 +122,12 @@ def weighted_rows(reduced: DataFrame, splits: Sequence[str]) -> DataFrame:
 
 def fill(lines: DataFrame) -> DataFrame:
     """Fill missing numbers with 0 and derive the others, as the registered model does with raw lines."""
-    return SQLTransformer(statement=FILL_STATEMENT).transform(lines)
+    return lines.selectExpr(
+        f"* EXCEPT ({schema.QUANTITY}, {schema.UNIT_PRICE})",
+        f"coalesce({schema.QUANTITY}, 0) AS {schema.QUANTITY}",
+        f"coalesce({schema.UNIT_PRICE}, 0D) AS {schema.UNIT_PRICE}",
+        *derived(schema.INVOICE_DATE),
+    )
 
 
 def canonical(rows: DataFrame, *, count: int, rows_per_partition: int = ROWS_PER_PARTITION) -> DataFrame:
@@ -155,15 +155,19 @@ def _facts() -> list[Column]:
 
     Plain columns would be folded into every expression that uses them, at twice the time.
     """
+    good = F.col(schema.REASON).isNull()
+    # A null leaves a hash as it is: without its flag a value could change places with the null beside it.
+    said = [part for name in schema.COLUMNS for part in (F.col(name), F.col(name).isNull())]
+    hashes = [
+        F.when(good, F.xxhash64(F.lit(number), *said)).otherwise(F.xxhash64(F.lit(number), schema.LINE))
+        for number in (1, 2)
+    ]
     return [
-        *(
-            F.col(name)
-            for name in (schema.QUANTITY, schema.INVOICE_DATE, schema.UNIT_PRICE, schema.CUSTOMER_ID)
-        ),
-        F.col(schema.REASON).isNull().alias(_GOOD),
+        *(F.col(name) for name in (schema.QUANTITY, schema.INVOICE_DATE, schema.UNIT_PRICE)),
+        good.alias(_GOOD),
         F.col(schema.INVOICE_NO).startswith("C").alias(_CANCELS),
-        F.xxhash64(schema.LINE).alias("_hash_1"),
-        F.xxhash64(F.lit("second"), schema.LINE).alias("_hash_2"),
+        hashes[0].alias("_hash_1"),
+        hashes[1].alias("_hash_2"),
     ]
 
 

@@ -10,7 +10,7 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StringIndexerModel, VectorAssembler
 
 from retail_clusters import schema
-from retail_clusters.data import reduce
+from retail_clusters.data.reduce import derived
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
 from retail_clusters.registry.models import (
@@ -29,10 +29,13 @@ RAW_LINES: Final[Columns] = {
     field.name: _MLFLOW_TYPES[field.dataType.simpleString()] for field in schema.INVOICE_LINE
 }
 
+#: Types that an earlier release gave columns, which no model of its looks at.
+_EARLIER: Final[Columns] = {schema.CUSTOMER_ID: "double"}
+
 _EXAMPLE: Final = pd.DataFrame(
     [
-        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, 17850.0),
-        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, 14527.0),
+        ("536365", "85123A", "WHITE HANGING HEART T-LIGHT HOLDER", 6, "2010-12-01 08:26:00", 2.55, "17850"),
+        ("C536379", "D", "Discount", -1, "2010-12-01 09:41:00", 27.5, "14527"),
     ],
     columns=list(schema.COLUMNS[:-1]),
 ).assign(Country="United Kingdom")
@@ -49,6 +52,12 @@ INTERFACE: Final = ModelInterface(
 #: Under which name a registered version's metadata holds where its lines came from.
 TRAINED_ON: Final = "trained_on"
 
+#: The first stage of the first release.
+_FIRST_FILLED: Final = (
+    "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
+    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID"
+)
+
 _NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _SCALED: Final = (
     r"(?:signum\({0}\) \* log1p\(abs\({0}\)\)|\({0} - \(" + _NUMBER + r"D\)\) / " + _NUMBER + "D) AS {1}"
@@ -64,9 +73,9 @@ _STATEMENTS: Final = tuple(
     re.compile(form)
     for form in (
         *(
-            _with_some(re.escape(filled), map(re.escape, reduce.derived(date)))
+            _with_some(re.escape(filled), map(re.escape, derived(date)))
             for filled, date in (
-                (reduce.FILLED, schema.INVOICE_DATE),
+                (_FIRST_FILLED, schema.INVOICE_DATE),
                 (stages.RAW_FILLED, stages.RAW_DATE),
             )
         ),
@@ -113,7 +122,7 @@ def _lines_problem(columns: Mapping[str, str] | None) -> str | None:
         bare = kind.removesuffix(OPTIONAL)
         if name not in RAW_LINES and bare == kind:
             return f"needs a column {name}"
-        if name in RAW_LINES and bare not in {ANY, RAW_LINES[name]}:
+        if name in RAW_LINES and bare not in {ANY, RAW_LINES[name], _EARLIER.get(name)}:
             return f"takes {name} of type {bare}"
     return None if schema.QUANTITY in columns else f"takes {', '.join(columns)}"
 

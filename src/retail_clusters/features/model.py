@@ -30,7 +30,7 @@ UNSEEN_DAY: Final = "the model refuses a weekday that its training lines do not 
 _AS_IT_CAME: Final = "_line"
 
 _SMOKE: Final = [
-    "('536365', '85123A', 'WHITE HANGING HEART', 6, timestamp'2010-12-01 08:26:00', 2.55D, 17850D, 'UK')",
+    "('536365', '85123A', 'WHITE HANGING HEART', 6, timestamp'2010-12-01 08:26:00', 2.55D, '17850', 'UK')",
     "('C536379', 'D', null, -1, timestamp'2010-12-02 09:41:00', 27.5D, null, null)",
     "('536544', '21773', null, null, timestamp'2010-12-03 14:32:00', null, null, 'UK')",
 ]
@@ -233,13 +233,20 @@ def refuse_unseen_days(parsed: DataFrame, *, model: PipelineModel) -> DataFrame:
 def score_lines(lines: DataFrame, *, model: PipelineModel, version: str) -> DataFrame:
     """Add `prediction` and `model_version` to good lines, which stay as they came.
 
-    The model fills missing numbers for itself, so it is given the line once more, whole.
+    The model fills missing numbers for itself, so it is given the line once more, whole, and beside it the
+    eight columns; those of the first release take the customer for a number.
     """
-    whole = F.struct(*schema.COLUMNS).alias(_AS_IT_CAME)
-    others = [name for name in lines.columns if name not in schema.COLUMNS]
-    return model.transform(lines.select("*", whole)).select(
+    others = [name for name in (schema.SOURCE_FILE, schema.REASON) if name in lines.columns]
+    whole = F.struct(*(F.col(_quoted(name)) for name in lines.columns if name not in others)).alias(_AS_IT_CAME)
+    number = F.col(schema.CUSTOMER_ID).try_cast("double")
+    eight = [number.alias(name) if name == schema.CUSTOMER_ID else F.col(name) for name in schema.COLUMNS]
+    return model.transform(lines.select(*eight, whole, *others)).select(
         f"{_AS_IT_CAME}.*", schema.PREDICTION, F.lit(int(version)).alias(schema.MODEL_VERSION), *others
     )
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
 
 
 def check_model(spark: SparkSession, model: PipelineModel, *, version: str) -> None:

@@ -102,8 +102,16 @@ def quoted(location: str) -> str:
 
 def is_within(location: str, folder: str) -> bool:
     """Tell whether a location is a folder or anywhere inside it; links on this machine are followed."""
-    inner, outer = _real(location), _real(folder)
+    inner, outer = followed(location), followed(folder)
     return inner == outer or inner.startswith(outer if outer.endswith("/") else f"{outer}/")
+
+
+def followed(location: str) -> str:
+    """Return `to_uri` with all links on this machine followed."""
+    if is_local(location):
+        return f"{LOCAL}://{os.path.realpath(local_path(location))}"
+    root, path = _split(location)
+    return f"{root}{'/'.join(part for part in path.split('/') if part not in {'', '.'})}"
 
 
 def is_utf8(location: str) -> bool:
@@ -128,10 +136,3 @@ def _split(location: str) -> tuple[str, str]:
 
 def _absolute(path: str) -> PurePosixPath:
     return PurePosixPath(os.getcwd(), path)  # noqa: PTH109 - text, not a file
-
-
-def _real(location: str) -> str:
-    if is_local(location):
-        return f"{LOCAL}://{os.path.realpath(local_path(location))}"
-    root, path = _split(location)
-    return f"{root}{'/'.join(part for part in path.split('/') if part not in {'', '.'})}"

@@ -1,6 +1,7 @@
 """The one Spark session: adopted where there is one, else built here, and then stopped here."""
 
 import atexit
+import locale
 import os
 import re
 import shlex
@@ -26,7 +27,7 @@ from pyspark.sql import SparkSession
 
 import retail_clusters
 from retail_clusters.errors import InputError, RetailClustersError
-from retail_clusters.infra import class_archive
+from retail_clusters.infra import class_archive, fixed_settings
 
 JAVA_NEEDED: Final = 17
 #: Options of a JVM that is started here.
@@ -34,8 +35,6 @@ JAVA_OPTIONS = class_archive.options()
 #: Those of one that ends before Java's second compiler, which competes for the cores, has paid off.
 SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
-#: What results rest on, whatever the configuration says. Days are days in UTC, so each has 24 hours.
-_FIXED: Final = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
 #: What holds where the user's configuration is silent.
 #: "Debugging" notes the Python line that made each column, at five calls into the JVM a column: as much as
 #: the rest of building a query. Adaptive execution reads small shuffles as one partition, those into the
@@ -131,6 +130,7 @@ def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
     for key, value in spark.conf.getAll.items():
         if fresh.get(key) != value:
             session.conf.set(key, value)
+    fixed_settings.fix(session)
     session.conf.set("spark.sql.shuffle.partitions", str(partitions))
     return session
 
@@ -188,15 +188,9 @@ def _check_java(java: str | None) -> None:
 def _adopted() -> Iterator[SparkSession]:
     """Lend the session that is there, with what results rest on, and give it back as it was."""
     spark = SparkSession.builder.getOrCreate()
-    before = {key: spark.conf.get(key) for key in _FIXED}
-    try:
-        for key, value in _FIXED.items():
-            spark.conf.set(key, value)
+    with fixed_settings.fixed(spark):
         _ship_package(spark.sparkContext)
         yield spark
-    finally:
-        for key, old in before.items():
-            spark.conf.set(key, old or "")
 
 
 def _start(started: _Started, name: str, java_options: str) -> None:
@@ -208,8 +202,16 @@ def _start(started: _Started, name: str, java_options: str) -> None:
 
 def _build(name: str, log: str, java_options: str) -> SparkSession:
     check_java()
-    chosen = settings(java_options=java_options) | _FIXED | {"spark.app.name": f"retail-clusters {name}"}
+    chosen = (
+        settings(java_options=java_options)
+        | fixed_settings.OURS
+        | {"spark.app.name": f"retail-clusters {name}"}
+    )
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if locale.getencoding().lower().replace("-", "") != "utf8":
+        os.environ["LC_ALL"] = (
+            "C.UTF-8"  # Java names files in the locale, and no option of its says otherwise
+        )
     if is_one_machine(chosen["spark.master"]):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     if SparkContext._gateway is None:
@@ -218,6 +220,7 @@ def _build(name: str, log: str, java_options: str) -> SparkSession:
     for key, value in chosen.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
+    fixed_settings.fix(session)
     _ship_package(session.sparkContext)
     return session
 

@@ -52,8 +52,8 @@ _UNUSABLE_IN_JAVA: Final = re.compile(
 class FileStatus:
     """A file: its length in bytes, and when it was last written, in milliseconds since 1970.
 
-    `changed_ns` is the time of any change at all, which no program sets back, in nanoseconds; 0 where a store
-    does not tell.
+    `changed_ns` is the time of any change at all, which no program sets back, in nanoseconds; `identity` is
+    what all names of one file have in common. 0 and None where a store does not tell.
     """
 
     location: str
@@ -61,6 +61,7 @@ class FileStatus:
     modified_ms: int
     is_folder: bool = False
     changed_ns: int = 0
+    identity: tuple[int, int] | None = None
 
 
 def check(location: str) -> None:
@@ -118,8 +119,10 @@ def is_folder(location: str) -> bool:
     return found is not None and found.is_folder
 
 
-def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] = ()) -> list[FileStatus]:
-    """List the files of a folder by name, without those that Spark counts as hidden (`_name`, `.name`).
+def list_files(
+    folder: str, *, recursive: bool = False, suffixes: Sequence[str] = (), hidden: bool = False
+) -> list[FileStatus]:
+    """List the files of a folder by name, those that Spark counts as hidden (`_name`, `.name`) if asked.
 
     Links are followed, each folder is listed once. A name that is not UTF-8 is in the list, with
     surrogates in place of its odd bytes (`locations.is_utf8` finds it).
@@ -134,7 +137,9 @@ def list_files(folder: str, *, recursive: bool = False, suffixes: Sequence[str] 
         if identity in seen:
             continue
         seen.add(identity)
-        visible = [entry for entry in _entries(here) if not name(entry.location).startswith((".", "_"))]
+        visible = [
+            entry for entry in _entries(here) if hidden or not name(entry.location).startswith((".", "_"))
+        ]
         found += [entry for entry in visible if not entry.is_folder]
         if recursive:
             waiting += sorted(entry.location for entry in visible if entry.is_folder)
@@ -362,7 +367,10 @@ def _local_status(location: str) -> FileStatus | None:
             return None
         raise
     modified = found.st_mtime_ns // 1_000_000
-    return FileStatus(location, found.st_size, modified, stat.S_ISDIR(found.st_mode), found.st_ctime_ns)
+    identity = (found.st_dev, found.st_ino)
+    return FileStatus(
+        location, found.st_size, modified, stat.S_ISDIR(found.st_mode), found.st_ctime_ns, identity
+    )
 
 
 def _hadoop_status(location: str, found: Any) -> FileStatus:

@@ -15,6 +15,7 @@ from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.metrics import Quality
+from retail_clusters.data.reduce import same_lines
 from retail_clusters.errors import InputError
 from retail_clusters.features.interface import given_lines, open_model
 from retail_clusters.features.model import ParsedModel, parse
@@ -88,8 +89,10 @@ class Comparison:
     @property
     def other_data(self) -> bool:
         """Tell whether the champion was trained on other data than the challenger."""
-        mine = self.challenger.tags.get("data_digest")
-        return self.champion is not None and self.champion.tags.get("data_digest") != mine
+        if self.champion is None:
+            return False
+        mine, others = (each.tags.get("data_digest", "") for each in (self.challenger, self.champion))
+        return same_lines(mine, others) is False
 
     @property
     def same_clusters(self) -> bool:
@@ -181,7 +184,7 @@ def _prepare_again(spark: SparkSession, run_id: str, *, digest: str) -> tuple[pa
     settings = tracking.settings_of(tracking.read_run(run_id))
     experiment, data = Experiment.from_flat(settings), settings.get("data", "")
     prepared = ensure_prepared(spark, data=data, experiment=experiment)
-    if prepared.table.data_digest != digest:
+    if same_lines(prepared.table.data_digest, digest) is False:
         raise InputError(f"{data} holds other lines by now")
     return publish.evidence_rows(training_context(prepared, experiment=experiment))
 

@@ -23,8 +23,8 @@ _SPEND: Final = "sum of UnitPrice × Quantity (its currency)"
 def customer_name(customer: object) -> str:
     """Write a CustomerID as the notebook shows it.
 
-    >>> customer_name(17850.0), customer_name(None)
-    ('17850.0', 'null')
+    >>> customer_name("17850"), customer_name(None)
+    ('17850', 'null')
     """
     return "null" if customer is None else str(customer)
 
@@ -85,7 +85,7 @@ def customers_chart(customers: Sequence[tuple[object, Decimal, int]]) -> Figure:
     figure, (axes,) = plots.figure(
         "Customers by spend over all days", note=note, size=(9, 0.36 * len(named) + 1.8)
     )
-    names = [customer_name(name).removesuffix(".0") for name, _, _ in named]
+    names = [customer_name(name) for name, _, _ in named]
     bars = axes.barh(names, [total for _, total, _ in named], color=plots.BLUE)
     labels = [f"{total:,.0f} on {pluralize(days, 'day')}" for _, total, days in named]
     axes.bar_label(bars, labels, padding=4, fontsize=9)

@@ -30,8 +30,8 @@ _SHOWN: Final = [schema.CUSTOMER_ID, RECENCY, FREQUENCY, SPEND, CANCELLED, LINES
 def describe_customers(scored: DataFrame, *, clusters: int) -> DataFrame:
     """Describe each customer by the scored lines, those of the largest spend first.
 
-    Takes invoice lines with a `prediction` from 0 to `clusters` - 1. Lines without a customer are left out
-    (models fill in customer 0 for them); a price that no exact sum can hold costs nothing. `recency_days`
+    Takes invoice lines with a `prediction` from 0 to `clusters` - 1. Lines without a customer are left out;
+    a price that no exact sum can hold costs nothing. `recency_days`
     counts from the customer's last purchase to the newest line; `frequency` counts invoices that are no
     cancellation; `spend` is the sum over all lines, `cancelled_spend` the part of it that is cancellations;
     `share_of_cluster_N` is the share of the customer's lines in cluster N.
@@ -43,7 +43,7 @@ def describe_customers(scored: DataFrame, *, clusters: int) -> DataFrame:
     shares = {
         f"{SHARE}{at}": F.avg((F.col(schema.PREDICTION) == at).cast("double")) for at in range(clusters)
     }
-    described = scored.where(F.nullif(F.col(schema.CUSTOMER_ID), F.lit(0.0)).isNotNull())
+    described = scored.where(F.col(schema.CUSTOMER_ID).isNotNull())
     return (
         described.groupBy(schema.CUSTOMER_ID)
         .agg(

@@ -24,7 +24,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices
+from retail_clusters.data import csv_files, invoices, listing, quarantine
+from retail_clusters.data.csv_files import Layout
+from retail_clusters.data.listing import Account, Listing
+from retail_clusters.data.quarantine import Reason, Tally
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import locations, markdown, storage
 from retail_clusters.infra.locations import for_display, join
@@ -32,6 +35,7 @@ from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.storage import FileStatus, staged_folder
 from retail_clusters.infra.stream import DRAIN, start, stopped, wait
+from retail_clusters.input_settings import Input
 from retail_clusters.purchases import charts
 from retail_clusters.purchases.request import PurchasesRequest, check
 from retail_clusters.purchases.spend import (
@@ -49,7 +53,7 @@ from retail_clusters.purchases.spend import (
     top_customers,
 )
 from retail_clusters.registry import tracking
-from retail_clusters.settings import Columns, Purchases
+from retail_clusters.settings import Purchases
 from retail_clusters.wording import pluralize
 
 __all__ = ["PurchasesRequest", "check", "run"]
@@ -80,6 +84,8 @@ class Summary:
     metrics: Mapping[str, float]
     top: Sequence[Mapping[Any, object]]
     answer: Sequence[Mapping[Any, object]] | None = None
+    reasons: Sequence[Reason] = ()
+    account: Account | None = None
 
 
 def run(spark: SparkSession, request: PurchasesRequest) -> Summary:
@@ -116,51 +122,58 @@ def writing_to(place: str) -> Iterator[None]:
 def _sum_up(session: SparkSession, request: PurchasesRequest) -> Summary:
     """Sum up the files as a batch, and of a stream as one, too; write the table, report and answer."""
     started = time.perf_counter()
-    files = csv_files.list_files(locations.to_uri(request.data))
-    damaged = {file.location: why for file in files if (why := csv_files.damage(file.location))}
-    readable = [file.location for file in files if file.location not in damaged]
-    parsed = read_parsed(session, readable, columns=request.columns)
+    found = listing.require(locations.to_uri(request.data))
+    layouts, damaged = _readable(session, found, how=request.how)
+    parsed, seen = invoices.read(session, layouts, how=request.how)
     batch, observed = summed(parsed)
+    batch = batch.cache()
     agreement = None
     if request.mode == "stream":
-        drain(session, request, files=readable)
-        tell_changes(files, data=request.data)
+        drain(session, request, layouts=layouts)
+        tell_changes(found.files, data=request.data)
         agreement = parity(session.table(TABLE), batch)
-    result = write_table(batch if agreement is None else session.table(TABLE), request.place)
-    result.createOrReplaceTempView(TABLE)
-    counted = observed.get
+    customer_days, counted = batch.count(), observed.get
+    listing.check_read(list(layouts), invoices.files_seen(seen))
     bad = parsed if counted[QUARANTINED] else None
-    in_damaged = write_quarantine(request.place, lines=bad, files=damaged, columns=request.columns)
+    reasons = write_quarantine(request.place, lines=bad, files=damaged, how=request.how)
+    quarantined = sum(each.lines for each in reasons)
+    lines = counted[LINES] - counted[QUARANTINED] + quarantined
+    quarantine.check_share(reasons, of=lines, how=request.how)
+    result = write_table(batch if agreement is None else session.table(TABLE), request.place)
+    batch.unpersist()
+    result.createOrReplaceTempView(TABLE)
     metrics = {
-        "files": len(files),
-        "lines": counted[LINES] + in_damaged,
-        "lines_quarantined": counted[QUARANTINED] + in_damaged,
-        "customer_days": result.count(),
+        "files": len(found.files),
+        "lines": lines,
+        "lines_quarantined": quarantined,
+        "customer_days": customer_days,
         "seconds": time.perf_counter() - started,
     }
-    return report(result, request, metrics=metrics, agreement=agreement)
+    account = listing.account(found, quarantined=len(damaged))
+    return report(result, request, metrics=metrics, agreement=agreement, reasons=reasons, account=account)
 
 
-def read_parsed(session: SparkSession, files: Sequence[str], *, columns: Columns) -> DataFrame:
-    """Read files as parsed lines.
+def _readable(
+    session: SparkSession, found: Listing, *, how: Input
+) -> tuple[dict[str, Layout], dict[str, str]]:
+    """Return the files that unpack to their end, each with its layout, and the others, each with the reason.
 
     Raises:
-        InputError: there is none, or one has another header.
+        InputError: no file is readable, or one has another header.
     """
-    if not files:
+    damaged = {file: why for file in found.locations if (why := csv_files.damage(session, file))}
+    layouts = csv_files.check_headers([file for file in found.locations if file not in damaged], how)
+    if not layouts:
         raise InputError(
             "data needs at least one file that unpacks to its end, but found none: copy them anew"
         )
-    csv_files.check_headers(files, columns)
-    return invoices.parse(csv_files.read_lines(session, files, columns=columns), columns=columns)
+    return layouts, damaged
 
 
-def drain(session: SparkSession, request: PurchasesRequest, *, files: Sequence[str]) -> None:
+def drain(session: SparkSession, request: PurchasesRequest, *, layouts: Mapping[str, Layout]) -> None:
     """Drain files through the table in memory, show it as it grows, log the plan of the last batch."""
     screen = charts.Screen()
-    lines = stream_lines(
-        session, request.data, settings=request.settings, columns=request.columns, files=files
-    )
+    lines = stream_lines(session, request.data, settings=request.settings, how=request.how, layouts=layouts)
     # The stream's state lies beside its result, where executors reach it as they do that.
     checkpoint = storage.draft_beside(join(request.place, PURCHASES))
     stream = start_live(lines, checkpoint=checkpoint)
@@ -174,20 +187,24 @@ def drain(session: SparkSession, request: PurchasesRequest, *, files: Sequence[s
 
 
 def stream_lines(
-    session: SparkSession,
-    data: str,
-    *,
-    settings: Purchases,
-    columns: Columns,
-    files: Sequence[str] | None = None,
+    session: SparkSession, data: str, *, settings: Purchases, how: Input, layouts: Mapping[str, Layout]
 ) -> DataFrame:
-    """Read the good lines of files as they arrive, of none but `files` if they are given."""
+    """Read the good lines of some files as they arrive.
+
+    Raises:
+        InputError: the files have more than one header, and a stream can be parsed by one alone.
+    """
+    by_header = {layout: file for file, layout in layouts.items()}
+    if len(by_header) > 1:
+        two = " and ".join(for_display(file) for file in list(by_header.values())[:2])
+        raise InputError(f"mode=stream needs one header in all files, but {two} differ: use mode=batch")
+    (layout,) = by_header
     lines = csv_files.read_line_stream(
-        session, data, max_files_per_trigger=settings.max_files_per_trigger, columns=columns
+        session, data, max_files_per_trigger=settings.max_files_per_trigger, layout=layout, how=how
     )
-    if files is not None:
-        lines = lines.where(F.col(schema.SOURCE_FILE).isin([locations.quoted(file) for file in files]))
-    good = invoices.good(invoices.parse(lines, columns=columns))
+    names = [locations.quoted(file) for file in layouts]
+    parsed = invoices.parse(lines.where(F.col(schema.SOURCE_FILE).isin(names)), layout=layout, how=how)
+    good = invoices.good(parsed)
     return good.coalesce(1) if settings.max_files_per_trigger <= _FEW_FILES else good
 
 
@@ -229,7 +246,7 @@ def tell_changes(before: Sequence[FileStatus], *, data: str) -> None:
     Raises:
         InputError: one of the listed files has changed: nobody knows what the stream has read of it.
     """
-    now = {file.location: file for file in csv_files.list_files(locations.to_uri(data))}
+    now = {file.location: file for file in listing.require(locations.to_uri(data)).files}
     for file in before:
         found = now.pop(file.location, None)
         if found is None or (found.length, found.modified_ms) != (file.length, file.modified_ms):
@@ -305,20 +322,18 @@ def write_csv(rows: DataFrame, file: str) -> None:
 
 
 def write_quarantine(
-    output: str, *, lines: DataFrame | None, files: Mapping[str, str], columns: Columns
-) -> int:
-    """Keep what is not counted in OUTPUT/quarantine, in place of what is there; return the lines in files.
+    output: str, *, lines: DataFrame | None, files: Mapping[str, str], how: Input
+) -> tuple[Reason, ...]:
+    """Keep what is not counted in OUTPUT/quarantine, in place of what is there; return why.
 
     Takes parsed lines, or None where all are good, and files that cannot be read, each with the reason.
     """
-    folder = join(output, schema.QUARANTINE)
+    folder, tally = join(output, schema.QUARANTINE), Tally()
     if lines is None and not files:
         storage.remove(folder)
-        return 0
+        return ()
     rows = [
-        row
-        for file, why in files.items()
-        for row in csv_files.quarantine_rows(file, reason=why, columns=columns)
+        row for file, why in files.items() for row in csv_files.quarantine_rows(file, reason=why, how=how)
     ]
     with staged_folder(folder) as staged:
         if lines is not None:
@@ -326,11 +341,18 @@ def write_quarantine(
         if rows:
             with storage.open_write(join(staged, "files.parquet")) as stream:
                 pq.write_table(pa.Table.from_pylist(rows, schema=_QUARANTINED_LINE), stream)
-    return sum(row[schema.LINE] is not None for row in rows)
+        tally.add(quarantine.read(staged))
+    return tally.reasons(how)
 
 
 def report(
-    result: DataFrame, request: PurchasesRequest, *, metrics: Mapping[str, float], agreement: Parity | None
+    result: DataFrame,
+    request: PurchasesRequest,
+    *,
+    metrics: Mapping[str, float],
+    agreement: Parity | None,
+    reasons: Sequence[Reason],
+    account: Account,
 ) -> Summary:
     """Print the top of a result and the answer to the request's query; log table, charts and metrics.
 
@@ -357,7 +379,9 @@ def report(
         f"{pluralize(int(metrics['files']), 'file')}, {metrics['lines_quarantined']:,} quarantined"
     )
     click.echo(f"purchases: {counts}, in {metrics['seconds']:.1f} s; written to {for_display(request.place)}")
-    tracking.describe(_description(request, counts, cells))
+    quarantine.echo("purchases", reasons, of=int(metrics["lines"]), account=account)
+    notes = quarantine.described(reasons, of=int(metrics["lines"]), account=account)
+    tracking.describe("\n\n".join([_description(request, counts, cells), *notes]))
     if agreement is not None:
         report_parity(agreement)
     return Summary(
@@ -365,6 +389,8 @@ def report(
         metrics,
         top=top.to_dict("records"),
         answer=None if found is None else found.to_dict("records"),
+        reasons=reasons,
+        account=account,
     )
 
 

@@ -7,7 +7,8 @@ from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import for_display, join
-from retail_clusters.settings import Columns, Purchases
+from retail_clusters.input_settings import Input
+from retail_clusters.settings import Purchases
 
 Mode = Literal["batch", "stream"]
 
@@ -31,7 +32,7 @@ class PurchasesRequest:
     output: str | None = None
     sql: str | None = None
     settings: Purchases = field(default_factory=Purchases)
-    columns: Columns = field(default_factory=Columns)
+    how: Input = field(default_factory=Input)
 
     @property
     def place(self) -> str:
@@ -53,4 +54,4 @@ def check(request: PurchasesRequest) -> None:
             f"output must be new or of the same mode, but {for_display(request.place)} holds days that the "
             "appending stream of an earlier version has written, and would lose them: name another folder"
         )
-    csv_files.check_data(request.data, request.columns)
+    csv_files.check_data(request.data, request.how)

@@ -8,6 +8,7 @@ import click
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
+from retail_clusters.data import listing, quarantine
 from retail_clusters.data import prepare as tables
 from retail_clusters.data.prepare import Prepared, PreparedTable, Source
 from retail_clusters.infra import markdown
@@ -24,16 +25,20 @@ def prepare(
     """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
     source = tables.source(data, experiment)
     with open_run("prepare") as run_id:
-        tracking.log_settings({"data": data, "files": str(len(source.files))} | experiment.flat())
+        tracking.log_settings({"data": data, "files": str(len(source.found.files))} | experiment.flat())
         found = tables.find(spark, source)
         if found:
             click.echo(
                 f"prepare: reused the rows of run {found.table.run_id}; files and settings are unchanged"
             )
         prepared = found or _make(spark, source, run_id=run_id)
-        reused = prepared.table.run_id != run_id
-        _log(prepared.table, reused=reused)
-        tracking.describe(description(prepared.table, split=experiment.split, reused=reused))
+        table, account = prepared.table, listing.account(source.found)
+        reused = table.run_id != run_id
+        _log(table, reused=reused)
+        notes = quarantine.described(table.reasons, of=table.total_lines, account=account)
+        page = description(table, split=experiment.split, reused=reused)
+        tracking.describe("\n\n".join([page, *notes]))
+        quarantine.echo("prepare", table.reasons, of=table.total_lines, account=account)
     return prepared
 
 
@@ -75,7 +80,7 @@ def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     started = perf_counter()
     made = tables.make(spark, source, run_id=run_id)
     click.echo(
-        f"prepare: {pluralize(made.table.total_lines, 'line')} of {pluralize(len(source.files), 'file')} "
+        f"prepare: {pluralize(made.table.total_lines, 'line')} of {pluralize(len(source.found.files), 'file')} "
         f"in {perf_counter() - started:.1f} s"
     )
     return made

@@ -1,6 +1,6 @@
 """One batch of files, scored by one model: written, counted on both sides, compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,17 +9,18 @@ from pyspark.sql import functions as F
 
 from retail_clusters import schema
 from retail_clusters.clustering import stability
-from retail_clusters.data import csv_files, invoices
+from retail_clusters.data import csv_files, invoices, listing
+from retail_clusters.data.csv_files import Layout
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
 from retail_clusters.features.interface import open_model
 from retail_clusters.features.model import check_model, refuse_unseen_days, score_lines
 from retail_clusters.infra.locations import literal
+from retail_clusters.input_settings import Input
 from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.serving.attempt import Attempt
 from retail_clusters.serving.commits import QUARANTINE, SCORED
-from retail_clusters.settings import Columns
 
 _LINES, _BAD = "lines", "bad"
 
@@ -46,6 +47,15 @@ class Accounts:
     rows_quarantined: int
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What was written of some files: lines counted, files in quarantine, columns beside the eight."""
+
+    accounts: Accounts
+    broken: Sequence[str]
+    extra: tuple[str, ...]
+
+
 def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> ServedModel:
     """Load a version, and check it on the smoke batch.
 
@@ -64,9 +74,9 @@ def write_batch(
     files: Sequence[str],
     *,
     model: ServedModel,
-    columns: Columns,
+    how: Input,
     first: bool = False,
-) -> Accounts:
+) -> Batch:
     """Write the scored and the quarantined lines of some files, and count them on both sides.
 
     Spark counts what comes in before it is split; what was written is counted by the files' footers. The
@@ -75,13 +85,12 @@ def write_batch(
     Raises:
         RetailClustersError: a line was lost or doubled.
     """
-    broken = {file: why for file in files if (why := csv_files.problem(file, columns))}
-    readable = [file for file in files if file not in broken]
-    came = _write_lines(spark, attempt, readable, model=model, columns=columns) if readable else 0
+    layouts, broken = csv_files.examine(spark, files, how)
+    came = _write_lines(spark, attempt, layouts, model=model, how=how) if layouts else 0
     rows = (
         row
         for file, reason in broken.items()
-        for row in csv_files.quarantine_rows(file, reason=reason, columns=columns)
+        for row in csv_files.quarantine_rows(file, reason=reason, how=how)
     )
     whole, blank = attempt.write_whole_files(rows) if broken or first else (0, 0)
     accounts = Accounts(came + whole, attempt.count(SCORED), attempt.count(QUARANTINE) - blank)
@@ -90,7 +99,8 @@ def write_batch(
             f"rows in must be rows scored + quarantined, but a batch took {accounts.rows_in:,} and wrote "
             f"{accounts.rows_scored:,} + {accounts.rows_quarantined:,}: start again if a file changed"
         )
-    return accounts
+    extra = dict.fromkeys(name for layout in layouts.values() for name in layout.extra)
+    return Batch(accounts, list(broken), tuple(extra))
 
 
 def count_batch(attempt: Attempt, *, model: ServedModel) -> Counts | None:
@@ -119,16 +129,17 @@ def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -
 
 
 def _write_lines(
-    spark: SparkSession, attempt: Attempt, files: Sequence[str], *, model: ServedModel, columns: Columns
+    spark: SparkSession, attempt: Attempt, layouts: Mapping[str, Layout], *, model: ServedModel, how: Input
 ) -> int:
     """Score in one pass; a second one reads the quarantined lines, if there are any. Count what came in."""
     came = Observation()
-    lines = csv_files.read_lines(spark, files, columns=columns)
-    parsed = refuse_unseen_days(invoices.parse(lines, columns=columns), model=model.opened.model)
+    lines, seen = invoices.read(spark, layouts, how=how)
+    parsed = refuse_unseen_days(lines, model=model.opened.model)
     bad = F.col(schema.REASON).isNotNull()
     counted = parsed.observe(came, F.count(F.lit(1)).alias(_LINES), F.count_if(bad).alias(_BAD))
-    good = counted.where(~bad).select(*schema.COLUMNS, schema.SOURCE_FILE)
+    good = counted.where(~bad).drop(schema.LINE, schema.REASON)
     attempt.write(score_lines(good, model=model.opened.model, version=model.version), SCORED)
+    listing.check_read(list(layouts), invoices.files_seen(seen))
     if came.get[_BAD]:
         attempt.write(invoices.quarantined(parsed), QUARANTINE)
     return int(came.get[_LINES])

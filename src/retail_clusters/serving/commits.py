@@ -34,7 +34,7 @@ class Record:
 
     `written` has the names of its files by kind; None in a record of an earlier release, whose folders hold
     nothing else. `replaces` names the lines that this batch stands for from now on: earlier batch and
-    `source_file`.
+    `source_file`; `extra` the columns that its files have beside the eight.
     """
 
     batch_id: int
@@ -48,6 +48,7 @@ class Record:
     counts: Mapping[str, Any] | None = None
     replaces: tuple[tuple[int, str], ...] = ()
     written: Mapping[str, list[str]] | None = None
+    extra: tuple[str, ...] = ()
 
     @property
     def points(self) -> list[tuple[str, float, int, int]]:
@@ -60,6 +61,7 @@ class Record:
         found: dict[str, Any] = json.loads(text)
         known = {each.name: found[each.name] for each in fields(cls) if each.name in found}
         known["files"] = tuple(InputFile(**file) for file in found["files"])
+        known["extra"] = tuple(found.get("extra", ()))
         known["replaces"] = tuple((int(batch), str(file)) for batch, file in found["replaces"])
         return cls(**known)
 

@@ -1,10 +1,11 @@
 """A scorer's lines by its records: each line once, whatever was killed, or scored anew."""
 
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegerType, StructField, StructType
+from pyspark.sql.types import DoubleType, IntegerType, StringType, StructField, StructType
 
 from retail_clusters import schema
 from retail_clusters.errors import InputError
@@ -35,29 +36,63 @@ def read_scored(spark: SparkSession, output: str) -> DataFrame:
             f"an output is read by its batches, but an earlier release has compacted {for_display(output)}: read the "
             "folder compacted as Parquet, and score later files to a new output"
         )
+    records = _records(output)
+    extra = dict.fromkeys(name for record in records for name in record.extra)
     added = [StructField(name, IntegerType()) for name in (schema.PREDICTION, schema.MODEL_VERSION)]
     source = schema.QUARANTINED_LINE[schema.SOURCE_FILE]
-    return _read(spark, output, SCORED, StructType([*schema.INVOICE_LINE, *added, source]))
+    others = [StructField(name, StringType()) for name in extra]
+    return _read(spark, output, SCORED, StructType([*schema.INVOICE_LINE, *others, *added, source]), records)
 
 
 def read_quarantine(spark: SparkSession, output: str) -> DataFrame:
     """Return the quarantined lines of every committed batch, with `batch_id`, as `read_scored` does."""
-    return _read(spark, output, QUARANTINE, schema.QUARANTINED_LINE)
+    return _read(spark, output, QUARANTINE, schema.QUARANTINED_LINE, _records(output))
 
 
-def _read(spark: SparkSession, output: str, kind: str, line: StructType) -> DataFrame:
+def _records(output: str) -> list[Record]:
+    return [read_record(output, batch_id) for batch_id in committed(output)]
+
+
+def _read(
+    spark: SparkSession, output: str, kind: str, line: StructType, records: Sequence[Record]
+) -> DataFrame:
     columns = StructType([*line, StructField(schema.BATCH_ID, IntegerType())])
-    records = [read_record(output, batch_id) for batch_id in committed(output)]
-    paths = [path for record in records for path in _paths(output, kind, record)]
-    if not paths:
-        return spark.createDataFrame([], columns)
-    lines = spark.read.schema(columns).option("basePath", literal(join(output, kind))).parquet(*paths)
+    earlier = [record for record in records if record.written is None]
+    of_now = [record for record in records if record.written is not None]
+    lines = _read_files(spark, output, kind, columns, of_now)
+    if earlier:
+        lines = lines.union(_with_names(_read_files(spark, output, kind, _with_numbers(columns), earlier)))
     replaced = [
         (F.col(schema.BATCH_ID) == batch) & (F.col(schema.SOURCE_FILE) == file)
         for record in records
         for batch, file in record.replaces
     ]
     return lines.where(~reduce(lambda one, other: one | other, replaced)) if replaced else lines
+
+
+def _read_files(
+    spark: SparkSession, output: str, kind: str, columns: StructType, records: Sequence[Record]
+) -> DataFrame:
+    paths = [path for record in records for path in _paths(output, kind, record)]
+    if not paths:
+        return spark.createDataFrame([], columns)
+    return spark.read.schema(columns).option("basePath", literal(join(output, kind))).parquet(*paths)
+
+
+def _with_numbers(columns: StructType) -> StructType:
+    """Return the columns as an earlier release wrote them: the customer is a number."""
+    number = StructField(schema.CUSTOMER_ID, DoubleType())
+    return StructType([number if field.name == schema.CUSTOMER_ID else field for field in columns])
+
+
+def _with_names(lines: DataFrame) -> DataFrame:
+    """Write the number of a customer as the name that it is by now."""
+    if schema.CUSTOMER_ID not in lines.columns:
+        return lines
+    number = F.col(schema.CUSTOMER_ID)
+    whole = number.try_cast("decimal(20,0)")
+    name = F.when(whole == number, whole.cast("string")).otherwise(number.cast("string"))
+    return lines.withColumn(schema.CUSTOMER_ID, name)
 
 
 def _paths(output: str, kind: str, record: Record) -> list[str]:

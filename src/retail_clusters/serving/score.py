@@ -9,7 +9,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from retail_clusters.data import csv_files
+from retail_clusters.data import csv_files, quarantine
 from retail_clusters.errors import NotRegisteredError, RetailClustersError
 from retail_clusters.infra import storage
 from retail_clusters.infra.console import Progress, in_short
@@ -74,6 +74,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
                 scorer.start()
                 with polled(scorer.poll, score_run.send):
                     _score(spark, request, scorer, stopping=stopping)
+            scorer.finish()
             status = "FINISHED"
         except BatchTakenError:
             status = None
@@ -87,6 +88,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         f"in {pluralize(summary.batches, 'batch', 'batches')}: {summary.rows_scored:,} scored, "
         f"{summary.rows_quarantined:,} quarantined; model version {', '.join(summary.model_versions) or 'none'}"
     )
+    quarantine.echo("score", summary.reasons, of=summary.rows_in, account=summary.account)
     return summary
 
 

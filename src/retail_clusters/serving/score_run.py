@@ -8,6 +8,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from retail_clusters.data import quarantine
 from retail_clusters.errors import InputError
 from retail_clusters.infra import markdown, storage
 from retail_clusters.infra.console import Progress
@@ -174,4 +175,5 @@ def _description(
     )
     again = markdown.command(f"score --source {source} --output {output}")
     note = [f"Note: {unmeasured}."] if unmeasured else []
+    note += quarantine.described(summary.reasons, of=summary.rows_in, account=summary.account)
     return "\n\n".join([*parts, done, *note, f"Next: {again} takes what has arrived since."])

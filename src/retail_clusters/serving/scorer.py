@@ -7,20 +7,22 @@ from dataclasses import asdict, dataclass, replace
 
 from pyspark.sql import SparkSession
 
-from retail_clusters.data import csv_files
+from retail_clusters.data import listing, quarantine
+from retail_clusters.data.listing import Account
+from retail_clusters.data.quarantine import Reason, Tally
 from retail_clusters.errors import InputError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import WEEKDAY, Counts
 from retail_clusters.features.interface import TRAINED_ON
 from retail_clusters.infra import storage
 from retail_clusters.infra.console import Progress, in_short
-from retail_clusters.infra.locations import for_display, is_within
+from retail_clusters.infra.locations import for_display, is_within, to_uri
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
 from retail_clusters.serving.attempt import Attempt, prepare, remove_dead
 from retail_clusters.serving.batch import ServedModel, compare, count_batch, serve, write_batch
-from retail_clusters.serving.commits import BatchTakenError, CommitLog, Record, read_record
-from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, list_source
+from retail_clusters.serving.commits import QUARANTINE, BatchTakenError, CommitLog, Record, read_record
+from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, files_of
 from retail_clusters.settings import CHALLENGER
 from retail_clusters.wording import pluralize
 
@@ -36,6 +38,8 @@ class ScoreSummary:
     rows_scored: int = 0
     rows_quarantined: int = 0
     model_versions: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    account: Account | None = None
 
     def plus(self, record: Record) -> "ScoreSummary":
         """Add a batch."""
@@ -101,6 +105,7 @@ class Scorer:
         self._listed: frozenset[str] = frozenset()
         self._changed: set[InputFile] = set()
         self._told: set[InputFile] = set()
+        self._tally, self._broken, self._read = Tally(), set[str](), set[str]()
 
     def start(self) -> None:
         """Load the model.
@@ -122,7 +127,10 @@ class Scorer:
 
     def waiting(self) -> list[InputFile]:
         """List the files that no record holds, oldest first; tell of changed ones, archive what a kill left."""
-        files = list_source(self._request.source)
+        found, known = listing.find(to_uri(self._request.source)), self._log.known
+        # Hard links may have been scored under another name, when that one was the first.
+        twins = {own for second, own in found.second_names.items() if second in known and own not in known}
+        files = [file for file in files_of(found) if file.location not in twins]
         self._listed = frozenset(file.location for file in files)
         scored = [file for file in files if self._log.has_scored(file)]
         as_scored = [
@@ -137,6 +145,19 @@ class Scorer:
         self._told |= self._changed
         self._clean(as_scored)
         return [file for file in files if not self._log.has_scored(file)]
+
+    def finish(self) -> None:
+        """Add to the summary why lines are quarantined, and what became of each file in the folder."""
+        found = listing.find(to_uri(self._request.source))
+        there = found.locations
+        account = listing.account(
+            found,
+            quarantined=sum(file in self._broken for file in there),
+            read_before=sum(file in self._log.known and file not in self._read for file in there),
+            waiting=sum(file not in self._log.known for file in there),
+        )
+        reasons = self._tally.reasons(self._request.how)
+        self.summary = replace(self.summary, reasons=reasons, account=account)
 
     def process(self, brought: Sequence[InputFile]) -> None:
         """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
@@ -169,7 +190,7 @@ class Scorer:
                 f"a file to score anew must have been scored, but no batch holds {for_display(file.location)}: "
                 "score it with the others first (entry point score)"
             )
-        self._score([file], replaces=((found[2], csv_files.source_name(file.location)),))
+        self._score([file], replaces=((found[2], listing.source_name(file.location)),))
 
     def _score(self, files: Sequence[InputFile], *, replaces: tuple[tuple[int, str], ...] = ()) -> None:
         if not files:
@@ -179,17 +200,18 @@ class Scorer:
             self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
         model = self._champion.require()
         with closing(Attempt(self._log.output)) as attempt:
-            accounts = write_batch(
+            batch = write_batch(
                 self._spark,
                 attempt,
                 [file.location for file in files],
                 model=model,
-                columns=self._request.columns,
+                how=self._request.how,
                 first=batch_id == 0,
             )
+            self._tally.add(quarantine.read(attempt.folder(QUARANTINE)))
             counts = count_batch(attempt, model=model)
-            metrics: dict[str, float] = asdict(accounts) | {
-                "rows_per_second": accounts.rows_in / (time.perf_counter() - started),
+            metrics: dict[str, float] = asdict(batch.accounts) | {
+                "rows_per_second": batch.accounts.rows_in / (time.perf_counter() - started),
                 "model_version": float(model.version),
                 "files_changed": len(self._changed),
             }
@@ -200,17 +222,20 @@ class Scorer:
                 timestamp=int(time.time() * 1000),
                 model_version=model.version,
                 files=tuple(files),
-                **asdict(accounts),
+                **asdict(batch.accounts),
                 metrics=metrics | self.drift.measure(counts, model=model) | self._shadow(attempt),
                 counts=counts.to_json() if counts else None,
                 replaces=replaces,
                 written=attempt.publish(batch_id),
+                extra=batch.extra,
             )
             try:
                 self._log.append(record)
             except BatchTakenError:
                 remove_dead(self._log.output, read_record(self._log.output, batch_id))
                 raise
+        self._broken.update(batch.broken)
+        self._read.update(file.location for file in files)
         self._recorded(record)
 
     def _recorded(self, record: Record) -> None:

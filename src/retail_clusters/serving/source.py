@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from retail_clusters.data import csv_files
+from retail_clusters.data import listing
+from retail_clusters.data.listing import Listing
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import for_display, is_within, join, parent, to_uri
-from retail_clusters.settings import CHAMPION, Archive, Columns, Scoring
+from retail_clusters.input_settings import Input
+from retail_clusters.settings import CHAMPION, Archive, Scoring
 
 #: In the source, so that a move is one step of one store; neither Spark nor the scorer reads it.
 ARCHIVE: Final = "_archive"
@@ -42,7 +44,7 @@ class ScoreRequest:
     alias: str = CHAMPION
     rescore: str | None = None
     settings: Scoring = field(default_factory=Scoring)
-    columns: Columns = field(default_factory=Columns)
+    how: Input = field(default_factory=Input)
 
     @property
     def state(self) -> str:
@@ -80,19 +82,19 @@ def find_in_source(file: str, *, source: str) -> InputFile:
         InputError: it is no CSV file in the source.
     """
     found = storage.status(file)
-    is_file = found is not None and not found.is_folder and file.endswith(csv_files.SUFFIXES)
+    is_file = found is not None and not found.is_folder and listing.has_suffix(file)
     if found is None or not is_file or not is_within(file, source):
         raise InputError(
             f"rescore must name a CSV file in source, but got {for_display(file)} (source: {for_display(source)}): "
             "name one that the scorer has told of as changed"
         )
-    return InputFile(to_uri(file), found.length, found.modified_ms)
+    own = listing.own_name(to_uri(file), source=to_uri(source))
+    return InputFile(own, found.length, found.modified_ms)
 
 
-def list_source(source: str) -> list[InputFile]:
-    """List the CSV files of a folder and of the folders in it, oldest first; each folder is listed once."""
-    found = storage.list_files(to_uri(source), recursive=True, suffixes=csv_files.SUFFIXES)
-    files = [InputFile(file.location, file.length, file.modified_ms) for file in found]
+def files_of(found: Listing) -> list[InputFile]:
+    """Return the files of a listing, oldest first."""
+    files = [InputFile(file.location, file.length, file.modified_ms) for file in found.files]
     return sorted(files, key=lambda file: (file.modified_ms, file.location))
 
 
