@@ -118,7 +118,7 @@ def start(
     """
     asked = asdict(request(source, **changes))  # type: ignore[arg-type]
     asked |= {"settings": asked["settings"].model_dump()}
-    del asked["columns"]
+    del asked["how"]
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, json.dumps(asked)],
         env=os.environ | {"SPARK_MASTER": "local[2]"},
@@ -200,11 +200,14 @@ def scored_lines(output: Path) -> Counter[tuple[object, ...]]:
     return Counter(tuple(row[name] for name in KEY) for row in rows(output, "scored", *KEY))
 
 
+_NAMES = set(HEADER.split(","))
+
+
 def count_lines(file: Path) -> int:
-    """Count the lines that a file brings in, from its bytes: what is neither blank nor the header."""
+    """Count the lines that a file brings in, from its bytes: what is neither blank nor a header, in any order."""
     found = b"".join(_pieces(file)).decode("utf-8", errors="replace").removeprefix("\ufeff")
     kept = [line for line in re.split(r"\r\n|\r|\n", found) if line.strip(" ")]
-    return sum(re.sub('["\ufeff \t]', "", line) != HEADER for line in kept)
+    return sum(not set(re.sub('["\ufeff \t]', "", line).split(",")) >= _NAMES for line in kept)
 
 
 def _pieces(file: Path) -> Iterable[bytes]:

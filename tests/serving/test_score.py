@@ -1,5 +1,6 @@
 """The scorer on real Spark, registry and tracking store: exactly once, hot swap, quarantine, accounts."""
 
+import gzip
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -219,16 +221,75 @@ def test_files_that_are_no_invoice_lines_go_to_quarantine_whole(spark: SparkSess
     assert (summary.files, summary.rows_in, summary.rows_scored, summary.rows_quarantined) == (10, 10, 4, 6)
     found = read_quarantine(spark, str(place / "output")).collect()
     reasons = {row["source_file"].rsplit("/", 1)[1]: row["reason"] for row in found}
-    assert reasons.pop("other%20header.csv").startswith("the header differs: no column Quantity")
-    assert reasons.pop("no%20header.csv").startswith("the header differs: no column InvoiceNo")
+    assert reasons.pop("other%20header.csv").startswith("the header has no column Quantity, but 'Number'")
+    assert reasons.pop("no%20header.csv").startswith("the header has no column InvoiceNo")
+    assert reasons.pop("cut.csv.gz").startswith("the file cannot be unpacked to its end (")
     assert reasons == {
         "good%20%5B1%5D%20%7Ba,b%7D*%3F.csv": invoices.EXTRA_FIELD,
         "empty.csv": "the file is empty",
-        "cut.csv.gz": "the file cannot be unpacked to its end",
         "caf\\udce9.csv": "the file's name is not UTF-8, and Spark opens no such file: rename it",
     }
     assert sum(row["line"] is None for row in found) == 2
-    assert scorers.drain(spark, source).batches == 0
+    account = summary.account
+    assert account is not None
+    assert (account.there, account.read, account.quarantined, account.passed_over) == (12, 5, 5, 2)
+    assert sum(each.lines for each in summary.reasons) == 6
+    again = scorers.drain(spark, source)
+    assert (again.batches, again.account) == (0, replace(account, read=0, quarantined=0, read_before=10))
+
+
+def test_files_are_scored_whatever_the_case_of_their_suffix_and_once_whatever_names_they_have(
+    spark: SparkSession, place: Path
+) -> None:
+    """Defects 69 and 71: half the files in capitals were passed by, a link doubled the lines of its file."""
+    source = place / "in"
+    scorers.put(source, "b.CSV", scorers.lines(invoice="b"))
+    scorers.put(source / "sub", "c.Csv.GZ", gzip.compress(scorers.lines(invoice="c").encode()))
+    (source / "latest.csv").symlink_to("b.CSV")
+    (source / "a").symlink_to(source / "sub")
+    os.link(source / "b.CSV", source / "z.csv")
+    assert scorers.drain(spark, source).rows_scored == 2
+    os.link(source / "b.CSV", source / "0.csv")
+    scorers.put(source, "d.csv", scorers.lines(invoice="d"))
+    (source / "latest.csv").unlink()
+    (source / "latest.csv").symlink_to("d.csv")
+    assert scorers.drain(spark, source).rows_scored == 1
+    assert invoice_numbers(spark, place) == {"b": 1, "c": 1, "d": 1}
+
+
+def test_each_file_is_read_by_its_own_header_and_other_columns_are_passed_through(
+    spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scorers.put(place / "in", "a.csv", f"Shop,{HEADER}\nOslo,{LINE}\n,{LINE}\nOslo,{LINE},\n")
+    swapped = [",".join(reversed(line.split(","))) for line in (HEADER, LINE)]
+    scorers.put(place / "in", "b.csv", "".join(f"{line},x y\n" for line in swapped).replace("Number", "Nr"))
+    scorers.put(place / "in", "c.csv", scorers.lines())
+    scorers.put(place / "in", "notes.txt", "x")
+    assert scorers.drain(spark, place / "in").rows_scored == 4
+    told = capsys.readouterr().out
+    assert "score: quarantined 1 of 5 lines:\n  1 because a field is one too many, such as 'Oslo," in told
+    assert (
+        "(a.csv, line 4)\nscore: 4 files: 3 read, 1 passed over by name: 1 with another suffix (1 .txt)\n"
+        in told
+    )
+    rows = read_scored(spark, str(place / "output")).collect()
+    extra = sorted((row["Shop"] or "", row["x y"] or "") for row in rows)
+    assert extra == [("", ""), ("", ""), ("", "x y"), ("Oslo", "")]
+    assert {(row.Quantity, row.CustomerID, row.prediction) for row in rows} == {
+        (6, "17850", rows[0].prediction)
+    }
+
+
+def test_a_file_that_java_cannot_unpack_is_quarantined_with_its_lines_and_the_others_are_scored(
+    spark: SparkSession, place: Path
+) -> None:
+    """Defect 76: the scorer stopped at each start."""
+    packed = gzip.compress(scorers.lines(3).encode())
+    scorers.put(place / "in", "padded.csv.gz", packed + bytes(512))
+    scorers.put(place / "in", "a.csv", scorers.lines())
+    summary = scorers.drain(spark, place / "in")
+    assert (summary.rows_scored, summary.rows_quarantined) == (1, 3)
+    assert "pack it anew with gzip" in summary.reasons[0].reason
 
 
 def test_a_file_that_is_gone_before_it_can_be_read_is_told_of(spark: SparkSession, place: Path) -> None:

@@ -3,8 +3,13 @@
 import os
 from pathlib import Path
 
-from retail_clusters.serving.source import clean_source, list_source
+from retail_clusters.data import listing
+from retail_clusters.serving.source import InputFile, clean_source, files_of
 from tests import scorers
+
+
+def list_source(folder: str) -> list[InputFile]:
+    return files_of(listing.find(f"file://{folder}"))
 
 
 def names(folder: Path) -> list[str]:
