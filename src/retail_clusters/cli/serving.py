@@ -45,11 +45,9 @@ def promote_command(
         print_header("promote", f"{named} of {settings.model}, the gates, then champion")
     connect = connect_to_read if dry_run else partial(experiment.connect, beside_model=settings.model)
     with open_session("promote", imports="retail_clusters.promotion.promote", connect=connect) as spark:
-        from retail_clusters.promotion.promote import PromoteRequest, check, run
+        from retail_clusters.promotion.promote import promote
 
-        request = PromoteRequest(settings, version=version, dry_run=dry_run, reason=reason or "")
-        check(request)
-        return run(spark, request)
+        return promote(spark, settings, version=version, dry_run=dry_run, reason=reason or "")
 
 
 @command("rollback", example='--reason "two clusters changed places"')

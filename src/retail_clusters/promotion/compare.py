@@ -16,13 +16,13 @@ from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.errors import InputError
-from retail_clusters.features.interface import given_lines, open_model
+from retail_clusters.features.interface import open_model
 from retail_clusters.features.model import ParsedModel, parse
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import evidence, numbering, tracking
-from retail_clusters.registry.models import Columns, ModelRegistry, OpenedVersion
+from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.registry.numbering import Migration
 from retail_clusters.report import plots
 from retail_clusters.search import publish
@@ -50,7 +50,6 @@ class Contender:
     """
 
     name: str
-    inputs: Columns | None
     settings: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -141,10 +140,7 @@ def judge(spark: SparkSession, comparison: Comparison, *, experiment: Experiment
     challenger, champion, rows = comparison.challenger, comparison.champion, comparison.rows
     parts, test, settings = challenger.parsed, challenger.test, experiment.promotion
     refused = sorted({day for split in schema.SPLITS for day in parts.refused_days(rows[split])})
-    found = [
-        gates.signature_gate(challenger.inputs, champion=given_lines(champion.inputs if champion else None)),
-        gates.weekday_gate(refused),
-    ]
+    found = [gates.weekday_gate(refused)]
     if test is None or refused:
         return Verdict(tuple(found))
     validation = metrics.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
@@ -197,7 +193,6 @@ def _contender(
     settings, logged = _training(str(version.run_id))
     return Contender(
         name=name,
-        inputs=opened.inputs,
         settings=settings,
         metrics=logged,
         tags=version.tags,
