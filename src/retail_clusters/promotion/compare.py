@@ -190,25 +190,17 @@ def _contender(
     numbers = numbering.from_text(version.tags.get("cluster_numbers", ""))
     parts = parse(opened.model, version=name).in_trained_order(numbers)
     rows = None if parts.refused_days(test) else parts.rows(test, spark=spark)
-    settings, logged = _training(str(version.run_id))
+    trained = tracking.find_run(str(version.run_id))
     return Contender(
         name=name,
-        settings=settings,
-        metrics=logged,
+        settings=tracking.settings_of(trained) if trained else {},
+        metrics=tracking.metrics_of(trained) if trained else {},
         tags=version.tags,
         metadata=opened.metadata,
         parsed=parts,
         test=metrics.measure(rows, parts.centres) if rows else None,
         labels=kmeans.labels(rows, parts.centres) if rows else np.empty(0, dtype=np.intp),
     )
-
-
-def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
-    """Return settings and metrics of a training run; nothing when the store no longer holds it."""
-    if not tracking.is_active(run_id):
-        return {}, {}
-    run = tracking.read_run(run_id)
-    return tracking.settings_of(run), tracking.metrics_of(run)
 
 
 def migration_chart(moved: Migration, *, version: str) -> Figure:

@@ -185,7 +185,7 @@ def _register_anew(spark: SparkSession, comparison: Comparison, numbers: Sequenc
     challenger, registry = comparison.challenger, comparison.registry
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": numbering.to_text(numbers)}
     inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
-    return registry.find_version(tags=made_from) or registry.register_again(
+    return registry.latest_version(tags=made_from) or registry.register_again(
         challenger.parsed.renumbered(numbers, spark=spark),
         interface=INTERFACE,
         of=challenger.name,
