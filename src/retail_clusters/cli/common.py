@@ -78,9 +78,9 @@ class _Optional(click.ParamType[Any, Any]):
         return None if value == "" else self.of.convert(value, param, ctx)
 
 
-def optional(name: str, of: click.ParamType[Any, Any], text: str) -> Callable[..., Any]:
+def optional(name: str, of: click.ParamType[Any, Any], text: str, **more: Any) -> Callable[..., Any]:
     """Make an option that says "not given" when it is left out or empty."""
-    return click.option(name, type=_Optional(of), default="", show_default=False, help=text)
+    return click.option(name, type=_Optional(of), default="", show_default=False, help=text, **more)
 
 
 def setting_option(
@@ -91,9 +91,7 @@ def setting_option(
     def keep(ctx: click.Context, _: click.Parameter, value: object) -> None:
         ctx.meta.setdefault(_GIVEN, {})[setting] = value
 
-    return click.option(
-        name, type=_Optional(of), default="", show_default=False, expose_value=False, callback=keep, help=text
-    )
+    return optional(name, of, text, expose_value=False, callback=keep)
 
 
 class _Location(click.ParamType[str, str]):

@@ -1,6 +1,8 @@
 """Commands that make models, and look at them: main, prepare, train, sweep, verify, report."""
 
 import os
+from contextlib import AbstractContextManager
+from typing import Any
 
 import click
 
@@ -96,12 +98,8 @@ def prepare_command(data: str, experiment: ExperimentOptions) -> object:
         "prepare",
         f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
     )
-    with open_session(
-        "prepare",
-        imports="retail_clusters.search.prepared",
-        connect=experiment.connect,
-        check=lambda: _check_data(data, settings),
-        locations=[data],
+    with _session_on(
+        data, settings, experiment, "prepare", imports="retail_clusters.search.prepared"
     ) as spark:
         from retail_clusters.search.prepared import prepare
 
@@ -118,13 +116,7 @@ def train_command(data: str, experiment: ExperimentOptions) -> object:
     """One KMeans at a given K and seed, logged and registered."""
     settings = experiment.load()
     print_header("train", f"K={settings.k}, seed {settings.seed}, on {data}")
-    with open_session(
-        "train",
-        imports="retail_clusters.search.train",
-        connect=experiment.connect,
-        check=lambda: _check_data(data, settings),
-        locations=[data],
-    ) as spark:
+    with _session_on(data, settings, experiment, "train", imports="retail_clusters.search.train") as spark:
         from retail_clusters.search.train import train
 
         return train(spark, data=data, experiment=settings)
@@ -143,16 +135,23 @@ def sweep_command(data: str, experiment: ExperimentOptions, study: str | None, s
     """Search K and seed; the best is logged and registered."""
     settings = experiment.load()
     print_header("sweep", f"{_search(settings)}, on {data}")
-    with open_session(
-        "sweep",
-        imports="retail_clusters.search.sweep",
-        connect=experiment.connect,
-        check=lambda: _check_data(data, settings),
-        locations=[data],
-    ) as spark:
+    with _session_on(data, settings, experiment, "sweep", imports="retail_clusters.search.sweep") as spark:
         from retail_clusters.search.sweep import sweep
 
         return sweep(spark, data=data, experiment=settings, study=study, storage=storage)
+
+
+def _session_on(
+    data: str, settings: Experiment, experiment: ExperimentOptions, job: str, *, imports: str
+) -> AbstractContextManager[Any]:
+    """Open the Spark session for a job on lines that can be read."""
+    return open_session(
+        job,
+        imports=imports,
+        connect=experiment.connect,
+        check=lambda: _check_data(data, settings),
+        locations=[data],
+    )
 
 
 def _check_data(data: str, settings: Experiment) -> None:

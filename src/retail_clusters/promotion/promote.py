@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import click
 import numpy as np
@@ -28,9 +28,6 @@ from retail_clusters.registry.models import ModelRegistry, check_model_folder
 from retail_clusters.report import profile
 from retail_clusters.search.publish import version_card
 from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
-
-#: Tags of a version that are its own, and not those of the training it shares with others.
-_OWN_TAGS: Final = ("verdict", "held_against", "gate.")
 
 
 @dataclass(frozen=True)
@@ -184,12 +181,11 @@ def _register_anew(spark: SparkSession, comparison: Comparison, numbers: Sequenc
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
     challenger, registry = comparison.challenger, comparison.registry
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": numbering.to_text(numbers)}
-    inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
     return registry.latest_version(tags=made_from) or registry.register_again(
         challenger.parsed.renumbered(numbers, spark=spark),
         interface=INTERFACE,
         of=challenger.name,
-        tags=inherited | made_from,
+        tags={**challenger.tags, **made_from},
         metadata=_renumbered_metadata(challenger, numbers),
     )
 
