@@ -1,6 +1,8 @@
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,8 +12,18 @@ from retail_clusters.settings import Experiment, Features, Split
 PROJECT = Path(__file__).parents[1]
 
 
-def test_default_file_spells_out_the_defaults():
-    assert load_experiment(PROJECT / "experiments" / "default.yaml") == Experiment()
+def test_default_file_spells_out_every_default():
+    file = PROJECT / "experiments" / "default.yaml"
+    assert load_experiment(file) == Experiment()
+    assert keys(yaml.safe_load(file.read_text(encoding="utf-8"))) == keys(Experiment().model_dump())
+
+
+def keys(settings: dict[str, Any], before: str = "") -> set[str]:
+    return {
+        name
+        for key, value in settings.items()
+        for name in (keys(value, f"{before}{key}.") if isinstance(value, dict) else {before + key})
+    }
 
 
 def test_notebook_file_has_the_notebook_s_features_k_and_seed():

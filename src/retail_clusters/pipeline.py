@@ -10,8 +10,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import PromotionRefusedError
 from retail_clusters.infra import locations, markdown
-from retail_clusters.promotion import promote
-from retail_clusters.promotion.promote import PromoteRequest
+from retail_clusters.promotion.promote import promote
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN, log_report
@@ -115,7 +114,7 @@ def _promote(
 ) -> PromotionRefusedError | None:
     """Hold the new version against the gates; a refusal ends `main` at once only where nothing can score."""
     try:
-        promote.run(spark, PromoteRequest(experiment, version=published.version, reason="main"))
+        promote(spark, experiment, version=published.version, reason="main")
     except PromotionRefusedError as refused:
         if ModelRegistry(experiment.model).version_named(alias=CHAMPION) is None:
             raise

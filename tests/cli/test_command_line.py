@@ -19,8 +19,9 @@ from retail_clusters.cli.common import (
     experiment_options,
     print_header,
     reads_little,
+    trials_option,
 )
-from retail_clusters.cli.results import reporting, to_json
+from retail_clusters.cli.results import print_json, to_json
 from retail_clusters.errors import InputError, PromotionRefusedError
 
 ORDER = "main prepare train sweep promote rollback history score purchases verify report generate fetch"
@@ -76,8 +77,10 @@ def test_first_line_hides_the_password_of_the_store(monkeypatch, capsys):
 @click.command(context_settings={"token_normalize_func": lambda token: token.replace("_", "-")})
 @data_option
 @experiment_options
+@trials_option
 def probe(data: str, experiment: ExperimentOptions) -> None:
-    click.echo(f"{data} {experiment.file} {experiment.assignments} {experiment.name}")
+    trials = experiment.load().sweep.trials
+    click.echo(f"{data} {experiment.file} {trials} {experiment.assignments} {experiment.name}")
 
 
 @pytest.mark.parametrize("written", ["my data", "my data/", "./my data", "my data/."])
@@ -100,6 +103,11 @@ def test_option_may_be_written_with_underscores_as_mlflow_hands_it_over():
         CliRunner().invoke(probe, ["--experiment_name", "mine", "--set", "k=3", "--set", "seed=2"]).output
     )
     assert output.endswith("('k=3', 'seed=2') mine\n")
+
+
+def test_option_for_a_setting_wins_over_set():
+    output = CliRunner().invoke(probe, ["--set", "sweep.trials=5", "--trials", "7"]).output
+    assert output.startswith("data/sample/by-day experiments/default.yaml 7 ")
 
 
 @dataclass(frozen=True)
@@ -130,17 +138,22 @@ def test_json_of_a_result_has_its_fields_and_leaves_out_what_is_no_value():
 
 
 def test_json_stands_alone_on_standard_output(capsys):
-    with reporting(True) as report:
+    def run() -> object:
         click.echo("for people")
-        report({"k": 20})
+        return {"k": 20}
+
+    print_json(run)
     told = capsys.readouterr()
     assert json.loads(told.out) == {"k": 20}
     assert told.err == "for people\n"
 
 
 def test_refusal_is_told_as_json_too(capsys):
-    with pytest.raises(PromotionRefusedError), reporting(True):
+    def refuse() -> object:
         raise PromotionRefusedError("version 3 is refused")
+
+    with pytest.raises(PromotionRefusedError):
+        print_json(refuse)
     assert json.loads(capsys.readouterr().out) == {"error": "version 3 is refused", "exit_code": 3}
 
 

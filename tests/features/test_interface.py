@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.data.reduce import FILL_STATEMENT
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
-from retail_clusters.features.interface import INTERFACE, RAW_LINES, given_lines, open_model
+from retail_clusters.features.interface import INTERFACE, RAW_LINES, open_model
 from retail_clusters.registry.models import ANY, OPTIONAL, ModelRegistry, OpenedVersion
 
 OLD_COLUMNS = {name: f"{kind}{OPTIONAL}" for name, kind in RAW_LINES.items()}
@@ -101,8 +101,3 @@ def test_any_other_sql_is_refused(spark: SparkSession, statement: str):
 def test_any_other_stage_is_refused(spark: SparkSession):
     with pytest.raises(RegistryError, match="version 7 has the stage Tokenizer"):
         open_model(holding(Tokenizer(), inputs=OLD_COLUMNS), version="7")
-
-
-def test_client_gives_raw_lines_and_whatever_else_the_champion_takes():
-    assert given_lines(None) == RAW_LINES
-    assert given_lines({"Quantity": ANY, "Extra": "string"}) == RAW_LINES | {"Extra": "string"}

@@ -7,8 +7,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from retail_clusters.features import interface
-from retail_clusters.promotion import promote
-from retail_clusters.promotion.promote import PromoteRequest
+from retail_clusters.promotion.promote import promote
 from retail_clusters.registry.models import OPTIONAL
 from retail_clusters.settings import Experiment, Features
 from tests import examples, shop
@@ -31,7 +30,7 @@ def test_model_of_the_first_version_is_champion_and_is_followed_by_one_of_today(
     new = shop.register(shop.model(spark, shop.BETTER, how=Features()))
     assert interface.open_model(registry, version=old).inputs == INTERFACE.inputs
 
-    promote.run(spark, PromoteRequest(Experiment(), version=new, reason="better"))
+    promote(spark, Experiment(), version=new, reason="better")
 
     champion = shop.aliases()["champion"]
     assert champion not in {None, old}

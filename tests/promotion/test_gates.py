@@ -5,8 +5,6 @@ from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.settings import Promotion
 
-COLUMNS = {"Quantity": "integer (optional)", "UnitPrice": "double (optional)"}
-
 
 def measured(silhouette: float = 0.5, sizes: tuple[int, ...] = (50, 50)) -> Quality:
     return Quality(silhouette, 0.0, (0.0,) * len(sizes), 0.0, 0.0, 1.0, sizes)
@@ -86,26 +84,6 @@ def test_refusing_gate_names_the_setting_under_which_the_metric_passes():
     passing = gates.absolute_gates(low, settings=moved)
     passing += gates.comparing_gates(low, champion=measured(0.5), same_space=True, settings=moved)
     assert failing(passing) == []
-
-
-@pytest.mark.parametrize(
-    ("challenger", "problem"),
-    [
-        (COLUMNS, None),
-        ({"Quantity": "integer (optional)"}, None),
-        ({"Quantity": "any (optional)"}, None),
-        (COLUMNS | {"Extra": "string (optional)"}, None),
-        (COLUMNS | {"Extra": "string"}, "in need of a column Extra"),
-        (COLUMNS | {"Quantity": "integer"}, "in need of a column Quantity"),
-        (COLUMNS | {"Quantity": "string (optional)"}, "for Quantity of type string"),
-        (None, "missing"),
-    ],
-)
-def test_challenger_must_take_whatever_the_champion_takes(challenger, problem):
-    gate = gates.signature_gate(challenger, champion=COLUMNS)
-
-    assert gate.passed == (problem is None)
-    assert gate.value == (problem or "compatible")
 
 
 def test_verdict_is_a_table_with_a_line_for_each_gate():

@@ -12,10 +12,9 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, NotRegisteredError, PromotionRefusedError, RegistryError
 from retail_clusters.features.model import parse
-from retail_clusters.promotion import promote
 from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.promotion.history import rollback
-from retail_clusters.promotion.promote import PromoteRequest, Promotion
+from retail_clusters.promotion.promote import Promotion, promote, refusal
 from retail_clusters.registry import evidence
 from retail_clusters.registry.champion import DONE
 from retail_clusters.settings import Experiment, Features
@@ -27,7 +26,7 @@ from tests.shop import BETTER_VERSION, FAIR_VERSION, LOG_VERSION, TWIN_VERSION, 
 
 def go(spark: SparkSession, version: str | None, *, dry_run: bool = False, **bounds: bool) -> Promotion:
     experiment = Experiment(promotion=Bounds(**bounds))
-    return promote.run(spark, PromoteRequest(experiment, version, dry_run, reason="a test"))
+    return promote(spark, experiment, version=version, dry_run=dry_run, reason="a test")
 
 
 def crown(version: str) -> None:
@@ -162,7 +161,7 @@ def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
 
 SPACE = Gate("feature_space", "new", "the champion's", passed=False, overrule="--accept-new-space true")
 WORSE = Gate("not_worse", "0.1", "at least 0.3", passed=False, overrule="--set promotion.margin=0.25")
-SIGNATURE = Gate("input_signature", "missing", "compatible", passed=False)
+WEEKDAYS = Gate("weekdays", "without a slot for Sunday", "complete", passed=False)
 
 
 @pytest.mark.parametrize(
@@ -175,14 +174,14 @@ SIGNATURE = Gate("input_signature", "missing", "compatible", passed=False)
             "--accept-new-space true --set promotion.margin=0.25",
         ),
         (
-            [SPACE, SIGNATURE],
+            [SPACE, WEEKDAYS],
             "retail-clusters",
             "no setting lets it pass; train another version, and promote that",
         ),
     ],
 )
 def test_refusal_ends_with_the_exact_way_out(gates: list[Gate], model: str, way_out: str):
-    told = promote.refusal(Verdict(tuple(gates)), version="2", experiment=Experiment(model=model))
+    told = refusal(Verdict(tuple(gates)), version="2", experiment=Experiment(model=model))
 
     assert str(told).endswith(way_out)
 
@@ -241,7 +240,7 @@ def test_dry_run_prints_the_table_and_changes_nothing(
     assert "FAILED" in table
 
 
-def test_promote_without_any_version_says_what_to_do(workplace: Path):
+def test_promote_without_any_version_says_what_to_do(spark: SparkSession, workplace: Path):
     with pytest.raises(NotRegisteredError, match="train or sweep first") as told:
-        promote.check(PromoteRequest(Experiment()))
+        promote(spark, Experiment())
     assert told.value.exit_code == 2

@@ -8,8 +8,7 @@ import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.promotion import promote
-from retail_clusters.promotion.promote import PromoteRequest
+from retail_clusters.promotion.promote import promote
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.publish import Published
@@ -41,7 +40,7 @@ class Trainer:
         return train(self.spark, data=str(data), experiment=experiment)
 
     def promote(self, version: str) -> str | None:
-        return promote.run(self.spark, PromoteRequest(EXPERIMENT, version, reason="a test")).champion
+        return promote(self.spark, EXPERIMENT, version=version, reason="a test").champion
 
 
 @pytest.fixture

@@ -102,8 +102,8 @@ def test_versions_are_found_by_their_tags(workplace: Path):
     registry.tag(version="3", tags={"cluster_numbers": "0,1"})
 
     assert registry.latest_version() == "11"
-    assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "1"}) == "10"
-    assert registry.find_version(tags={"cluster_numbers": "1,0", "renumbered_from": "2"}) is None
+    assert registry.latest_version(tags={"cluster_numbers": "1,0", "renumbered_from": "1"}) == "10"
+    assert registry.latest_version(tags={"cluster_numbers": "1,0", "renumbered_from": "2"}) is None
 
 
 def test_version_that_is_no_spark_model_is_refused_in_one_line(workplace: Path):

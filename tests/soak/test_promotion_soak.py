@@ -13,9 +13,8 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.promotion import promote
 from retail_clusters.promotion.history import history, rollback
-from retail_clusters.promotion.promote import PromoteRequest
+from retail_clusters.promotion.promote import promote
 from retail_clusters.registry import tracking
 from retail_clusters.registry.champion import DONE, WITHDRAWN, champions, read_moves
 from retail_clusters.search.train import train
@@ -136,10 +135,10 @@ def test_retraining_on_the_real_data_keeps_the_numbers_of_matching_clusters(
     bounds = Bounds(min_test_silhouette=-1, margin=2, max_cluster_share=1)
     first, second = (Experiment(k=58, seed=seed, promotion=bounds) for seed in (1, 2))
     train(spark, data=str(real_data), experiment=first)
-    promote.run(spark, PromoteRequest(first, reason="first"))
+    promote(spark, first, reason="first")
     challenger = train(spark, data=str(real_data), experiment=second)
 
-    promote.run(spark, PromoteRequest(second, challenger.version, reason="another seed"))
+    promote(spark, second, version=challenger.version, reason="another seed")
 
     move = read_moves(registry.name)[-1]
     assert (move.after, move.state) == (challenger.version, DONE)

@@ -3,14 +3,15 @@
 import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import click
 
+from retail_clusters.cli.results import print_json
 from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import REPORT, Experiment
@@ -49,9 +50,21 @@ def cli(debug: bool) -> None:
     """Cluster retail invoice lines: prepare, train, sweep, promote, score."""
 
 
-def command(name: str, *, example: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Add a command to the group; its help ends with an example."""
-    return cli.command(name, epilog=f"Example:\n\n\b\n  python -m retail_clusters {name} {example}".rstrip())
+def command(name: str, *, example: str) -> Callable[[Callable[..., object]], click.Command]:
+    """Add a command to the group. `--json` prints what it returns; its help ends with an example."""
+
+    def add(of: Callable[..., object]) -> click.Command:
+        @functools.wraps(of)
+        def run(*, as_json: bool, **parameters: object) -> None:
+            print_json(lambda: of(**parameters)) if as_json else of(**parameters)
+
+        epilog = f"Example:\n\n\b\n  python -m retail_clusters {name} {example}".rstrip()
+        added = cli.command(name, epilog=epilog)(run)
+        about = "print the result as JSON, and nothing else"
+        added.params.append(click.Option(["--json", "as_json"], is_flag=True, help=about))
+        return added
+
+    return add
 
 
 class _Optional(click.ParamType[Any, Any]):
@@ -65,9 +78,20 @@ class _Optional(click.ParamType[Any, Any]):
         return None if value == "" else self.of.convert(value, param, ctx)
 
 
-def optional(name: str, of: click.ParamType[Any, Any], text: str) -> Callable[..., Any]:
+def optional(name: str, of: click.ParamType[Any, Any], text: str, **more: Any) -> Callable[..., Any]:
     """Make an option that says "not given" when it is left out or empty."""
-    return click.option(name, type=_Optional(of), default="", show_default=False, help=text)
+    return click.option(name, type=_Optional(of), default="", show_default=False, help=text, **more)
+
+
+def setting_option(
+    name: str, setting: str, of: click.ParamType[Any, Any], text: str
+) -> Callable[[Command], Command]:
+    """Make an option for one setting of the experiment: given, it wins over `--set` and the file."""
+
+    def keep(ctx: click.Context, _: click.Parameter, value: object) -> None:
+        ctx.meta.setdefault(_GIVEN, {})[setting] = value
+
+    return optional(name, of, text, expose_value=False, callback=keep)
 
 
 class _Location(click.ParamType[str, str]):
@@ -91,6 +115,9 @@ class _PageLocation(_Location):
         return f"{place.rstrip('/')}/{REPORT}" if is_folder else place
 
 
+#: Where Click keeps, for one call, the settings that have options of their own.
+_GIVEN: Final = "retail_clusters.settings"
+
 #: A command on fewer bytes of lines is over before Java's second compiler has earned its time back.
 _FEW_BYTES: Final = 256 << 20
 
@@ -104,47 +131,33 @@ data_option = click.option(
     show_default=True,
     help="folder, file or glob of CSV files",
 )
-model_option = optional("--model", click.STRING, "registered model [default: the experiment's]")
-trials_option = optional("--trials", click.IntRange(min=1), "trials of the sweep")
+model_option = setting_option(
+    "--model", "model", click.STRING, "registered model [default: the experiment's]"
+)
+trials_option = setting_option("--trials", "sweep.trials", click.IntRange(min=1), "trials of the sweep")
 
 
 @dataclass(frozen=True)
 class ExperimentOptions:
-    """The experiment that a command works in: its file, what was set beside it, its name in MLflow."""
+    """The experiment that a command works in: its file, what was set beside it, its name in MLflow.
+
+    `parameters` are the settings that have options of their own.
+    """
 
     file: Path
     assignments: tuple[str, ...] = ()
     name: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
-    def load(self, parameters: Mapping[str, object] | None = None) -> Experiment:
+    def load(self) -> Experiment:
         """Read the settings, checked."""
-        return load_experiment(self.file, parameters, assignments=self.assignments)
+        return load_experiment(self.file, self.parameters, assignments=self.assignments)
 
-    def connect(self, *, beside_model: str | None = None) -> None:
-        """Choose the tracking store and the MLflow experiment; `beside_model` makes none for a command."""
+    def connect(self) -> None:
+        """Choose the tracking store and the MLflow experiment."""
         from retail_clusters.registry import tracking
 
-        beside = None if self.name else beside_model
-        tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
-
-    def open_session(
-        self,
-        job: str,
-        *,
-        imports: str,
-        check: Callable[[], object] = lambda: None,
-        locations: Sequence[str] = (),
-        lasting: bool = False,
-        beside_model: str | None = None,
-    ) -> AbstractContextManager[Any]:
-        """Open the Spark session for a job that `check` does not refuse, and choose the tracking store."""
-
-        def connect() -> None:
-            self.connect(beside_model=beside_model)
-
-        return open_session(
-            job, imports=imports, connect=connect, check=check, locations=locations, lasting=lasting
-        )
+        tracking.connect(experiment=self.name or self.file.stem)
 
 
 def experiment_options(of: Command) -> Command:
@@ -169,7 +182,8 @@ def experiment_options(of: Command) -> Command:
     def with_choice(
         *, experiment: Path, assignments: tuple[str, ...], experiment_name: str | None, **others: Any
     ) -> Any:
-        return of(experiment=ExperimentOptions(experiment, assignments, experiment_name), **others)
+        given = click.get_current_context().meta.get(_GIVEN, {})
+        return of(experiment=ExperimentOptions(experiment, assignments, experiment_name, given), **others)
 
     return cast("Command", with_choice)
 

@@ -10,11 +10,11 @@ from retail_clusters.cli.common import (
     command,
     data_option,
     experiment_options,
+    open_session,
     optional,
     print_header,
     session_if_remote,
 )
-from retail_clusters.cli.results import json_option, reporting
 
 
 @command("purchases", example="--mode stream --top 5")
@@ -25,7 +25,6 @@ from retail_clusters.cli.results import json_option, reporting
 @optional("--sql", click.STRING, "your own query over the table customer_purchases")
 @optional("--customers", LOCATION, "output of score: describe the customers in it instead")
 @experiment_options
-@json_option
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
@@ -34,44 +33,46 @@ def purchases_command(
     sql: str | None,
     customers: str | None,
     experiment: ExperimentOptions,
-    as_json: bool,
-) -> None:
+) -> object:
     """Spend per customer and day, in batch or as a stream."""
-    with reporting(as_json) as report:
-        settings = experiment.load()
-        if customers:
-            report(_describe_customers(customers, output=output, top=top, experiment=experiment))
-            return
-        print_header("purchases", f"spend per customer and day of {data}, {mode}")
-        from retail_clusters.purchases.request import PurchasesRequest, check
+    settings = experiment.load()
+    if customers:
+        return _describe_customers(customers, output=output, top=top, experiment=experiment)
+    print_header("purchases", f"spend per customer and day of {data}, {mode}")
+    from retail_clusters.purchases.request import PurchasesRequest, check
 
-        request = PurchasesRequest(
-            data=data,
-            mode=mode,
-            top=top,
-            output=output,
-            sql=sql,
-            settings=settings.purchases,
-            how=settings.input,
-        )
-        with experiment.open_session(
-            "purchases",
-            imports="retail_clusters.purchases.job",
-            check=lambda: check(request),
-            locations=[request.data, request.place],
-            lasting=mode == "stream",
-        ) as spark:
-            from retail_clusters.purchases.job import run
+    request = PurchasesRequest(
+        data=data,
+        mode=mode,
+        top=top,
+        output=output,
+        sql=sql,
+        settings=settings.purchases,
+        how=settings.input,
+    )
+    with open_session(
+        "purchases",
+        imports="retail_clusters.purchases.job",
+        connect=experiment.connect,
+        check=lambda: check(request),
+        locations=[request.data, request.place],
+        lasting=mode == "stream",
+    ) as spark:
+        from retail_clusters.purchases.job import run
 
-            report(run(spark, request))
+        return run(spark, request)
 
 
 def _describe_customers(
     source: str, *, output: str | None, top: int, experiment: ExperimentOptions
 ) -> object:
     print_header("purchases", f"the customers behind the lines that score wrote to {source}")
-    imports = "retail_clusters.purchases.customers"
-    with experiment.open_session("customers", imports=imports, locations=[source]) as spark:
+    with open_session(
+        "customers",
+        imports="retail_clusters.purchases.customers",
+        connect=experiment.connect,
+        locations=[source],
+    ) as spark:
         from retail_clusters.infra import storage
         from retail_clusters.purchases.customers import OUTPUT, run_customers
         from retail_clusters.serving.reader import read_scored
@@ -85,14 +86,12 @@ def _describe_customers(
 @click.option("--days", type=int, default=60, show_default=True)
 @click.option("--lines-per-day", type=int, default=500, show_default=True, help="mean number of lines")
 @click.option("--seed", type=int, default=7, show_default=True)
-@json_option
-def generate_command(output: str, days: int, lines_per_day: int, seed: int, as_json: bool) -> None:
+def generate_command(output: str, days: int, lines_per_day: int, seed: int) -> object:
     """Make synthetic retail data."""
-    with reporting(as_json) as report:
-        click.echo(f"generate: {days} days, some {lines_per_day} lines a day, seed {seed}, into {output}")
-        from retail_clusters.data.generate import generate
+    click.echo(f"generate: {days} days, some {lines_per_day} lines a day, seed {seed}, into {output}")
+    from retail_clusters.data.generate import generate
 
-        report(generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed))
+    return generate(output=output, days=days, lines_per_day=lines_per_day, seed=seed)
 
 
 @command("fetch", example="--output data/retail-data/by-day")
@@ -105,12 +104,10 @@ def generate_command(output: str, days: int, lines_per_day: int, seed: int, as_j
 )
 @optional("--url", click.STRING, "another archive")
 @optional("--sha256", click.STRING, "its checksum")
-@json_option
-def fetch_command(output: str, url: str | None, sha256: str | None, as_json: bool) -> None:
+def fetch_command(output: str, url: str | None, sha256: str | None) -> object:
     """Download the public data set, checked by its SHA-256."""
-    with reporting(as_json) as report:
-        from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
+    from retail_clusters.data.fetch import ARCHIVE_URL, BY_DAY_SHA256, fetch
 
-        click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
-        with session_if_remote("fetch", output):
-            report(fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256))
+    click.echo(f"fetch: the public data set from {url or ARCHIVE_URL}, into {output}")
+    with session_if_remote("fetch", output):
+        return fetch(output=output, url=url or ARCHIVE_URL, sha256=sha256 or BY_DAY_SHA256)

@@ -4,41 +4,29 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import click
-
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.secrets import masked
-
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="print the result as JSON, and nothing else"
-)
 
 _LEFT_OUT: Final = object()
 
 
-@contextmanager
-def reporting(as_json: bool) -> Iterator[Callable[[object], None]]:
-    """Yield what takes a command's result; with `as_json` it is printed, and so is a foreseen failure."""
-    if not as_json:
-        yield lambda _: None
-        return
-    results: list[object] = []
+def print_json(run: Callable[[], object]) -> None:
+    """Run a command, and print its result, or how it failed, as JSON."""
     output = sys.stdout
     try:
         with redirect_stdout(sys.stderr):
-            yield results.append
+            result = run()
     except RetailClustersError as failure:
         print(json.dumps({"error": masked(str(failure)), "exit_code": failure.exit_code}), file=output)
         raise
-    for result in results:
-        print(to_json(result), file=output)
+    print(to_json(result), file=output)
 
 
 def to_json(result: object) -> str:

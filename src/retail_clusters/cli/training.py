@@ -1,6 +1,8 @@
 """Commands that make models, and look at them: main, prepare, train, sweep, verify, report."""
 
 import os
+from contextlib import AbstractContextManager
+from typing import Any
 
 import click
 
@@ -18,9 +20,9 @@ from retail_clusters.cli.common import (
     print_header,
     print_header_reading,
     session_if_remote,
+    setting_option,
     trials_option,
 )
-from retail_clusters.cli.results import json_option, reporting
 from retail_clusters.errors import InputError
 from retail_clusters.infra.secrets import holds_secret, masked
 from retail_clusters.settings import REPORT, Experiment
@@ -62,87 +64,62 @@ storage_option = click.option(
 @trials_option
 @study_option
 @storage_option
-@json_option
 def main_command(
-    data: str,
-    output: str,
-    experiment: ExperimentOptions,
-    model: str | None,
-    trials: int | None,
-    study: str | None,
-    storage: str | None,
-    as_json: bool,
-) -> None:
+    data: str, output: str, experiment: ExperimentOptions, study: str | None, storage: str | None
+) -> object:
     """Prepare, sweep, register, promote, score."""
-    with reporting(as_json) as report:
-        settings = experiment.load({"model": model, "sweep.trials": trials})
-        print_header("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
+    settings = experiment.load()
+    print_header("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
 
-        def check() -> None:
-            _check_data(data, settings)
-            _check_places(data, output)
+    def check() -> None:
+        _check_data(data, settings)
+        _check_places(data, output)
 
-        with experiment.open_session(
-            "main", imports="retail_clusters.pipeline", check=check, locations=[data, output]
-        ) as spark:
-            from retail_clusters.pipeline import main
+    with open_session(
+        "main",
+        imports="retail_clusters.pipeline",
+        connect=experiment.connect,
+        check=check,
+        locations=[data, output],
+    ) as spark:
+        from retail_clusters.pipeline import main
 
-            kept = {"study": study, "storage_url": storage}
-            report(main(spark, data=data, output=output, experiment=settings, **kept))
+        return main(spark, data=data, output=output, experiment=settings, study=study, storage_url=storage)
 
 
 @command("prepare", example="--data path/to/by-day --set split.train_until=2011-06-01")
 @data_option
 @experiment_options
-@json_option
-def prepare_command(data: str, experiment: ExperimentOptions, as_json: bool) -> None:
+def prepare_command(data: str, experiment: ExperimentOptions) -> object:
     """CSV files to checked, split, weighted rows."""
-    with reporting(as_json) as report:
-        settings = experiment.load()
-        split = settings.split
-        print_header(
-            "prepare",
-            f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
-        )
-        with experiment.open_session(
-            "prepare",
-            imports="retail_clusters.search.prepared",
-            check=lambda: _check_data(data, settings),
-            locations=[data],
-        ) as spark:
-            from retail_clusters.search.prepared import prepare
+    settings = experiment.load()
+    split = settings.split
+    print_header(
+        "prepare",
+        f"{data}, train until {split.train_until}, validate until {split.validate_until}, then test",
+    )
+    with _session_on(
+        data, settings, experiment, "prepare", imports="retail_clusters.search.prepared"
+    ) as spark:
+        from retail_clusters.search.prepared import prepare
 
-            report(prepare(spark, data=data, experiment=settings))
+        return prepare(spark, data=data, experiment=settings)
 
 
 @command("train", example="--k 20 --seed 1")
 @data_option
 @experiment_options
 @model_option
-@optional("--k", click.INT, "clusters")
-@optional("--seed", click.INT, "seed")
-@json_option
-def train_command(
-    data: str,
-    experiment: ExperimentOptions,
-    model: str | None,
-    k: int | None,
-    seed: int | None,
-    as_json: bool,
-) -> None:
+@setting_option("--k", "k", click.INT, "clusters")
+@setting_option("--seed", "seed", click.INT, "seed")
+def train_command(data: str, experiment: ExperimentOptions) -> object:
     """One KMeans at a given K and seed, logged and registered."""
-    with reporting(as_json) as report:
-        settings = experiment.load({"model": model, "k": k, "seed": seed})
-        print_header("train", f"K={settings.k}, seed {settings.seed}, on {data}")
-        with experiment.open_session(
-            "train",
-            imports="retail_clusters.search.train",
-            check=lambda: _check_data(data, settings),
-            locations=[data],
-        ) as spark:
-            from retail_clusters.search.train import train
+    settings = experiment.load()
+    print_header("train", f"K={settings.k}, seed {settings.seed}, on {data}")
+    with _session_on(data, settings, experiment, "train", imports="retail_clusters.search.train") as spark:
+        from retail_clusters.search.train import train
 
-            report(train(spark, data=data, experiment=settings))
+        return train(spark, data=data, experiment=settings)
 
 
 @command("sweep", example="--trials 40 --k-max 60 --study by-day")
@@ -150,37 +127,31 @@ def train_command(
 @experiment_options
 @model_option
 @trials_option
-@optional("--k-min", click.INT, "smallest K")
-@optional("--k-max", click.INT, "largest K")
+@setting_option("--k-min", "sweep.k_min", click.INT, "smallest K")
+@setting_option("--k-max", "sweep.k_max", click.INT, "largest K")
 @study_option
 @storage_option
-@json_option
-def sweep_command(
-    data: str,
-    experiment: ExperimentOptions,
-    model: str | None,
-    trials: int | None,
-    k_min: int | None,
-    k_max: int | None,
-    study: str | None,
-    storage: str | None,
-    as_json: bool,
-) -> None:
+def sweep_command(data: str, experiment: ExperimentOptions, study: str | None, storage: str | None) -> object:
     """Search K and seed; the best is logged and registered."""
-    with reporting(as_json) as report:
-        settings = experiment.load(
-            {"model": model, "sweep.trials": trials, "sweep.k_min": k_min, "sweep.k_max": k_max}
-        )
-        print_header("sweep", f"{_search(settings)}, on {data}")
-        with experiment.open_session(
-            "sweep",
-            imports="retail_clusters.search.sweep",
-            check=lambda: _check_data(data, settings),
-            locations=[data],
-        ) as spark:
-            from retail_clusters.search.sweep import sweep
+    settings = experiment.load()
+    print_header("sweep", f"{_search(settings)}, on {data}")
+    with _session_on(data, settings, experiment, "sweep", imports="retail_clusters.search.sweep") as spark:
+        from retail_clusters.search.sweep import sweep
 
-            report(sweep(spark, data=data, experiment=settings, study=study, storage=storage))
+        return sweep(spark, data=data, experiment=settings, study=study, storage=storage)
+
+
+def _session_on(
+    data: str, settings: Experiment, experiment: ExperimentOptions, job: str, *, imports: str
+) -> AbstractContextManager[Any]:
+    """Open the Spark session for a job on lines that can be read."""
+    return open_session(
+        job,
+        imports=imports,
+        connect=experiment.connect,
+        check=lambda: _check_data(data, settings),
+        locations=[data],
+    )
 
 
 def _check_data(data: str, settings: Experiment) -> None:
@@ -225,18 +196,14 @@ def _named(command: str, run_id: str | None, version: str | None, model: str) ->
 @run_option
 @version_option
 @model_of_version_option
-@json_option
-def verify_command(run_id: str | None, version: str | None, model: str, as_json: bool) -> None:
+def verify_command(run_id: str | None, version: str | None, model: str) -> object:
     """Retrain a run and compare, bit for bit."""
-    with reporting(as_json) as report:
-        print_header_reading(
-            "verify", f"{_named('verify', run_id, version, model)}, trained again and compared"
-        )
-        imports = "retail_clusters.search.verify"
-        with open_session("verify", imports=imports, connect=connect_to_read) as spark:
-            from retail_clusters.search.verify import verify
+    print_header_reading("verify", f"{_named('verify', run_id, version, model)}, trained again and compared")
+    imports = "retail_clusters.search.verify"
+    with open_session("verify", imports=imports, connect=connect_to_read) as spark:
+        from retail_clusters.search.verify import verify
 
-            report(verify(spark, run_id=run_id, version=version, model_name=model))
+        return verify(spark, run_id=run_id, version=version, model_name=model)
 
 
 @command("report", example="--version 3 --output output/version-3.html")
@@ -250,13 +217,11 @@ def verify_command(run_id: str | None, version: str | None, model: str, as_json:
     show_default=True,
     help="file of the page, or a folder for it",
 )
-@json_option
-def report_command(run_id: str | None, version: str | None, model: str, output: str, as_json: bool) -> None:
+def report_command(run_id: str | None, version: str | None, model: str, output: str) -> object:
     """One HTML page on a sweep or a version."""
-    with reporting(as_json) as report:
-        print_header_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
-        from retail_clusters.report.page import write_report
+    print_header_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
+    from retail_clusters.report.page import write_report
 
-        with session_if_remote("report", output):
-            connect_to_read()
-            report(write_report(run_id=run_id, version=version, model=model, output=output))
+    with session_if_remote("report", output):
+        connect_to_read()
+        return write_report(run_id=run_id, version=version, model=model, output=output)

@@ -87,11 +87,6 @@ _STATEMENTS: Final = tuple(
 _STAGES: Final = (KMeansModel, OneHotEncoderModel, SQLTransformer, StringIndexerModel, VectorAssembler)
 
 
-def given_lines(columns: Columns | None) -> Columns:
-    """Return what a client of a version gives: raw lines, and whatever else the version takes."""
-    return {**(columns or {}), **RAW_LINES}
-
-
 def open_model(registry: ModelRegistry, *, version: str) -> OpenedVersion:
     """Load a version that scores raw invoice lines, and is made of this project's stages alone.
 

@@ -17,13 +17,13 @@ from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.data.reduce import same_lines
 from retail_clusters.errors import InputError
-from retail_clusters.features.interface import given_lines, open_model
+from retail_clusters.features.interface import open_model
 from retail_clusters.features.model import ParsedModel, parse
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import evidence, numbering, tracking
-from retail_clusters.registry.models import Columns, ModelRegistry, OpenedVersion
+from retail_clusters.registry.models import ModelRegistry, OpenedVersion
 from retail_clusters.registry.numbering import Migration
 from retail_clusters.report import plots
 from retail_clusters.search import publish
@@ -51,7 +51,6 @@ class Contender:
     """
 
     name: str
-    inputs: Columns | None
     settings: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -144,10 +143,7 @@ def judge(spark: SparkSession, comparison: Comparison, *, experiment: Experiment
     challenger, champion, rows = comparison.challenger, comparison.champion, comparison.rows
     parts, test, settings = challenger.parsed, challenger.test, experiment.promotion
     refused = sorted({day for split in schema.SPLITS for day in parts.refused_days(rows[split])})
-    found = [
-        gates.signature_gate(challenger.inputs, champion=given_lines(champion.inputs if champion else None)),
-        gates.weekday_gate(refused),
-    ]
+    found = [gates.weekday_gate(refused)]
     if test is None or refused:
         return Verdict(tuple(found))
     validation = metrics.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
@@ -197,26 +193,17 @@ def _contender(
     numbers = numbering.from_text(version.tags.get("cluster_numbers", ""))
     parts = parse(opened.model, version=name).in_trained_order(numbers)
     rows = None if parts.refused_days(test) else parts.rows(test, spark=spark)
-    settings, logged = _training(str(version.run_id))
+    trained = tracking.find_run(str(version.run_id))
     return Contender(
         name=name,
-        inputs=opened.inputs,
-        settings=settings,
-        metrics=logged,
+        settings=tracking.settings_of(trained) if trained else {},
+        metrics=tracking.metrics_of(trained) if trained else {},
         tags=version.tags,
         metadata=opened.metadata,
         parsed=parts,
         test=metrics.measure(rows, parts.centres) if rows else None,
         labels=kmeans.labels(rows, parts.centres) if rows else np.empty(0, dtype=np.intp),
     )
-
-
-def _training(run_id: str) -> tuple[Mapping[str, str], Mapping[str, float]]:
-    """Return settings and metrics of a training run; nothing when the store no longer holds it."""
-    if not tracking.is_active(run_id):
-        return {}, {}
-    run = tracking.read_run(run_id)
-    return tracking.settings_of(run), tracking.metrics_of(run)
 
 
 def migration_chart(moved: Migration, *, version: str) -> Figure:

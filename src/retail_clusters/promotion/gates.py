@@ -1,7 +1,7 @@
 """What a version must show before `champion` names it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -9,12 +9,6 @@ import pandas as pd
 from retail_clusters.clustering.guardrails import Gate, share_and_clusters
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.settings import Guardrails, Promotion
-
-#: Column name to MLflow type, such as "integer" or "integer (optional)", or "any".
-Signature = Mapping[str, str]
-
-_OPTIONAL = " (optional)"
-_ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -41,12 +35,6 @@ class Verdict:
     def to_text(self) -> str:
         """Write the table with aligned columns, a gate a line."""
         return str(self.table().to_markdown(index=False, tablefmt="plain", disable_numparse=True))
-
-
-def signature_gate(challenger: Signature | None, *, champion: Signature) -> Gate:
-    """Require that whatever the champion takes, the challenger takes too."""
-    problem = _signature_problem(challenger, champion)
-    return Gate("input_signature", problem or "compatible", "compatible with the champion's", not problem)
 
 
 def weekday_gate(refused: Sequence[str]) -> Gate:
@@ -139,19 +127,3 @@ def _rounded_down(value: float) -> float:
 
 def _not_decided(why: str) -> Gate:
     return Gate("not_worse", why, "comparable", passed=False, decided=False)
-
-
-def _signature_problem(challenger: Signature | None, champion: Signature) -> str | None:
-    if challenger is None:
-        return "missing"
-    for name, kind in challenger.items():
-        wanted = champion.get(name)
-        optional = kind.endswith(_OPTIONAL)
-        if wanted is None:
-            if not optional:
-                return f"in need of a column {name}"
-        elif kind.removesuffix(_OPTIONAL) not in {_ANY, wanted.removesuffix(_OPTIONAL)}:
-            return f"for {name} of type {kind.removesuffix(_OPTIONAL)}"
-        elif wanted.endswith(_OPTIONAL) and not optional:
-            return f"in need of a column {name}"
-    return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import click
 import numpy as np
@@ -29,27 +29,6 @@ from retail_clusters.report import profile
 from retail_clusters.search.publish import version_card
 from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
 
-#: Tags of a version that are its own, and not those of the training it shares with others.
-_OWN_TAGS: Final = ("verdict", "held_against", "gate.")
-
-
-@dataclass(frozen=True)
-class PromoteRequest:
-    """What `promote` is asked for: without a version, the alias `challenger` or the latest is meant.
-
-    A dry run judges and changes nothing, not even the MLflow store.
-    """
-
-    experiment: Experiment
-    version: str | None = None
-    dry_run: bool = False
-    reason: str = ""
-
-    @property
-    def registry(self) -> ModelRegistry:
-        """Return the versions that are meant."""
-        return ModelRegistry(self.experiment.model)
-
 
 @dataclass(frozen=True)
 class Promotion:
@@ -61,107 +40,111 @@ class Promotion:
     verdict: Verdict | None
 
 
-def check(request: PromoteRequest) -> str:
-    """Return the version that a request is about.
-
-    Raises:
-        NotRegisteredError: there is no such version.
-    """
-    registry = request.registry
-    if request.version:
-        return str(registry.read_version(version=request.version).version)
-    named, latest = registry.version_named(alias=CHALLENGER), registry.latest_version()
-    if latest is None:
-        raise NotRegisteredError(
-            f"promote needs a version of {registry.name}, but the registry holds none: train or sweep first"
-        )
-    return named or latest
-
-
-def run(spark: SparkSession, request: PromoteRequest) -> Promotion:
+def promote(
+    spark: SparkSession,
+    experiment: Experiment,
+    *,
+    version: str | None = None,
+    dry_run: bool = False,
+    reason: str = "",
+) -> Promotion:
     """Compare a version with the champion; if every gate lets it, make it champion.
+
+    Without a version, the alias `challenger` or the latest is meant. A dry run judges and changes nothing,
+    not even the MLflow store.
 
     Raises:
         PromotionRefusedError: a gate refuses it, or the champion has moved meanwhile.
         NotRegisteredError: there is no such version.
     """
     check_model_folder(spark)
-    registry = request.registry
-    chosen = check(request)
-    if not request.dry_run:
+    registry = ModelRegistry(experiment.model)
+    chosen = _chosen(registry, version)
+    if not dry_run:
         with only_command(registry.name):
             close_abandoned(registry)
     champion = registry.version_named(alias=CHAMPION)
-    _say_which(request, chosen)
     if chosen == champion:
-        return _unchanged(request, chosen, champion, why="it already is")
-    if request.dry_run:
-        comparison, verdict = _judge(spark, request, chosen, champion)
+        if not dry_run:
+            _take_off_challenger(registry, chosen)
+        return _unchanged(chosen, champion, why="it already is")
+    if dry_run:
+        comparison = compare(spark, registry, challenger=chosen, champion=champion)
+        verdict = judge(spark, comparison, experiment=experiment)
         _print_verdict(comparison, verdict)
         if not verdict.passed:
-            raise refusal(verdict, version=chosen, experiment=request.experiment)
+            raise refusal(verdict, version=chosen, experiment=experiment)
         click.echo("promote: every gate lets it; a dry run changes nothing")
         return Promotion(chosen, champion, promoted=False, verdict=verdict)
     with tracking.run("promote"):
-        tracking.log_settings(
-            {"challenger": chosen, "held_against": champion or "none", "reason": request.reason}
+        tracking.log_settings({"challenger": chosen, "held_against": champion or "none", "reason": reason})
+        comparison = compare(spark, registry, challenger=chosen, champion=champion)
+        return _promote(spark, comparison, experiment=experiment, reason=reason)
+
+
+def _chosen(registry: ModelRegistry, version: str | None) -> str:
+    """Return the version that is meant.
+
+    Raises:
+        NotRegisteredError: there is no such version.
+    """
+    if version:
+        return str(registry.read_version(version=version).version)
+    named, latest = registry.version_named(alias=CHALLENGER), registry.latest_version()
+    if latest is None:
+        raise NotRegisteredError(
+            f"promote needs a version of {registry.name}, but the registry holds none: train or sweep first"
         )
-        return _promote(spark, request, *_judge(spark, request, chosen, champion))
+    if named and named != latest:
+        click.echo(f"promote: version {named}, the challenger (the latest is {latest}: choose it by version)")
+    return named or latest
 
 
-def _judge(
-    spark: SparkSession, request: PromoteRequest, chosen: str, champion: str | None
-) -> tuple[Comparison, Verdict]:
-    comparison = compare(spark, request.registry, challenger=chosen, champion=champion)
-    return comparison, judge(spark, comparison, experiment=request.experiment)
-
-
-def _say_which(request: PromoteRequest, chosen: str) -> None:
-    latest = request.registry.latest_version()
-    if not request.version and chosen != latest:
-        click.echo(
-            f"promote: version {chosen}, the challenger (the latest is {latest}: choose it by version)"
-        )
-
-
-def _unchanged(request: PromoteRequest, version: str, champion: str, *, why: str) -> Promotion:
+def _unchanged(version: str, champion: str, *, why: str) -> Promotion:
     click.echo(f"promote: champion stays version {champion}; as to version {version}, {why}")
-    if not request.dry_run and request.registry.version_named(alias=CHALLENGER) == version:
-        request.registry.remove_alias(alias=CHALLENGER)
     return Promotion(challenger=version, champion=champion, promoted=False, verdict=None)
 
 
+def _take_off_challenger(registry: ModelRegistry, version: str) -> None:
+    """Delete the alias `challenger` where it names a version that there is nothing to promote of."""
+    if registry.version_named(alias=CHALLENGER) == version:
+        registry.remove_alias(alias=CHALLENGER)
+
+
 def _promote(
-    spark: SparkSession, request: PromoteRequest, comparison: Comparison, verdict: Verdict
+    spark: SparkSession, comparison: Comparison, *, experiment: Experiment, reason: str
 ) -> Promotion:
-    challenger, before = comparison.challenger, comparison.before
+    """Judge the challenger on the open run, and make it champion if every gate lets it."""
+    registry, challenger, before = comparison.registry, comparison.challenger, comparison.before
     if before and comparison.same_clusters:
-        return _unchanged(request, challenger.name, before, why="it has the same clusters to the bit")
+        _take_off_challenger(registry, challenger.name)
+        return _unchanged(challenger.name, before, why="it has the same clusters to the bit")
+    verdict = judge(spark, comparison, experiment=experiment)
     _print_verdict(comparison, verdict)
     tracking.log_table(verdict.table(), "gates")
-    request.registry.tag(version=challenger.name, tags=_verdict_tags(verdict, before))
+    registry.tag(version=challenger.name, tags=_verdict_tags(verdict, before))
     for role, _, quality in comparison.on_test_lines:
         tracking.log_metrics({f"{role}_test_silhouette": quality.silhouette})
     if not verdict.passed:
         if challenger.test:
             _describe_version(spark, comparison, challenger.name, challenger.parsed.numbers, verdict)
-        tracking.describe(_description(request, comparison, verdict))
-        raise refusal(verdict, version=challenger.name, experiment=request.experiment)
+        tracking.describe(_description(comparison, verdict, reason))
+        raise refusal(verdict, version=challenger.name, experiment=experiment)
     version, numbers = _numbered(spark, comparison)
     _describe_version(spark, comparison, version, numbers, verdict)
-    request.registry.tag(version=version, tags=_verdict_tags(verdict, before))
+    registry.tag(version=version, tags=_verdict_tags(verdict, before))
     tracking.set_tags({"model_version": version})
-    with only_command(request.registry.name):
+    with only_command(registry.name):
         move_champion(
-            request.registry,
+            registry,
             action="promote",
             before=before,
             after=version,
-            reason=request.reason,
+            reason=reason,
             challenger=challenger.name,
         )
     click.echo(f"promote: champion is version {version}, it was {before or 'none'}")
-    tracking.describe(_description(request, comparison, verdict, champion=version))
+    tracking.describe(_description(comparison, verdict, reason, champion=version))
     return Promotion(challenger.name, champion=version, promoted=True, verdict=verdict)
 
 
@@ -198,12 +181,11 @@ def _register_anew(spark: SparkSession, comparison: Comparison, numbers: Sequenc
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
     challenger, registry = comparison.challenger, comparison.registry
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": numbering.to_text(numbers)}
-    inherited = {key: value for key, value in challenger.tags.items() if not key.startswith(_OWN_TAGS)}
-    return registry.find_version(tags=made_from) or registry.register_again(
+    return registry.latest_version(tags=made_from) or registry.register_again(
         challenger.parsed.renumbered(numbers, spark=spark),
         interface=INTERFACE,
         of=challenger.name,
-        tags=inherited | made_from,
+        tags={**challenger.tags, **made_from},
         metadata=_renumbered_metadata(challenger, numbers),
     )
 
@@ -274,10 +256,10 @@ def refusal(verdict: Verdict, *, version: str, experiment: Experiment) -> Promot
 
 
 def _description(
-    request: PromoteRequest, comparison: Comparison, verdict: Verdict, *, champion: str | None = None
+    comparison: Comparison, verdict: Verdict, reason: str, *, champion: str | None = None
 ) -> str:
     """Describe a promotion; `champion` is the version that it made champion, None where a gate refused."""
-    model, name, before = request.registry.name, comparison.challenger.name, comparison.before
+    model, name, before = comparison.registry.name, comparison.challenger.name, comparison.before
     outcome = "**Refused**: " + "; ".join(str(gate) for gate in verdict.failing)
     following = f"{markdown.command(f'promote --version {name} --dry-run true')} shows this again"
     if champion:
@@ -292,7 +274,7 @@ def _description(
     checks = verdict.table()
     parts = [
         f"{outcome}. {markdown.version_link(model, name)} of `{model}` was compared with {compared}.",
-        f"Reason: {request.reason}" if request.reason else "",
+        f"Reason: {reason}" if reason else "",
         markdown.table(header, [list(map(str, row)) for row in measured]) if measured else "",
         "## Gates\n\n" + markdown.table(list(checks.columns), checks.to_numpy().tolist(), numbers_from=4),
         "`model_card.md` says what the champion is, `migration.png` where the lines went."

@@ -1,13 +1,10 @@
 """The rows that a version was trained and measured on: one Parquet file among its training run's artifacts."""
 
-import tempfile
-from pathlib import Path
+import io
 from typing import Final
 
-import mlflow
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mlflow.tracking import MlflowClient
 
 from retail_clusters.registry import tracking
 
@@ -16,22 +13,17 @@ from retail_clusters.registry import tracking
 TAG: Final = "evidence"
 ALL_ROWS: Final = "all rows"
 
-_FOLDER: Final = "evidence"
-_FILE: Final = f"{_FOLDER}/rows.parquet"
+_FILE: Final = "evidence/rows.parquet"
 
 
 def log_evidence(rows: pa.Table) -> None:
     """Log rows on the open run."""
-    with tempfile.TemporaryDirectory() as folder, tracking.answered():
-        file = Path(folder, Path(_FILE).name)
-        pq.write_table(rows, file, compression="zstd")
-        mlflow.log_artifact(str(file), _FOLDER)
+    content = io.BytesIO()
+    pq.write_table(rows, content, compression="zstd")
+    tracking.log_files({_FILE: content.getvalue()})
 
 
 def read_evidence(run_id: str) -> pa.Table | None:
     """Read the rows of a training run; None where it has none, as those of earlier releases."""
-    with tempfile.TemporaryDirectory() as folder, tracking.answered():
-        client = MlflowClient()
-        if _FILE not in {each.path for each in client.list_artifacts(run_id, _FOLDER)}:
-            return None
-        return pq.read_table(client.download_artifacts(run_id, _FILE, folder))
+    content = tracking.read_files(run_id, [_FILE]).get(_FILE)
+    return pq.read_table(io.BytesIO(content)) if content else None

@@ -1,7 +1,7 @@
 """How an experiment looks in the MLflow UI: opened as model training, described, with views of its runs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mlflow.tracking import MlflowClient
@@ -10,12 +10,33 @@ from mlflow.tracking import MlflowClient
 KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 
 _VIEW: Final = "mlflow.sharedViewState."
-_METRICS: Final = ("validation_silhouette", "test_silhouette", "largest_cluster_share", "stable_line_share")
-_TRIAL_METRICS: Final = (
-    *("validation_silhouette", "validation_macro_silhouette", "largest_cluster_share"),
-    *("clusters", "train_cost"),
-)
-_PARAMS: Final = ("params.`k`", "params.`seed`", "params.`features.scaling`")
+_SETTINGS: Final = ("params.`k`", "params.`seed`", "params.`features.scaling`")
+_QUALITY: Final = ("metrics.`validation_silhouette`", "metrics.`test_silhouette`")
+_SIZES: Final = ("metrics.`largest_cluster_share`", "metrics.`stable_line_share`")
+_VERSION: Final = "tags.`model_version`"
+
+#: For each view: which runs, by what they are ordered, the largest or latest first, with which columns.
+_VIEWS: Final[Mapping[str, tuple[str, str, Sequence[str]]]] = {
+    "pipelines": (
+        "tags.kind = 'main'",
+        "attributes.start_time",
+        [*_QUALITY, *_SIZES, _VERSION, "attributes.`Dataset`"],
+    ),
+    "trials": (
+        "tags.kind = 'trial' and tags.state = 'feasible'",
+        "metrics.`validation_silhouette`",
+        [
+            *("metrics.`validation_silhouette`", "metrics.`validation_macro_silhouette`"),
+            *("metrics.`largest_cluster_share`", "metrics.`clusters`", "metrics.`train_cost`"),
+            *(*_SETTINGS, "tags.`data_digest`"),
+        ],
+    ),
+    "models": (
+        "tags.usable = 'true'",
+        "metrics.`validation_silhouette`",
+        [*_QUALITY, *_SIZES, "metrics.`test_macro_silhouette`", *_SETTINGS, _VERSION],
+    ),
+}
 
 
 def describe(client: MlflowClient, experiment_id: str) -> None:
@@ -45,28 +66,8 @@ def page_tags(experiment_id: str) -> dict[str, str]:
 
     A view is kept as the UI itself keeps a shared one: what it cannot read, it leaves aside.
     """
-    metrics, trial_metrics = _columns(_METRICS), _columns(_TRIAL_METRICS)
-    version = "tags.`model_version`"
-    views = {
-        "pipelines": _view(
-            "tags.kind = 'main'",
-            order="attributes.start_time",
-            columns=[*metrics, version, "attributes.`Dataset`"],
-        ),
-        "trials": _view(
-            "tags.kind = 'trial' and tags.state = 'feasible'",
-            order="metrics.`validation_silhouette`",
-            columns=[*trial_metrics, *_PARAMS, "tags.`data_digest`"],
-        ),
-        "models": _view(
-            "tags.usable = 'true'",
-            order="metrics.`validation_silhouette`",
-            columns=[*metrics, *_columns(["test_macro_silhouette"]), *_PARAMS, version],
-        ),
-    }
-    return {"mlflow.note.content": _description(experiment_id)} | {
-        f"{_VIEW}{name}": view for name, view in views.items()
-    }
+    views = {f"{_VIEW}{name}": _view(*of) for name, of in _VIEWS.items()}
+    return {"mlflow.note.content": _description(experiment_id)} | views
 
 
 def _description(experiment_id: str) -> str:
@@ -87,12 +88,7 @@ def _description(experiment_id: str) -> str:
     )
 
 
-def _columns(metrics: Sequence[str]) -> list[str]:
-    return [f"metrics.`{name}`" for name in metrics]
-
-
-def _view(runs: str, *, order: str, columns: Sequence[str]) -> str:
-    """Return a view of the list of runs: which runs, the largest or latest first, with which columns."""
+def _view(runs: str, order: str, columns: Sequence[str]) -> str:
     return json.dumps(
         {
             "searchFilter": runs,

@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
@@ -137,13 +137,16 @@ class ModelRegistry:
         with _answered():
             MlflowClient().update_model_version(self.name, version, description=markdown)
 
-    def find_version(self, *, tags: Mapping[str, str]) -> str | None:
-        """Return the newest version that carries all of some tags; None when none does."""
-        return self._newest(*(f"tags.`{key}` = '{value}'" for key, value in tags.items()))
-
-    def latest_version(self) -> str | None:
-        """Return the newest version; None when there is none."""
-        return self._newest()
+    def latest_version(self, *, tags: Mapping[str, str] | None = None) -> str | None:
+        """Return the newest version, of those that carry all of some tags; None when there is none."""
+        conditions = [f"tags.`{key}` = '{value}'" for key, value in (tags or {}).items()]
+        with _answered():
+            found = MlflowClient().search_model_versions(
+                " and ".join([f"name = '{self.name}'", *conditions]),
+                max_results=1,
+                order_by=["version_number DESC"],
+            )
+        return str(found[0].version) if found else None
 
     def version_named(self, *, alias: str) -> str | None:
         """Return the version that an alias names; None when it names none."""
@@ -186,8 +189,10 @@ class ModelRegistry:
         Raises:
             RegistryError: it is no Spark model.
         """
-        with self._version_answers(version), _scratch() as (folder, shared):
-            local = mlflow.artifacts.download_artifacts(artifact_uri=self._uri(version), dst_path=folder)
+        asked = must_answer(f"version {version} of {self.name}", mlflow.get_registry_uri, RegistryError)
+        with asked, _scratch() as (folder, shared):
+            uri = f"models:/{self.name}/{version}"
+            local = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
             described = Model.load(local)
             if mlflow.spark.FLAVOR_NAME not in described.flavors:
                 raise RegistryError(
@@ -215,22 +220,6 @@ class ModelRegistry:
                 "registered without one: choose one that train, sweep or main has registered"
             )
         return str(run_id)
-
-    def _uri(self, version: str) -> str:
-        return f"models:/{self.name}/{version}"
-
-    def _version_answers(self, version: str) -> AbstractContextManager[None]:
-        return must_answer(f"version {version} of {self.name}", mlflow.get_registry_uri, RegistryError)
-
-    def _newest(self, *conditions: str) -> str | None:
-        """Return the newest version of those that meet some conditions; None when none does."""
-        with _answered():
-            found = MlflowClient().search_model_versions(
-                " and ".join([f"name = '{self.name}'", *conditions]),
-                max_results=1,
-                order_by=["version_number DESC"],
-            )
-        return str(found[0].version) if found else None
 
 
 def check_model_folder(spark: SparkSession) -> None:

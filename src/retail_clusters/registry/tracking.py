@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, ParamSpec
 from urllib.parse import unquote
@@ -17,7 +16,8 @@ import click
 import mlflow
 import pandas as pd
 from mlflow.data.spark_dataset_source import SparkDatasetSource
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric
+from mlflow.entities import Dataset as Dataset  # noqa: PLC0414 - for those who only name its type
+from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric
 from mlflow.entities import Run as Run  # noqa: PLC0414 - for those who only name its type
 from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -66,13 +66,12 @@ _P = ParamSpec("_P")
 # --- the store and its experiments
 
 
-def connect(*, experiment: str, beside_model: str | None = None) -> None:
+def connect(*, experiment: str) -> None:
     """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
 
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
     `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
-    `MLFLOW_EXPERIMENT_ID` wins over `experiment`. What moves a registered model, and trains none, makes no
-    experiment for itself: where there is no such one, it goes to that of the newest version.
+    `MLFLOW_EXPERIMENT_ID` wins over `experiment`.
 
     Raises:
         StoreError: the store does not answer, or refuses.
@@ -80,7 +79,7 @@ def connect(*, experiment: str, beside_model: str | None = None) -> None:
     _choose_stores()
     with short_timeouts(), answered():
         client = MlflowClient()
-        experiment_page.describe(client, _choose_experiment(client, experiment, beside_model))
+        experiment_page.describe(client, _choose_experiment(experiment))
         for name in _end_abandoned_runs(client):
             click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
 
@@ -161,19 +160,12 @@ def _choose_stores() -> None:
     mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or mlflow.get_tracking_uri())
 
 
-def _choose_experiment(client: MlflowClient, experiment: str, beside_model: str | None) -> str:
+def _choose_experiment(experiment: str) -> str:
     """Let new runs go to an experiment, made if there is none; return its id."""
-    if made := project_run.adopted():
-        return _activate(experiment_id=made.info.experiment_id)
-    given, name = os.environ.get("MLFLOW_EXPERIMENT_ID"), os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    if given and not name:
-        return _activate(experiment_id=given)
-    name = name or experiment
-    if beside_model and not client.get_experiment_by_name(name):
-        newest = client.search_model_versions(f"name = '{beside_model}'", 1, order_by=["version_number DESC"])
-        if newest and newest[0].run_id:
-            return _activate(experiment_id=client.get_run(newest[0].run_id).info.experiment_id)
-    return _activate(name)
+    made = project_run.adopted()
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+    given = made.info.experiment_id if made else None if name else os.environ.get("MLFLOW_EXPERIMENT_ID")
+    return _activate(experiment_id=given) if given else _activate(name or experiment)
 
 
 def _activate(name: str | None = None, *, experiment_id: str | None = None) -> str:
@@ -355,14 +347,6 @@ def _conflicts(held: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
     return [key for key in shown if held.get(key) and not same(masked(held[key]), shown[key])]
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """A data set that was logged on a run, as MLflow tells it from others."""
-
-    name: str
-    digest: str
-
-
 def log_input(
     *,
     data: str,
@@ -371,7 +355,7 @@ def log_input(
     part: str | None = None,
     columns: Mapping[str, str] | None = None,
     profile: Mapping[str, float | str] | None = None,
-) -> DataSet:
+) -> Dataset:
     """Log a data set on the open run, under a digest of its content.
 
     `columns` (name to MLflow type) and `profile` (what it holds, such as lines by split) are what the UI
@@ -391,14 +375,14 @@ def log_input(
     logged = DatasetInput(dataset, tags=[InputTag(MLFLOW_DATASET_CONTEXT, context)])
     with answered():
         MlflowClient().log_inputs(_target(), datasets=[logged])
-    return DataSet(name, digest)
+    return dataset
 
 
 def log_metrics(
     metrics: Mapping[str, float],
     *,
     run_id: str | None = None,
-    measured_on: Mapping[str, DataSet] | None = None,
+    measured_on: Mapping[str, Dataset] | None = None,
 ) -> None:
     """Log metrics on a run, and on the models that were logged on it.
 
@@ -473,10 +457,10 @@ def log_chart(figure: Any, name: str, *, run_id: str | None = None) -> None:
     MlflowClient().log_figure(_target(run_id), figure, name)
 
 
-def log_pictures(pictures: Mapping[str, bytes]) -> None:
-    """Log pictures, such as `charts/sizes.png`, on the open run, all at once."""
+def log_files(files: Mapping[str, bytes]) -> None:
+    """Log files, such as `charts/sizes.png`, on the open run, all at once."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in pictures.items():
+        for name, content in files.items():
             place = Path(folder, name)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
@@ -529,19 +513,26 @@ def active_run() -> Run:
     return read_run(_target())
 
 
+def find_run(run_id: str) -> Run | None:
+    """Look up a run; None of one that is deleted, or not there."""
+    found = _find(run_id)
+    return found if found and found.info.lifecycle_stage == "active" else None
+
+
 def is_active(run_id: str) -> bool:
     """Tell whether the store holds a run that is not deleted."""
-    return _status(run_id) is not None
-
-
-def can_resume(run_id: str) -> bool:
-    """Tell whether the store holds a run that is not deleted and did not end well."""
-    return _status(run_id) not in {None, "FINISHED"}
+    return find_run(run_id) is not None
 
 
 def is_finished(run_id: str) -> bool:
     """Tell whether the store holds a run that ended well and is not deleted."""
-    return _status(run_id) == "FINISHED"
+    found = find_run(run_id)
+    return found is not None and found.info.status == "FINISHED"
+
+
+def can_resume(run_id: str) -> bool:
+    """Tell whether the store holds a run that is not deleted and did not end well."""
+    return is_active(run_id) and not is_finished(run_id)
 
 
 def settings_of(run: Run) -> dict[str, str]:
@@ -614,9 +605,3 @@ def _find(run_id: str) -> Run | None:
         if unknown.error_code in _UNKNOWN:
             return None
         raise
-
-
-def _status(run_id: str) -> str | None:
-    """Return the status of a run; None of one that is deleted, or not there."""
-    found = _find(run_id)
-    return str(found.info.status) if found and found.info.lifecycle_stage == "active" else None

@@ -68,10 +68,10 @@ def charts_logged(context: TrainingContext, clustering: Clustering) -> Iterator[
     with plots.drawing() as draw:
         drawn = {name: draw(make) for name, make in zip(CLUSTER_CHARTS, drawings, strict=True)}
         yield
-        tracking.log_pictures({name: picture.result() for name, picture in drawn.items()})
+        tracking.log_files({name: picture.result() for name, picture in drawn.items()})
 
 
-def log_inputs(context: TrainingContext, parts: Sequence[str] = schema.SPLITS) -> dict[str, tracking.DataSet]:
+def log_inputs(context: TrainingContext, parts: Sequence[str] = schema.SPLITS) -> dict[str, tracking.Dataset]:
     """Log train, validation and test, or some of them, as data sets, each under a digest of its own.
 
     Their names begin with the part: where the UI says which data set a metric is of, there is no more.

@@ -92,8 +92,8 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
 
 
 def measured_on(
-    metrics: Iterable[str], data_sets: Mapping[str, tracking.DataSet]
-) -> dict[str, tracking.DataSet]:
+    metrics: Iterable[str], data_sets: Mapping[str, tracking.Dataset]
+) -> dict[str, tracking.Dataset]:
     """Return which of train, validation and test each metric of a version is of; one of several has none."""
     parts = {name: _part(name) for name in metrics}
     return {name: data_sets[part] for name, part in parts.items() if part}
@@ -108,7 +108,7 @@ def _part(metric: str) -> str | None:
 
 def _registered_before(registry: ModelRegistry, tags: Mapping[str, str]) -> str | None:
     same = {name: tags[name] for name in ("data_digest", "model_digest", "labels_digest")}
-    version = registry.find_version(tags=same)
+    version = registry.latest_version(tags=same)
     if version:
         click.echo(f"register: version {version} holds this model already, so none is added")
     return version

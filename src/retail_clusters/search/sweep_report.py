@@ -69,7 +69,7 @@ def log_report(
         page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
         tracking.log_text(page, SWEEP_PAGE)
         pictures = zip(SWEEP_CHARTS, drawn, strict=True)
-        tracking.log_pictures({name: picture.result() for name, picture in pictures})
+        tracking.log_files({name: picture.result() for name, picture in pictures})
     tracking.describe(description(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep))
 
 
