@@ -15,9 +15,9 @@ from retail_clusters.promotion.promote import PromoteRequest
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN, log_report
-from retail_clusters.search import cluster_report, descriptions, publish, sweep, sweep_report
+from retail_clusters.search import publish, sweep, sweep_report
 from retail_clusters.search.context import TrainingContext, training_context
-from retail_clusters.search.prepared import prepare
+from retail_clusters.search.prepared import log_inputs, prepare
 from retail_clusters.search.publish import Published
 from retail_clusters.search.sweep import StudyName
 from retail_clusters.serving import score
@@ -105,7 +105,7 @@ def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Pub
         with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
             published = sweep.publish_best(context, best, reuse=resumed)
             tracking.set_tags({SWEEP_RUN: searched})
-            tracking.describe(descriptions.of_version(published))
+            tracking.describe(publish.training_description(published))
     sweep_report.add_outcome(searched, published)
     return published
 
@@ -138,7 +138,7 @@ def _log_result(
     if tracking.is_active(trained):
         tracking.log_metrics(tracking.metrics_of(tracking.read_run(trained)))
     tracking.use_model(str(version.source))
-    cluster_report.log_inputs(context)
+    log_inputs(context.prepared.table, split=context.experiment.split)
     flat = context.experiment.flat()
     tracking.log_settings({name: value for name, value in flat.items() if name not in {"k", "seed"}})
     tracking.set_tags(
@@ -151,10 +151,10 @@ def _log_result(
     tracking.describe(
         "\n\n".join(
             [
-                f"{descriptions.result(published)} {_champion(published, champion, refusal)}",
+                f"{publish.result(published)} {_champion(published, champion, refusal)}",
                 _way(context, scored),
                 f"{published.clustering.stability.sentence}.",
-                descriptions.metrics_table(published),
+                publish.metrics_table(published),
                 f"## Steps\n\n{_steps(run_id)}",
                 "`report.html`, among the artifacts, puts all of it on one page.",
                 _next(published, champion, refusal),
@@ -195,10 +195,10 @@ def _steps(run_id: str) -> str:
 
 def _next(published: Published, champion: str, refusal: PromotionRefusedError | None) -> str:
     if refusal:
-        return descriptions.next_command(
+        return publish.next_command(
             f"promote --version {published.version} --dry-run true", "shows the gates again"
         )
-    return descriptions.next_command("score --once false", f"scores what arrives with version {champion}")
+    return publish.next_command("score --once false", f"scores what arrives with version {champion}")
 
 
 def _summarize(result: MainResult) -> None:

@@ -56,8 +56,6 @@ def test_card_tells_all_that_a_user_must_know():
     ):
         assert part in text
     assert "promotion.margin" not in text
-    assert "version 5" not in text
-    assert "It is version 5 numbered after the champion before." in card(renumbered_from="5").to_markdown()
 
 
 def test_description_fits_the_registry_and_keeps_the_end():

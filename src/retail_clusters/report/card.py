@@ -50,7 +50,6 @@ class Card:
     metrics: Mapping[str, float]
     clusters: pd.DataFrame
     gates: Sequence[Gate]
-    renumbered_from: str | None = None
 
     def to_markdown(self) -> str:
         """Write the whole card."""
@@ -75,15 +74,10 @@ class Card:
         )
         lines = ", ".join(f"{name} {count:,}" for name, count in self.lines.items())
         metrics = [(name, f"{value:.6g}") for name, value in self.metrics.items()]
-        numbered = (
-            f" It is version {self.renumbered_from} numbered after the champion before."
-            if self.renumbered_from
-            else ""
-        )
         return f"""\
 # {self.model}, version {self.version}
 
-KMeans clusters of retail invoice lines by {ROW_KEY_IN_WORDS}.{numbered} \
+KMeans clusters of retail invoice lines by {ROW_KEY_IN_WORDS}. \
 Trained by run `{self.run_id}`; digest of the centres `{self.model_digest}`.
 
 ## Data

@@ -257,11 +257,13 @@ def _seeds(search: RunFacts) -> dict[str, float] | None:
 
 
 def _clusters(facts: Facts) -> pd.DataFrame:
-    """Return the profile as texts, with the numbers that the version gives its clusters."""
+    """Return the profile as texts, with the numbers that the version gives: a promotion may have changed them."""
     table = facts.about.tables["profile"]
-    numbers = numbering.from_text(facts.version_tags.get("cluster_numbers", ""))
-    given = [numbers[cluster] for cluster in table["cluster"]] if numbers else table["cluster"]
-    return profile.texts(table.assign(cluster=given))
+    before, after = (
+        numbering.from_text(tags.get("cluster_numbers", ""))
+        for tags in (facts.about.tags, facts.version_tags)
+    )
+    return profile.texts(table.replace({"cluster": dict(zip(before, after, strict=False))}))
 
 
 def _stability(training: RunFacts) -> str:

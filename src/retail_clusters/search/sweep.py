@@ -19,9 +19,9 @@ from retail_clusters.registry import tracking
 from retail_clusters.registry.child_runs import ChildRuns
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN
-from retail_clusters.search import cluster_report, publish, study, sweep_report
+from retail_clusters.search import publish, study, sweep_report
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
-from retail_clusters.search.prepared import ensure_prepared
+from retail_clusters.search.prepared import ensure_prepared, log_inputs
 from retail_clusters.search.publish import Published
 from retail_clusters.search.study import Study, Trial
 from retail_clusters.search.trials import Evaluator, evaluator
@@ -119,7 +119,7 @@ def search(context: TrainingContext, opened: Study, *, parent: str, entry_point:
     tags = {"data_digest": table.data_digest}
     tracking.log_settings(_settings(context))
     tracking.set_tags(tags | {"study": opened.study_name, "prepare_run_id": table.run_id})
-    cluster_report.log_inputs(context, (schema.TRAIN, schema.VALIDATION))
+    log_inputs(table, split=experiment.split, parts=(schema.TRAIN, schema.VALIDATION))
     with evaluator(context) as evaluating:
         with stop_on_signals(_say_that_it_ends) as stopping:
             trials = _evaluate(context, opened, evaluating, parent=parent, stop=stopping.is_set)

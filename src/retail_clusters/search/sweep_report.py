@@ -13,7 +13,7 @@ from retail_clusters.registry.child_runs import ChildRun
 from retail_clusters.report import charts, plots
 from retail_clusters.report.charts import SWEEP_CHARTS
 from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
-from retail_clusters.search import descriptions, study
+from retail_clusters.search import publish, study
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.publish import Published
 from retail_clusters.search.study import Study, Trial
@@ -60,16 +60,16 @@ def log_report(
     tracking.log_table(winners, "winners")
     best, guardrail = _best(trials, experiment.sweep), experiment.guardrails.max_cluster_share
     chosen = (best.k, best.seed) if best else None
-    with plots.drawing() as draw:
-        drawn = [draw(lambda: charts.choice_chart(table, chosen=chosen, guardrail=guardrail))]
-        groups = by_k(trials)
-        seeds = seeds_table(groups, evaluator.agreements(groups))
-        drawn.append(draw(lambda: charts.seed_agreement_chart(seeds)))
-        tracking.log_table(seeds, "seed_agreement")
-        page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
-        tracking.log_text(page, SWEEP_PAGE)
-        pictures = zip(SWEEP_CHARTS, drawn, strict=True)
-        tracking.log_pictures({name: picture.result() for name, picture in pictures})
+    groups = by_k(trials)
+    seeds = seeds_table(groups, evaluator.agreements(groups))
+    tracking.log_table(seeds, "seed_agreement")
+    drawn = (
+        charts.choice_chart(table, chosen=chosen, guardrail=guardrail),
+        charts.seed_agreement_chart(seeds),
+    )
+    tracking.log_pictures(plots.to_pngs(dict(zip(SWEEP_CHARTS, drawn, strict=True))))
+    page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
+    tracking.log_text(page, SWEEP_PAGE)
     tracking.describe(description(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep))
 
 
@@ -79,7 +79,7 @@ def add_outcome(run_id: str, published: Published) -> None:
     new = {name: value for name, value in published.metrics.items() if name not in run.data.metrics}
     tracking.log_metrics(new, run_id=run_id)
     told = tracking.description_of(run).partition(f"\n\n{_OUTCOME}")[0]
-    tracking.describe(f"{told}\n\n{_OUTCOME}\n\n{descriptions.measured(published)}", run_id=run_id)
+    tracking.describe(f"{told}\n\n{_OUTCOME}\n\n{publish.description(published)}", run_id=run_id)
 
 
 def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:

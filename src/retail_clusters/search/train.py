@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.clustering import guardrails
 from retail_clusters.registry import tracking
-from retail_clusters.search import descriptions, publish
+from retail_clusters.search import publish
 from retail_clusters.search.context import check_clusters, training_context
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import Published
@@ -20,7 +20,7 @@ def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Publishe
         context = training_context(prepared, experiment=experiment)
         check_clusters(context, k=experiment.k)
         published = publish.publish(context, context.fit(k=experiment.k, seed=experiment.seed))
-        tracking.describe(descriptions.of_version(published))
+        tracking.describe(publish.training_description(published))
     click.echo("train: done")
     publish.summarize(published)
     validation = published.measured.evaluation.validation

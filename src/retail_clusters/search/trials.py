@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from pyspark import Broadcast, inheritable_thread_target
 
-from retail_clusters.clustering import evaluation, guardrails, stability
+from retail_clusters.clustering import evaluation, stability
 from retail_clusters.clustering.blocks import Floats, InMemory
 from retail_clusters.clustering.evaluation import Evaluation, Problem
 from retail_clusters.search.context import TrainingContext
@@ -55,14 +55,10 @@ class Evaluator:
             found = [self.context.fit(k=k, seed=seed) for k, seed in pairs]
         else:
             found = self._in_tasks(self.sent, _fit, pairs)
-        return [self._trial(number, each) for (number, _), each in zip(batch, found, strict=True)]
-
-    def _trial(self, number: int, found: Evaluation) -> Trial:
-        bounds = self.context.experiment.guardrails
-        broken = guardrails.violations(
-            found.validation, max_share=bounds.max_cluster_share, min_clusters=bounds.min_clusters
-        )
-        return Trial(number=number, evaluation=found, violations=broken)
+        return [
+            Trial(number, each, self.context.violations(each.validation))
+            for (number, _), each in zip(batch, found, strict=True)
+        ]
 
     def _in_tasks(
         self, sent: "Broadcast[Problem]", run: Callable[[Problem, T], R], items: Sequence[T]

@@ -13,7 +13,6 @@ from retail_clusters.features import model
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search import publish
-from retail_clusters.search.cluster_report import CLUSTERS
 from retail_clusters.search.context import training_context
 from retail_clusters.search.measure import measure
 from retail_clusters.search.prepared import ensure_prepared
@@ -92,7 +91,7 @@ def _recorded(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]
     centres = tracking.read_table(run_id, "centres").drop(columns="cluster").to_numpy()
     found: dict[str, str | float] = {name: tags[name] for name in _TAGS if name in tags}
     found |= dict(metrics) | {"centres": model.centres_digest(centres)}
-    clusters = tracking.read_table(run_id, CLUSTERS)
+    clusters = tracking.read_table(run_id, publish.CLUSTERS)
     if _SILHOUETTE in clusters:
         found[_OF_CLUSTERS] = model.centres_digest(clusters[_SILHOUETTE].to_numpy())
     return found
