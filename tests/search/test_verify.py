@@ -110,8 +110,7 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
     context = sweep.training_context(
         sweep.ensure_prepared(spark, data="in", experiment=SMALL), experiment=SMALL
     )
-    which = sweep.StudyName.of("main", None)
-    with tracking.run("main"), sweep.open_study(context, which) as opened:
+    with tracking.run("main"), sweep.open_study(context, name="main") as opened:
         with tracking.run("sweep") as parent:
             best = sweep.search(context, opened, parent=parent, entry_point="main")
         with tracking.run("register") as registered:
