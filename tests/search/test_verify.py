@@ -15,8 +15,7 @@ from retail_clusters.registry import tracking
 from retail_clusters.report.page import write_report
 from retail_clusters.search import sweep
 from retail_clusters.search.publish import ALGORITHM_VERSION
-from retail_clusters.search.train import train
-from retail_clusters.search.verify import verify
+from retail_clusters.search.train import train, verify
 from retail_clusters.settings import Experiment, Features, Stability, Sweep, Training
 from tests import examples
 

@@ -232,9 +232,9 @@ def verify_command(run_id: str | None, version: str | None, model: str, as_json:
         print_header_reading(
             "verify", f"{_named('verify', run_id, version, model)}, trained again and compared"
         )
-        imports = "retail_clusters.search.verify"
+        imports = "retail_clusters.search.train"
         with open_session("verify", imports=imports, connect=connect_to_read) as spark:
-            from retail_clusters.search.verify import verify
+            from retail_clusters.search.train import verify
 
             report(verify(spark, run_id=run_id, version=version, model_name=model))
 
