@@ -18,11 +18,13 @@ def card(clusters: int = 2, **changes: object) -> Card:
         "model": "retail-clusters",
         "version": "6",
         "run_id": "abc",
-        "data": "data/by-day",
-        "data_digest": "0123",
-        "model_digest": "4567",
-        "lines": {"train": 1000, "validation": 200, "test": 300},
+        "tags": {
+            "data_digest": "0123",
+            "model_digest": "4567",
+            "prepared_lines": '{"train": 1000, "validation": 200, "test": 300}',
+        },
         "settings": {
+            "data": "data/by-day",
             "k": "20",
             "split.train_until": "2011-07-01",
             "split.validate_until": "2011-10-01",

@@ -285,19 +285,7 @@ def version_card(
 ) -> Card:
     """Make the card of a version from its tags, and what is known of its training and its clusters."""
     found = registry.read_version(version=version)
-    return Card(
-        model=registry.name,
-        version=version,
-        run_id=str(found.run_id),
-        data=settings.get("data", "unknown"),
-        data_digest=found.tags.get("data_digest", ""),
-        model_digest=found.tags.get("model_digest", ""),
-        lines=json.loads(found.tags.get("prepared_lines", "{}")),
-        settings=settings,
-        metrics=metrics,
-        clusters=clusters,
-        gates=gates,
-    )
+    return Card(registry.name, version, str(found.run_id), found.tags, settings, metrics, clusters, gates)
 
 
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:

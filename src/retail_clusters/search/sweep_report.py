@@ -12,6 +12,7 @@ from retail_clusters.registry import tracking
 from retail_clusters.registry.child_runs import ChildRun
 from retail_clusters.report import charts, plots
 from retail_clusters.report.charts import SWEEP_CHARTS
+from retail_clusters.report.page import WINNERS, winner_rows
 from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
 from retail_clusters.search import publish, study
 from retail_clusters.search.context import TrainingContext
@@ -165,7 +166,7 @@ def description(
         "a larger K may be better."
         if best.k == sweep.k_max > sweep.k_min
         else "",
-        f"## What each objective would choose\n\n{_winners(winners)}",
+        f"## What each objective would choose\n\n{markdown.table(WINNERS, winner_rows(winners))}",
         f"## What the seed does\n\nThe {seed['seeds']:.0f} seeds of K={best.k} have silhouettes from "
         f"{seed['silhouette_min']:.4f} to {seed['silhouette_max']:.4f}, and their clusterings agree to "
         f"{seed['agreement']:.2f} (adjusted Rand index: 1 is the same clusters, 0 chance).",
@@ -173,22 +174,6 @@ def description(
         "one by `validation_silhouette`, and keep to those with `tags.state = 'feasible'`.",
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _winners(winners: pd.DataFrame) -> str:
-    rows = [
-        [
-            f"**{row['objective']}**" if row["chosen"] else row["objective"],
-            f"{row['k']}",
-            f"{row['seed']}",
-            f"{row['validation_silhouette']:.4f}",
-            f"{row['validation_macro_silhouette']:.4f}",
-            percent(row["largest_cluster_share"]),
-        ]
-        for _, row in winners.iterrows()
-    ]
-    header = ["objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster"]
-    return markdown.table(header, rows)
 
 
 def _best(trials: Sequence[Trial], settings: Sweep) -> Trial | None:
