@@ -95,7 +95,7 @@ def _sweep(context: TrainingContext, name: str) -> tuple[float, str]:
     with chatter_aside():
         started = time.perf_counter()
         with (
-            sweep.open_study(context, sweep.StudyName.of(name, None)) as opened,
+            sweep.open_study(context, name=name) as opened,
             tracking.run("sweep") as parent,
         ):
             best = sweep.search(context, opened, parent=parent, entry_point="sweep")

@@ -54,6 +54,13 @@ def whole(row: Row) -> tuple[object, ...]:
     return tuple(said.get(name, 0) for name in schema.WEIGHTED_ROW.names)
 
 
+def sort_rows(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Sort vectors by value, first column first, and merge equal ones, so that their weights add up."""
+    distinct, positions = np.unique(values, axis=0, return_inverse=True)
+    merged: Floats = np.bincount(positions.reshape(-1), weights, len(distinct)).astype(np.float64)
+    return distinct, merged
+
+
 def centres(points: Sequence[Sequence[float]], slots: Sequence[float]) -> Floats:
     """Make centres of (price, quantity), with 0 for any other number and the same slots of the weekday."""
     others = [0.0] * (len(NUMBERS) - 2)

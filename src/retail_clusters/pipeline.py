@@ -1,7 +1,5 @@
 """The whole way: prepare, sweep, register, promote, score, under one parent run."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +12,11 @@ from retail_clusters.promotion.promote import promote
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN, log_report
-from retail_clusters.search import cluster_report, descriptions, publish, sweep, sweep_report
+from retail_clusters.search import publish, sweep, sweep_report
 from retail_clusters.search.context import TrainingContext, training_context
-from retail_clusters.search.prepared import prepare
+from retail_clusters.search.prepared import log_inputs, prepare
 from retail_clusters.search.publish import Published
-from retail_clusters.search.sweep import StudyName
+from retail_clusters.search.study import Study, attributes
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import CHAMPION, Experiment
@@ -58,11 +56,14 @@ def main(
         PromotionRefusedError: a gate refused the new model; the lines are scored with the champion that
             there was, if any.
     """
-    which = StudyName.of(study, storage_url)
-    with _run(which) as run_id:
+    storage = storage_url or sweep.STORAGE
+    earlier = attributes(name=study, storage=storage).get(_RUN, "") if study else ""
+    resumes = earlier if earlier and tracking.can_resume(earlier) else None
+    with tracking.run("main", resumes=resumes) as run_id:
         tracking.log_settings({"data": data})
         context = training_context(prepare(spark, data=data, experiment=experiment), experiment=experiment)
-        published = _search(context, which, main_run=run_id)
+        with sweep.open_study(context, name=study, storage=storage) as opened:
+            published = _search(context, opened, main_run=run_id)
         refusal = _promote(spark, experiment, published)
         place = locations.join(output, run_id)
         request = ScoreRequest(
@@ -76,35 +77,26 @@ def main(
         champion = ModelRegistry(experiment.model).version_named(alias=CHAMPION)
         result = MainResult(published, champion, scored, place, refusal)
         if champion:
-            _log_result(context, published, champion=champion, scored=scored, refusal=refusal, run_id=run_id)
+            _log_result(context, result, champion=champion, run_id=run_id)
     _summarize(result)
     if refusal:
         raise refusal
     return result
 
 
-@contextmanager
-def _run(which: StudyName) -> Iterator[str]:
-    """Open the run `main`: the one that the study was begun in, where that did not end well."""
-    earlier = which.attributes().get(_RUN, "")
-    resumes = earlier if earlier and tracking.can_resume(earlier) else None
-    with tracking.run("main", resumes=resumes) as run_id:
-        yield run_id
-
-
-def _search(context: TrainingContext, which: StudyName, *, main_run: str) -> Published:
-    with sweep.open_study(context, which) as opened:
-        resumed = opened.user_attrs.get(_RUN) == main_run
-        opened.set_user_attr(_RUN, main_run)
-        best = sweep.finished_best(context, opened) if resumed else None
-        if best is None:
-            with sweep.search_run(context, opened) as sweep_run:
-                best = sweep.search(context, opened, parent=sweep_run, entry_point="main")
-        searched = sweep.run_of(opened)
-        with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
-            published = sweep.publish_best(context, best, reuse=resumed)
-            tracking.set_tags({SWEEP_RUN: searched})
-            tracking.describe(descriptions.of_version(published))
+def _search(context: TrainingContext, opened: Study, *, main_run: str) -> Published:
+    """Search and register; where `main_run` has done some of it before, do the rest."""
+    resumed = opened.user_attrs.get(_RUN) == main_run
+    opened.set_user_attr(_RUN, main_run)
+    best = sweep.finished_best(context, opened) if resumed else None
+    if best is None:
+        with sweep.search_run(context, opened) as sweep_run:
+            best = sweep.search(context, opened, parent=sweep_run, entry_point="main")
+    searched = sweep.run_of(opened)
+    with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
+        published = sweep.publish_best(context, best, reuse=resumed)
+        tracking.set_tags({SWEEP_RUN: searched})
+        tracking.describe(publish.training_description(published))
     sweep_report.add_outcome(searched, published)
     return published
 
@@ -122,22 +114,15 @@ def _promote(
     return None
 
 
-def _log_result(
-    context: TrainingContext,
-    published: Published,
-    *,
-    champion: str,
-    scored: ScoreSummary,
-    refusal: PromotionRefusedError | None,
-    run_id: str,
-) -> None:
+def _log_result(context: TrainingContext, result: MainResult, *, champion: str, run_id: str) -> None:
     """Log on the open run `run_id` what its champion is and how it measured, and describe the run."""
+    published, refusal = result.published, result.refusal
     version = ModelRegistry(published.model).read_version(version=champion)
     trained = str(version.run_id)
     if tracking.is_active(trained):
         tracking.log_metrics(tracking.metrics_of(tracking.read_run(trained)))
     tracking.use_model(str(version.source))
-    cluster_report.log_inputs(context)
+    log_inputs(context.prepared.table, split=context.experiment.split)
     flat = context.experiment.flat()
     tracking.log_settings({name: value for name, value in flat.items() if name not in {"k", "seed"}})
     tracking.set_tags(
@@ -150,10 +135,10 @@ def _log_result(
     tracking.describe(
         "\n\n".join(
             [
-                f"{descriptions.result(published)} {_champion(published, champion, refusal)}",
-                _way(context, scored),
+                f"{publish.result(published)} {_champion(published, champion, refusal)}",
+                _way(context, result.scored),
                 f"{published.clustering.stability.sentence}.",
-                descriptions.metrics_table(published),
+                publish.metrics_table(published),
                 f"## Steps\n\n{_steps(run_id)}",
                 "`report.html`, among the artifacts, puts all of it on one page.",
                 _next(published, champion, refusal),
@@ -194,10 +179,10 @@ def _steps(run_id: str) -> str:
 
 def _next(published: Published, champion: str, refusal: PromotionRefusedError | None) -> str:
     if refusal:
-        return descriptions.next_command(
+        return publish.next_command(
             f"promote --version {published.version} --dry-run true", "shows the gates again"
         )
-    return descriptions.next_command("score --once false", f"scores what arrives with version {champion}")
+    return publish.next_command("score --once false", f"scores what arrives with version {champion}")
 
 
 def _summarize(result: MainResult) -> None:

@@ -50,20 +50,6 @@ def test_columns_with_two_values_share_one_category():
     assert block.codes.tolist() == [2, 1, 2, 0]
 
 
-@given(values=MATRICES, data=st.data())
-def test_sorted_rows_do_not_depend_on_the_order_of_arrival(values, data):
-    weights = np.arange(1.0, len(values) + 1)
-    order = data.draw(st.permutations(range(len(values))))
-    (distinct, merged), again = (
-        blocks.sort_rows(values, weights),
-        blocks.sort_rows(values[order], weights[order]),
-    )
-    assert np.array_equal(distinct, again[0])
-    assert np.array_equal(merged, again[1])
-    assert [tuple(row) for row in distinct] == sorted({tuple(row) for row in values})
-    assert merged.sum() == weights.sum()
-
-
 def test_partial_sums_are_added_in_the_order_of_the_blocks():
     rows = blocks.InMemory((1.0, 1e16, -1e16))
     assert rows.sum(lambda part: np.array([part])).tolist() == [0.0]

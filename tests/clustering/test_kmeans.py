@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from retail_clusters.clustering import blocks, kmeans, metrics
+from tests import examples
 
 ROWS = st.lists(
     st.tuples(st.integers(-9, 999), st.integers(-20, 20), st.integers(0, 2), st.integers(1, 9)),
@@ -34,7 +35,7 @@ BITS = "0359be9b96558e48e21eaf0da589382c98ca9447e78adb0567246371c9691145"
 def vectors(rows: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
     """Return vectors of two numbers and a one-hot of three categories, and weights, sorted by value."""
     values = np.array([(one / 100, other, *np.eye(3)[category]) for one, other, category, _ in rows])
-    return blocks.sort_rows(values, np.array([float(row[-1]) for row in rows]))
+    return examples.sort_rows(values, np.array([float(row[-1]) for row in rows]))
 
 
 def fit(values: np.ndarray, weights: np.ndarray, *, k: int, seed: int = 0, **settings) -> kmeans.Fit:

@@ -10,6 +10,7 @@ from sklearn import metrics as sklearn_metrics
 
 from retail_clusters.clustering import blocks, kmeans, metrics
 from retail_clusters.clustering.metrics import Quality
+from tests import examples
 
 #: So coarse that scikit-learn, which expands squares, keeps the digits that the comparison looks at.
 ROWS = st.lists(
@@ -22,7 +23,7 @@ ROWS = st.lists(
 
 def vectors(rows: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
     values = np.array([(one / 2, other, *np.eye(3)[category]) for one, other, category, _ in rows])
-    return blocks.sort_rows(values, np.array([float(row[-1]) for row in rows]))
+    return examples.sort_rows(values, np.array([float(row[-1]) for row in rows]))
 
 
 def measure(values, weights, centres) -> Quality:

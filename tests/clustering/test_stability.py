@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from retail_clusters.clustering import blocks, kmeans, stability
+from tests import examples
 
 FEATURES = [(0,), (1,), (2, 3)]
 LABELS = st.integers(0, 5)
@@ -86,8 +87,8 @@ def test_permuted_data_keep_how_each_feature_is_distributed_and_lose_its_relatio
     permuted, lines = permute()
     assert lines.sum(axis=0).tolist() == weights.sum(axis=0).tolist()
     for columns in FEATURES:
-        ours = blocks.sort_rows(values[:, columns], weights.sum(axis=1))
-        theirs = blocks.sort_rows(permuted[:, columns], lines.sum(axis=1))
+        ours = examples.sort_rows(values[:, columns], weights.sum(axis=1))
+        theirs = examples.sort_rows(permuted[:, columns], lines.sum(axis=1))
         assert all(map(np.array_equal, ours, theirs))
     before = np.cov(values[:, 0], values[:, 1], aweights=weights.sum(axis=1))
     after = np.cov(permuted[:, 0], permuted[:, 1], aweights=lines.sum(axis=1))
@@ -96,7 +97,7 @@ def test_permuted_data_keep_how_each_feature_is_distributed_and_lose_its_relatio
 
 def test_permuted_rows_are_distinct_sorted_and_the_same_for_a_seed():
     permuted, lines = permute()
-    assert np.array_equal(blocks.sort_rows(permuted, np.ones(len(permuted)))[0], permuted)
+    assert np.array_equal(examples.sort_rows(permuted, np.ones(len(permuted)))[0], permuted)
     assert all(map(np.array_equal, permute(), (permuted, lines)))
     assert not np.array_equal(permute(seed=4)[1], lines)
 

@@ -12,8 +12,7 @@ from retail_clusters.promotion.promote import promote
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.publish import Published
-from retail_clusters.search.train import train
-from retail_clusters.search.verify import verify
+from retail_clusters.search.train import train, verify
 from retail_clusters.settings import Experiment, Features, Stability
 from retail_clusters.settings import Promotion as Bounds
 from tests import examples, shop

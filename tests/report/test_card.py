@@ -18,11 +18,13 @@ def card(clusters: int = 2, **changes: object) -> Card:
         "model": "retail-clusters",
         "version": "6",
         "run_id": "abc",
-        "data": "data/by-day",
-        "data_digest": "0123",
-        "model_digest": "4567",
-        "lines": {"train": 1000, "validation": 200, "test": 300},
+        "tags": {
+            "data_digest": "0123",
+            "model_digest": "4567",
+            "prepared_lines": '{"train": 1000, "validation": 200, "test": 300}',
+        },
         "settings": {
+            "data": "data/by-day",
             "k": "20",
             "split.train_until": "2011-07-01",
             "split.validate_until": "2011-10-01",
@@ -56,8 +58,6 @@ def test_card_tells_all_that_a_user_must_know():
     ):
         assert part in text
     assert "promotion.margin" not in text
-    assert "version 5" not in text
-    assert "It is version 5 numbered after the champion before." in card(renumbered_from="5").to_markdown()
 
 
 def test_description_fits_the_registry_and_keeps_the_end():

@@ -6,10 +6,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
+from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.stability import Stability
+from retail_clusters.features.rows import WeightedRows
 from retail_clusters.report import charts, plots, profile
-from retail_clusters.report.charts import Picture
-from retail_clusters.report.profile import PRICE, QUANTITY
 from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.report.sweep_page import sweep_page, trials_figure
 from tests import examples
@@ -26,10 +26,10 @@ TRIALS = pd.DataFrame(
 CHOSEN = (3, 1)
 
 
-def picture() -> Picture:
+def clustering() -> tuple[WeightedRows, Labels, pd.DataFrame]:
     rows = examples.weighted((1.0, 1, "Monday", 6, 0), (1.0, 5, "Friday", 2, 0), (50.0, -2, "Friday", 2, 2))
     labels = (rows.prices > 10).astype(np.intp)
-    return Picture(rows, labels, profile.profile(rows, labels))
+    return rows, labels, profile.profile(rows, labels)
 
 
 def points(axes: Axes, marker: str) -> list[tuple[float, float]]:
@@ -82,7 +82,7 @@ def test_bars_of_sizes_add_up_to_all_lines_however_many_clusters():
 
 
 def test_every_row_is_drawn_in_the_colour_of_its_cluster_and_centres_at_the_means_of_lines():
-    (axes,) = charts.pair_chart(picture(), across=QUANTITY, up=PRICE).axes
+    (axes,) = charts.price_quantity_chart(*clustering()).axes
     dots = {str(each.get_label()): each for each in axes.collections}
     assert sum(len(each.get_offsets()) for each in dots.values()) == 3
     first = next(each for label, each in dots.items() if label.startswith("0 "))
@@ -91,7 +91,7 @@ def test_every_row_is_drawn_in_the_colour_of_its_cluster_and_centres_at_the_mean
 
 
 def test_heat_map_of_centres_holds_means_and_shares_of_weekdays():
-    left, right = charts.centres_chart(picture()).axes
+    left, right = charts.centres_chart(*clustering()).axes
     assert [text.get_text() for text in left.texts] == ["1.00", "2.0", "50.00", "-2.0"]
     assert [text.get_text() for text in right.texts] == ["75%", "25%", "0%", "100%"]
 

@@ -34,7 +34,11 @@ TRAINING = RunFacts(
     started=datetime(2026, 11, 24, tzinfo=UTC),
     settings={"k": "2", "seed": "7", "data": "by-day", "split.train_until": "2011-07-01"},
     metrics=METRICS,
-    tags={"data_digest": "d" * 32, "prepared_lines": '{"train": 60, "validation": 20, "test": 20}'},
+    tags={
+        "data_digest": "d" * 32,
+        "cluster_numbers": "0",
+        "prepared_lines": '{"train": 60, "validation": 20, "test": 20}',
+    },
     tables={"profile": PROFILE},
     charts={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
 )

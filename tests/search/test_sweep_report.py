@@ -27,7 +27,7 @@ def described(trials: list[Trial], *, usable: bool = True) -> str:
 def test_page_of_a_sweep_names_the_choice_what_others_would_choose_and_what_the_seed_does():
     text = described(TRIALS)
     assert "3 trials of K 2 to 3 and 2 seeds, measured on 1,000 validation lines; 2 are usable" in text
-    assert "| **silhouette** | 2 | 0 | 0.9000 |" in text
+    assert "| silhouette (chosen by) | 2 | 0 | 0.9000 |" in text
     assert "| macro_silhouette | 2 | 1 | 0.5000 |" in text
     assert "The 2 seeds of K=2 have silhouettes from 0.5000 to 0.9000" in text
     assert "agree to 0.25" in text

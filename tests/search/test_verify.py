@@ -15,8 +15,7 @@ from retail_clusters.registry import tracking
 from retail_clusters.report.page import write_report
 from retail_clusters.search import sweep
 from retail_clusters.search.publish import ALGORITHM_VERSION
-from retail_clusters.search.train import train
-from retail_clusters.search.verify import verify
+from retail_clusters.search.train import train, verify
 from retail_clusters.settings import Experiment, Features, Stability, Sweep, Training
 from tests import examples
 
@@ -110,8 +109,7 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
     context = sweep.training_context(
         sweep.ensure_prepared(spark, data="in", experiment=SMALL), experiment=SMALL
     )
-    which = sweep.StudyName.of("main", None)
-    with tracking.run("main"), sweep.open_study(context, which) as opened:
+    with tracking.run("main"), sweep.open_study(context, name="main") as opened:
         with tracking.run("sweep") as parent:
             best = sweep.search(context, opened, parent=parent, entry_point="main")
         with tracking.run("register") as registered:

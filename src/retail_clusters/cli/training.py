@@ -199,9 +199,9 @@ def _named(command: str, run_id: str | None, version: str | None, model: str) ->
 def verify_command(run_id: str | None, version: str | None, model: str) -> object:
     """Retrain a run and compare, bit for bit."""
     print_header_reading("verify", f"{_named('verify', run_id, version, model)}, trained again and compared")
-    imports = "retail_clusters.search.verify"
+    imports = "retail_clusters.search.train"
     with open_session("verify", imports=imports, connect=connect_to_read) as spark:
-        from retail_clusters.search.verify import verify
+        from retail_clusters.search.train import verify
 
         return verify(spark, run_id=run_id, version=version, model_name=model)
 

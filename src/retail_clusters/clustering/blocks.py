@@ -121,8 +121,7 @@ class InMemory(Rows[T_co]):
 def in_memory(values: Floats, weights: Floats, *, block_rows: int = BLOCK_ROWS) -> InMemory[Block]:
     """Lay out n x d vectors and their n weights in blocks; at least one row.
 
-    The order of rows is kept, and decides the last bits of sums: give them in a canonical order, sorted by
-    the rows' key or by `sort_rows`.
+    The order of rows is kept, and decides the last bits of sums: give them in a canonical order.
     """
     return split(block(values, weights), block_rows=block_rows)
 
@@ -152,13 +151,6 @@ def block(values: Floats, weights: Floats) -> Block:
         category_columns=category_columns,
         weights=np.ascontiguousarray(weights, dtype=np.float64),
     )
-
-
-def sort_rows(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Sort vectors by value, first column first, and merge equal ones, so that their weights add up."""
-    distinct, positions = np.unique(values, axis=0, return_inverse=True)
-    merged: Floats = np.bincount(positions.reshape(-1), weights, len(distinct)).astype(np.float64)
-    return distinct, merged
 
 
 def add_in_order(parts: Iterable[Floats]) -> Floats:

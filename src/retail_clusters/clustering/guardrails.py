@@ -32,12 +32,6 @@ class Gate:
         return "passed" if self.passed else "FAILED"
 
 
-def is_usable(quality: Quality, *, max_share: float, min_clusters: int) -> bool:
-    """Tell whether a clustering keeps within both guardrails."""
-    excess = violations(quality, max_share=max_share, min_clusters=min_clusters)
-    return max(excess.values()) <= 0
-
-
 def violations(quality: Quality, *, max_share: float, min_clusters: int) -> dict[str, float]:
     """Say by how much each guardrail is broken: above 0 it is, at or below 0 it holds."""
     return {

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from retail_clusters.clustering import kmeans
@@ -93,7 +92,7 @@ def stability(
         settings: how to refit, and what counts as stable.
     """
     k = len(centres)
-    whole = block(values, _sum_columns(weights_by_group))
+    whole = block(values, kmeans.row_sums(weights_by_group))
     labels = kmeans.assign(whole, centres).labels
     jaccards = [
         _best_jaccards(contingency(labels, refit, whole.weights, shape=(k, k)))
@@ -202,9 +201,11 @@ def _refits(
     whole: Block, weights_by_group: Floats, *, k: int, seed: int, settings: Resampling
 ) -> Iterator[Labels]:
     """Return the labels of all rows by each refit."""
+    groups = weights_by_group.shape[1]
     for draw in range(settings.draws):
-        drawn = _draw_groups(weights_by_group.shape[1], seed=seed, draw=draw)
-        there = reweighted(whole, _sum_columns(weights_by_group * drawn))
+        chosen = np.random.default_rng([seed, draw]).integers(0, groups, groups)
+        drawn = np.bincount(chosen, minlength=groups)
+        there = reweighted(whole, kmeans.row_sums(weights_by_group * drawn))
         fitted = kmeans.fit(
             split(there),
             there,
@@ -216,19 +217,9 @@ def _refits(
         yield kmeans.assign(whole, fitted.centres).labels
 
 
-def _draw_groups(groups: int, *, seed: int, draw: int) -> NDArray[np.int64]:
-    """Count how often each group is drawn."""
-    drawn = np.random.default_rng([seed, draw]).integers(0, groups, groups)
-    return np.bincount(drawn, minlength=groups)
-
-
 def _best_jaccards(common: Floats) -> Floats:
     """Return for each cluster (row) its largest Jaccard index, over lines, with a cluster of the refit."""
-    one, other = _sum_columns(common), _sum_columns(common.T)
+    one, other = kmeans.row_sums(common), kmeans.row_sums(common.T)
     union = one[:, None] + other - common
     best: Floats = np.divide(common, union, out=np.zeros(common.shape), where=union > 0).max(axis=1)
     return best
-
-
-def _sum_columns(matrix: Floats) -> Floats:
-    return kmeans.row_sums(np.asarray(matrix, dtype=np.float64))

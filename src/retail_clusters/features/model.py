@@ -237,7 +237,9 @@ def score_lines(lines: DataFrame, *, model: PipelineModel, version: str) -> Data
     eight columns; those of the first release take the customer for a number.
     """
     others = [name for name in (schema.SOURCE_FILE, schema.REASON) if name in lines.columns]
-    whole = F.struct(*(F.col(_quoted(name)) for name in lines.columns if name not in others)).alias(_AS_IT_CAME)
+    whole = F.struct(*(F.col(_quoted(name)) for name in lines.columns if name not in others)).alias(
+        _AS_IT_CAME
+    )
     number = F.col(schema.CUSTOMER_ID).try_cast("double")
     eight = [number.alias(name) if name == schema.CUSTOMER_ID else F.col(name) for name in schema.COLUMNS]
     return model.transform(lines.select(*eight, whole, *others)).select(

@@ -1,5 +1,6 @@
 """A model card: what a registered version is, was made of, measured as, and is not fit for."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -35,22 +36,26 @@ _LIMITS: Final = {
 }
 
 
+def prepared_lines(tags: Mapping[str, str]) -> dict[str, int]:
+    """Return the lines of train, validation and test, as a training notes them in a tag."""
+    return dict(json.loads(tags.get("prepared_lines", "{}")))
+
+
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What a model card tells; `clusters` is a profile table in the numbers that the model gives."""
+    """What a model card tells: the tags of the version, the settings and metrics of its training run.
+
+    `clusters` is a profile table in the numbers that the model gives.
+    """
 
     model: str
     version: str
     run_id: str
-    data: str
-    data_digest: str
-    model_digest: str
-    lines: Mapping[str, int]
+    tags: Mapping[str, str]
     settings: Mapping[str, str]
     metrics: Mapping[str, float]
     clusters: pd.DataFrame
     gates: Sequence[Gate]
-    renumbered_from: str | None = None
 
     def to_markdown(self) -> str:
         """Write the whole card."""
@@ -73,23 +78,18 @@ class Card:
         first, second = (
             self.settings.get(f"split.{name}", "a day unknown") for name in ("train_until", "validate_until")
         )
-        lines = ", ".join(f"{name} {count:,}" for name, count in self.lines.items())
+        lines = ", ".join(f"{name} {count:,}" for name, count in prepared_lines(self.tags).items())
         metrics = [(name, f"{value:.6g}") for name, value in self.metrics.items()]
-        numbered = (
-            f" It is version {self.renumbered_from} numbered after the champion before."
-            if self.renumbered_from
-            else ""
-        )
         return f"""\
 # {self.model}, version {self.version}
 
-KMeans clusters of retail invoice lines by {ROW_KEY_IN_WORDS}.{numbered} \
-Trained by run `{self.run_id}`; digest of the centres `{self.model_digest}`.
+KMeans clusters of retail invoice lines by {ROW_KEY_IN_WORDS}. \
+Trained by run `{self.run_id}`; digest of the centres `{self.tags.get("model_digest", "")}`.
 
 ## Data
 
-`{self.data}`, digest `{self.data_digest}`. Lines before {first} train, lines before {second} validate, \
-later ones test: {lines}.
+`{self.settings.get("data", "unknown")}`, digest `{self.tags.get("data_digest", "")}`. \
+Lines before {first} train, lines before {second} validate, later ones test: {lines}.
 
 ## Clusters of the training lines
 

@@ -1,7 +1,6 @@
 """The charts of a clustering and of a sweep, drawn by matplotlib for the MLflow UI and the report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,7 +16,7 @@ from retail_clusters.clustering.blocks import Floats, Labels
 from retail_clusters.clustering.stability import Stability
 from retail_clusters.features.rows import WeightedRows
 from retail_clusters.report import plots
-from retail_clusters.report.profile import NUMBERS, Number
+from retail_clusters.report.profile import NUMBERS, PRICE, QUANTITY
 from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.wording import percent
 
@@ -36,35 +35,30 @@ _APART: Final = (0.3, 0.2)
 _MARGIN: Final = 0.12
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A clustering of rows, to be drawn; `profile` has a row a cluster, the largest first."""
-
-    rows: WeightedRows
-    labels: Labels
-    profile: pd.DataFrame
-
-    def names(self, clusters: int) -> Mapping[int, str]:
-        """Return number and name of the largest clusters, in that order."""
-        return _names(self.profile.head(clusters))
+def names(profile: pd.DataFrame) -> dict[int, str]:
+    """Return what each cluster of a profile is called in a chart, in its order: its number and its name."""
+    return {
+        int(cluster): f"{cluster}  {name}"
+        for cluster, name in zip(profile["cluster"], profile["name"], strict=True)
+    }
 
 
 def sizes_chart(profile: pd.DataFrame) -> Figure:
     """Draw the share of the training lines in each cluster, the largest on top, the smallest together."""
     top, rest = profile.head(_SHOWN), profile.iloc[_SHOWN:]
-    names = list(_names(top).values())
+    called = list(names(top).values())
     shares, lines = top["share"].to_list(), top["lines"].to_list()
     if len(rest):
-        names.append(f"{len(rest)} smaller clusters")
+        called.append(f"{len(rest)} smaller clusters")
         shares.append(rest["share"].sum())
         lines.append(rest["lines"].sum())
     figure, (axes,) = plots.figure(
         "Cluster sizes",
         note=f"{profile['lines'].sum():,} training lines in {len(profile)} clusters",
-        size=(9, 1.6 + 0.3 * len(names)),
+        size=(9, 1.6 + 0.3 * len(called)),
     )
-    colours = [plots.BLUE] * len(top) + [plots.PALE] * (len(names) - len(top))
-    bars = axes.barh(names, shares, color=colours)
+    colours = [plots.BLUE] * len(top) + [plots.PALE] * (len(called) - len(top))
+    bars = axes.barh(called, shares, color=colours)
     texts = [f"{percent(share)} · {count:,}" for share, count in zip(shares, lines, strict=True)]
     axes.bar_label(bars, texts, padding=4, fontsize=10)
     axes.invert_yaxis()
@@ -75,33 +69,32 @@ def sizes_chart(profile: pd.DataFrame) -> Figure:
     return figure
 
 
-def pair_chart(picture: Picture, *, across: Number, up: Number) -> Figure:
-    """Draw two numbers of the rows, both on a signed log scale, coloured by cluster, with centres marked."""
-    names = picture.names(_COLOURED)
+def price_quantity_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame) -> Figure:
+    """Draw price against quantity, both on a signed log scale, coloured by cluster, with centres marked."""
+    coloured = names(profile.head(_COLOURED))
     figure, (axes,) = plots.figure(
-        f"{up.name.capitalize()} against {across.name}, by cluster",
+        "Price against quantity, by cluster",
         note=f"A dot stands for all lines of one {schema.ROW_KEY_IN_WORDS}. "
-        f"Colours: the {len(names)} largest clusters. Numbers: centres",
+        f"Colours: the {len(coloured)} largest clusters. Numbers: centres",
         size=(9, 7.5),
     )
-    x, y = (picture.rows.numbers(number.column) for number in (across, up))
-    sizes = 6 + 3 * np.log2(np.maximum(picture.rows.weights, 1))
+    sizes = 6 + 3 * np.log2(np.maximum(rows.weights, 1))
 
     def dots(chosen: NDArray[np.bool_], colour: str, marker: str, label: str | None) -> None:
         axes.scatter(
-            x[chosen], y[chosen], s=sizes[chosen],
+            rows.quantities[chosen], rows.prices[chosen], s=sizes[chosen],
             color=colour, marker=marker, alpha=0.5, linewidths=0, label=label,
         )  # fmt: skip
 
-    others = ~np.isin(picture.labels, list(names))
+    others = ~np.isin(labels, list(coloured))
     dots(others, plots.PALE, "o", "other clusters" if others.any() else None)
-    for (cluster, name), colour, marker in zip(names.items(), plots.SERIES, plots.MARKERS, strict=False):
-        dots(picture.labels == cluster, colour, marker, name)
-    _mark_centres(axes, picture, across=across, up=up)
+    for (cluster, name), colour, marker in zip(coloured.items(), plots.SERIES, plots.MARKERS, strict=False):
+        dots(labels == cluster, colour, marker, name)
+    _mark_centres(axes, cluster_means(rows, labels).loc[profile["cluster"].head(_SHOWN)])
     axes.set_xscale("symlog", linthresh=1, linscale=0.4)
     axes.set_yscale("symlog", linthresh=1, linscale=0.4)
-    axes.set_xlabel(f"{across.name} ({across.unit})")
-    axes.set_ylabel(f"{up.name} ({up.unit})")
+    axes.set_xlabel(f"{QUANTITY.name} ({QUANTITY.unit})")
+    axes.set_ylabel(f"{PRICE.name} ({PRICE.unit})")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(plots.THOUSANDS)
     axes.grid(color="#EEEEEE")
@@ -109,12 +102,10 @@ def pair_chart(picture: Picture, *, across: Number, up: Number) -> Figure:
     return figure
 
 
-def _mark_centres(axes: Axes, picture: Picture, *, across: Number, up: Number) -> None:
-    """Mark the means of the largest clusters with their numbers, unless one would hide another."""
-    means = cluster_means(picture.rows, picture.labels)[[across.name, up.name]]
+def _mark_centres(axes: Axes, means: pd.DataFrame) -> None:
+    """Mark the means of clusters with their numbers, unless one would hide another."""
     taken: list[Floats] = []
-    for cluster in picture.profile["cluster"].head(_SHOWN):
-        centre = means.loc[cluster].to_numpy()
+    for cluster, centre in zip(means.index, means[[QUANTITY.name, PRICE.name]].to_numpy(), strict=True):
         place = _signed_log(centre) / _APART
         if any(np.abs(place - other).max() < 1 for other in taken):
             continue
@@ -141,15 +132,15 @@ def cluster_means(rows: WeightedRows, labels: Labels) -> pd.DataFrame:
     return pd.DataFrame(means, index=clusters)
 
 
-def centres_chart(picture: Picture) -> Figure:
+def centres_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame) -> Figure:
     """Draw the largest clusters as a heat map: the mean of each number, and shares of lines by weekday."""
-    names = picture.names(_SHOWN)
-    means = cluster_means(picture.rows, picture.labels).loc[list(names)]
+    shown = names(profile.head(_SHOWN))
+    means = cluster_means(rows, labels).loc[list(shown)]
     days = [name for name in schema.WEEKDAYS if means[name].any()]
     figure, (left, right) = plots.figure(
-        "Centres of the largest clusters" if len(picture.profile) > _SHOWN else "Centres of the clusters",
+        "Centres of the largest clusters" if len(profile) > _SHOWN else "Centres of the clusters",
         note="Means over the training lines of each cluster, and how these lines are spread over the week",
-        size=(9, 1.9 + 0.31 * len(names)),
+        size=(9, 1.9 + 0.31 * len(shown)),
         panels=(len(NUMBERS), len(days)),
     )
     numbers = means[[number.name for number in NUMBERS]].to_numpy()
@@ -161,7 +152,7 @@ def centres_chart(picture: Picture) -> Figure:
     bound = np.abs(logs).max(axis=0)
     _heat(left, logs / np.where(bound > 0, bound, 1), texts, cmap=plots.DIVERGING, norm=Normalize(-1, 1))
     left.set_xticks(range(len(NUMBERS)), [f"{number.name}\n{number.unit}" for number in NUMBERS])
-    left.set_yticks(range(len(names)), list(names.values()))
+    left.set_yticks(range(len(shown)), list(shown.values()))
     shares = means[days].to_numpy()
     most = Normalize(0, max(0.5, shares.max()))
     _heat(
@@ -345,13 +336,6 @@ def seed_agreement_chart(seeds: pd.DataFrame) -> Figure:
     plots.grid(axes)
     plots.legend(axes, columns=2, below=True)
     return figure
-
-
-def _names(profile: pd.DataFrame) -> dict[int, str]:
-    return {
-        int(cluster): f"{cluster}  {name}"
-        for cluster, name in zip(profile["cluster"], profile["name"], strict=True)
-    }
 
 
 def _signed_log(values: Floats) -> Floats:

@@ -1,7 +1,6 @@
 """One HTML page on a sweep or a version, made of what MLflow holds of it: pictures inside, no script."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from retail_clusters.registry import numbering, tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.registry.tracking import Run
 from retail_clusters.report import profile
+from retail_clusters.report.card import prepared_lines
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
 from retail_clusters.report.stability_report import say
 from retail_clusters.schema import ROW_KEY_IN_WORDS
@@ -26,6 +26,9 @@ from retail_clusters.wording import percent
 
 #: The tag of a run that registered a version: the run of the search that found it.
 SWEEP_RUN: Final = "sweep_run_id"
+
+#: What is told of the trial that each objective would choose.
+WINNERS: Final = ("objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster")
 
 #: Clusters that are shown.
 _PROFILED: Final = 30
@@ -198,7 +201,8 @@ def to_html(facts: Facts) -> str:
         search=search,
         row_key=ROW_KEY_IN_WORDS,
         parts=_parts(facts.about),
-        winners=_winners(search) if search else [],
+        winners=winner_rows(search.tables["winners"]) if search else [],
+        winners_header=WINNERS,
         seeds=_seeds(search) if search else None,
         clusters=_clusters(facts).head(_PROFILED) if training else None,
         stability=_stability(training) if training else "",
@@ -233,19 +237,21 @@ def _parts(about: RunFacts) -> list[tuple[str, str, str]]:
         "validation": f"{first} to before {second}",
         "test": f"from {second} on",
     }
-    lines = json.loads(about.tags.get("prepared_lines", "{}"))
-    return [(name, days.get(name, ""), f"{count:,}") for name, count in lines.items()]
+    return [(name, days.get(name, ""), f"{count:,}") for name, count in prepared_lines(about.tags).items()]
 
 
-def _winners(search: RunFacts) -> list[list[str]]:
-    """Return a row for each objective, with what it would choose."""
-    columns = ["k", "seed", "validation_silhouette", "validation_macro_silhouette", "largest_cluster_share"]
+def winner_rows(winners: pd.DataFrame) -> list[list[str]]:
+    """Return a row of texts for each objective, with what it would choose: the columns of `WINNERS`."""
     return [
         [
             f"{row['objective']}{' (chosen by)' if row['chosen'] else ''}",
-            *(_number(row[name]) for name in columns),
+            f"{row['k']}",
+            f"{row['seed']}",
+            f"{row['validation_silhouette']:.4f}",
+            f"{row['validation_macro_silhouette']:.4f}",
+            percent(row["largest_cluster_share"]),
         ]
-        for _, row in search.tables["winners"].iterrows()
+        for _, row in winners.iterrows()
     ]
 
 
@@ -257,11 +263,13 @@ def _seeds(search: RunFacts) -> dict[str, float] | None:
 
 
 def _clusters(facts: Facts) -> pd.DataFrame:
-    """Return the profile as texts, with the numbers that the version gives its clusters."""
+    """Return the profile as texts, with the numbers that the version gives: a promotion may have changed them."""
     table = facts.about.tables["profile"]
-    numbers = numbering.from_text(facts.version_tags.get("cluster_numbers", ""))
-    given = [numbers[cluster] for cluster in table["cluster"]] if numbers else table["cluster"]
-    return profile.texts(table.assign(cluster=given))
+    before, after = (
+        numbering.from_text(tags.get("cluster_numbers", ""))
+        for tags in (facts.about.tags, facts.version_tags)
+    )
+    return profile.texts(table.replace({"cluster": dict(zip(before, after, strict=False))}))
 
 
 def _stability(training: RunFacts) -> str:

@@ -1,9 +1,7 @@
 """One style for every chart: colours that all eyes tell apart, a title, and a note on what to see."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -32,9 +30,6 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 #: From little to much, and from below zero to above it.
 SEQUENTIAL: Final = "Blues"
 DIVERGING: Final = "PuOr_r"
-
-#: Takes what makes a chart; its PNG follows.
-Draw = Callable[[Callable[[], Figure]], Future[bytes]]
 
 _STYLE: Final[dict[Any, Any]] = {
     "font.size": 11,
@@ -109,18 +104,11 @@ PERCENT: Final = PercentFormatter(1)
 THOUSANDS: Final = FuncFormatter(thousands)
 
 
-def to_png(drawn: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG."""
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-@contextmanager
-def drawing() -> Iterator[Draw]:
-    """Draw charts in a thread of their own, one after another, while Spark works; at the end all are drawn.
-
-    Draw nothing else meanwhile: how matplotlib styles figures belongs to the whole process.
-    """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing") as thread:
-        yield lambda make: thread.submit(lambda: to_png(make()))
+def to_pngs(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Return figures as the bytes of PNGs, under the same names."""
+    pngs = {}
+    for name, drawn in figures.items():
+        buffer = io.BytesIO()
+        drawn.savefig(buffer, format="png")
+        pngs[name] = buffer.getvalue()
+    return pngs

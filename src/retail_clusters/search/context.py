@@ -12,9 +12,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.clustering import evaluation
+from retail_clusters.clustering import evaluation, guardrails
 from retail_clusters.clustering.blocks import Block, InMemory, Rows, block, in_memory, split
 from retail_clusters.clustering.evaluation import Evaluation, Problem
+from retail_clusters.clustering.metrics import Quality
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.errors import InputError
 from retail_clusters.features import stages
@@ -68,6 +69,13 @@ class TrainingContext:
             validation=self.rows[schema.VALIDATION],
             max_iterations=lloyd.max_iterations,
             tolerance=lloyd.tolerance,
+        )
+
+    def violations(self, quality: Quality) -> dict[str, float]:
+        """Say by how much a clustering breaks each guardrail of the experiment."""
+        bounds = self.experiment.guardrails
+        return guardrails.violations(
+            quality, max_share=bounds.max_cluster_share, min_clusters=bounds.min_clusters
         )
 
     def in_memory(self, part: str) -> InMemory[Block]:

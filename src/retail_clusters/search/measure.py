@@ -9,7 +9,7 @@ from pyspark.ml import PipelineModel
 
 from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
-from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels, Rows
+from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels
 from retail_clusters.clustering.evaluation import Evaluation, later_metrics
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.features import model
@@ -56,7 +56,7 @@ def measure(context: TrainingContext, found: Evaluation) -> Measured:
     def on(part: str) -> Quality:
         if not differing[part].any():
             return metrics.measure(context.rows[part], found.centres)
-        return _quality_as_labelled(context.rows[part], given[part], found.centres)
+        return _quality_as_labelled(context.in_memory(part), given[part], found.centres)
 
     validation = on(schema.VALIDATION) if differing[schema.VALIDATION].any() else found.validation
     return Measured(
@@ -79,9 +79,7 @@ def _model_labels(context: TrainingContext, centres: Floats) -> dict[str, Labels
     return dict(zip(names, np.split(labels, ends), strict=True))
 
 
-def _quality_as_labelled(rows: Rows[Block], labels: Labels, centres: Floats) -> Quality:
-    if not isinstance(rows, InMemory):
-        raise TypeError("labels are given for rows in memory alone")
+def _quality_as_labelled(rows: InMemory[Block], labels: Labels, centres: Floats) -> Quality:
     ends = np.cumsum([len(block) for block in rows.blocks])[:-1]
     pieces = zip(rows.blocks, np.split(labels, ends), strict=True)
     assigned = InMemory(tuple(kmeans.assign_as(block, piece, centres) for block, piece in pieces))

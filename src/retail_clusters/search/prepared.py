@@ -1,6 +1,7 @@
 """Prepared rows for a job, and the run `prepare` that makes them."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from time import perf_counter
 
@@ -11,6 +12,7 @@ from retail_clusters import schema
 from retail_clusters.data import listing, quarantine
 from retail_clusters.data import prepare as tables
 from retail_clusters.data.prepare import Prepared, PreparedTable, Source
+from retail_clusters.features.interface import RAW_LINES
 from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
 from retail_clusters.settings import Experiment, Split
@@ -53,11 +55,7 @@ def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -
 
 def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
     """Say what came in, what it was cut and reduced to, and what to type next."""
-    days = {
-        schema.TRAIN: f"before {split.train_until}",
-        schema.VALIDATION: f"from then on, before {split.validate_until}",
-        schema.TEST: "from then on",
-    }
+    days = _days(split)
     rows = [[name, days[name], f"{table.lines[name]:,}", f"{table.rows[name]:,}"] for name in schema.SPLITS]
     found = (
         f"Files and settings are unchanged: the rows of run `{markdown.short(table.run_id)}` are used again."
@@ -74,6 +72,38 @@ def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
             f"Next: {markdown.command('sweep')} chooses K and seed on these rows.",
         ]
     )
+
+
+def log_inputs(
+    table: PreparedTable, *, split: Split, parts: Sequence[str] = schema.SPLITS
+) -> dict[str, tracking.Dataset]:
+    """Log train, validation and test, or some of them, as data sets of the open run.
+
+    Each has a digest that tells it from the same part of other data, or cut at other days. Their names begin
+    with the part: where the UI says which data set a metric is of, there is no more.
+    """
+    days = _days(split)
+    logged = {}
+    for name in parts:
+        content = f"{table.data_digest} {name} {split.train_until} {split.validate_until}"
+        logged[name] = tracking.log_input(
+            data=table.data,
+            part=name,
+            digest=hashlib.sha256(content.encode()).hexdigest()[:8],
+            context=name,
+            columns=RAW_LINES,
+            profile={"lines": table.lines[name], "rows": table.rows[name], "days": days[name]},
+        )
+    return logged
+
+
+def _days(split: Split) -> dict[str, str]:
+    """Say which days are in each part."""
+    return {
+        schema.TRAIN: f"before {split.train_until}",
+        schema.VALIDATION: f"{split.train_until} to before {split.validate_until}",
+        schema.TEST: f"from {split.validate_until} on",
+    }
 
 
 def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:

@@ -1,4 +1,4 @@
-"""A fitted clustering made a registered version: measured on later lines, numbered, described, logged."""
+"""A fitted clustering made a registered version: measured, numbered, logged; and what people read of it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,34 +10,58 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark.ml import PipelineModel
 
 from retail_clusters import schema
-from retail_clusters.clustering import guardrails
+from retail_clusters.clustering import metrics
+from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS, Evaluation
 from retail_clusters.clustering.guardrails import Gate
+from retail_clusters.clustering.metrics import Quality
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import model, stages
 from retail_clusters.features.drift import DRIFT_BASELINE, calibrated, measure_baseline
 from retail_clusters.features.interface import INTERFACE, TRAINED_ON, open_model
 from retail_clusters.features.model import ParsedModel
 from retail_clusters.features.rows import WeightedRows, weighted_rows
+from retail_clusters.infra import markdown
 from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import champion, evidence, numbering, tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.report import profile
+from retail_clusters.report import charts, plots, profile
 from retail_clusters.report.card import ABOUT_MODEL, Card
 from retail_clusters.report.stability_report import STABILITY_METRICS, StabilityReport, compare_with_permuted
-from retail_clusters.search import cluster_report
-from retail_clusters.search.cluster_report import Clustering
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.measure import Measured, measure
+from retail_clusters.search.prepared import log_inputs
 from retail_clusters.settings import CHAMPION
 from retail_clusters.wording import percent
 
 #: Raised when the same data, K and seed give other bits than before: no difference that `verify` should find.
 ALGORITHM_VERSION: Final = "2"
 
+#: The table of what is measured of each cluster: a row a cluster, as they were trained.
+CLUSTERS: Final = "stability"
+
 _EVIDENCE: Final = [*schema.WEIGHTED_ROW.names, schema.DAYS]
+#: Clusters in a description; a tag of MLflow holds 8,000 characters.
+_DESCRIBED: Final = 15
+
+
+@dataclass(frozen=True, eq=False)
+class Clustering:
+    """A clustering of the training rows, and what is told of it.
+
+    Attributes:
+        labels: the number that the version gives the cluster of each training row.
+        profile: under these numbers.
+        stability: of the clusters as they were trained.
+    """
+
+    found: Evaluation
+    labels: Labels
+    profile: pd.DataFrame
+    stability: StabilityReport
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,52 +82,46 @@ class Published:
 def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False) -> Published:
     """Log everything about a fit on the open run, and register the model.
 
-    With `reuse`, the newest version that holds this very model of this very data stands for it, where there
-    is one: no version is added.
+    Clusters are numbered first: tables and charts show the numbers that the version gives. With `reuse`, the
+    newest version that holds this very model of this very data stands for it, where there is one: no version is
+    added.
     """
     measured = measure(context, found)
-    clustering = _clustering(context, measured)
-    tags = run_tags(context, measured)
-    tracking.log_table(model.centres_table(found.centres), "centres")
-    cluster_report.log_tables(clustering)
-    tracking.set_tags(tags)
-    data_sets = cluster_report.log_inputs(context)
-    registry = ModelRegistry(context.experiment.model)
+    registry, tags = ModelRegistry(context.experiment.model), run_tags(context, measured)
     version = _registered_before(registry, tags) if reuse else None
-    with cluster_report.charts_logged(context, clustering):
-        logged = None if version else _log_model(context, measured, registry)
-    metrics = {**measured.metrics, **clustering.stability.metrics}
-    tracking.log_metrics(metrics, measured_on=measured_on(metrics, data_sets))
-    if logged:
-        tracking.set_tags(logged.tags)
-        version = registry.register(logged.uri, tags={**tags, **logged.tags}, about=ABOUT_MODEL)
+    new = ParsedModel.of(context.pipeline, found.centres)
+    numbers = _numbers(registry, new, version, context=context)
+    tags = {**tags, "cluster_numbers": numbering.to_text(numbers)}
+    clustering = _clustering(context, measured, numbers)
+    values = {**measured.metrics, **clustering.stability.metrics}
+    _log_tables(clustering, numbers)
+    _log_charts(context, clustering, numbers)
+    data_sets = log_inputs(context.prepared.table, split=context.experiment.split)
+    tracking.log_metrics(values, measured_on=measured_on(values, data_sets))
+    tracking.set_tags(tags)
+    if version is None:
+        version = _register(context, registry, new.renumbered(numbers, spark=context.spark), clustering, tags)
         card = version_card(
             registry,
             version,
             settings=tracking.settings_of(tracking.active_run()),
-            metrics=metrics,
-            clusters=numbered(clustering.profile, logged.numbers),
+            metrics=values,
+            clusters=clustering.profile,
         )
         registry.describe(version=version, markdown=card.to_description())
-    tracking.set_tags({"model_version": str(version)})
-    return Published(
-        version=str(version), model=context.experiment.model, measured=measured, clustering=clustering
-    )
+    tracking.set_tags({"model_version": version})
+    return Published(version, registry.name, measured, clustering)
 
 
 def measured_on(
-    metrics: Iterable[str], data_sets: Mapping[str, tracking.Dataset]
+    names: Iterable[str], data_sets: Mapping[str, tracking.Dataset]
 ) -> dict[str, tracking.Dataset]:
     """Return which of train, validation and test each metric of a version is of; one of several has none."""
-    parts = {name: _part(name) for name in metrics}
+    known: dict[str, str | None] = dict.fromkeys(STABILITY_METRICS, schema.TRAIN)
+    known |= {name: metric.lines for name, metric in METRICS.items()}
+    known |= {name: metric.lines for name, metric in LATER_METRICS.items()}
+    parts = {name: known.get(name) for name in names}
     return {name: data_sets[part] for name, part in parts.items() if part}
-
-
-def _part(metric: str) -> str | None:
-    if metric in STABILITY_METRICS:
-        return schema.TRAIN
-    known = METRICS.get(metric) or LATER_METRICS.get(metric)
-    return known.lines if known else None
 
 
 def _registered_before(registry: ModelRegistry, tags: Mapping[str, str]) -> str | None:
@@ -114,34 +132,81 @@ def _registered_before(registry: ModelRegistry, tags: Mapping[str, str]) -> str 
     return version
 
 
-@dataclass(frozen=True)
-class _Logged:
-    """A logged model: its URI, the number of each trained cluster, and the tags of its version alone."""
+def _numbers(
+    registry: ModelRegistry, new: ParsedModel, version: str | None, *, context: TrainingContext
+) -> tuple[int, ...]:
+    """Return the numbers of a version that there is, else those that a new one is to have."""
+    if version is None:
+        return number_clusters(registry, new, context=context)
+    tags = registry.read_version(version=version).tags
+    return numbering.from_text(tags.get("cluster_numbers", "")) or new.numbers
 
-    uri: str
-    numbers: tuple[int, ...]
-    tags: Mapping[str, str]
+
+def _clustering(context: TrainingContext, measured: Measured, numbers: Sequence[int]) -> Clustering:
+    labels = np.take(np.array(numbers), measured.train_labels)
+    return Clustering(
+        found=measured.evaluation,
+        labels=labels,
+        profile=profile.profile(context.weighted[schema.TRAIN], labels),
+        stability=measure_stability(context, measured.evaluation),
+    )
 
 
-def _log_model(context: TrainingContext, measured: Measured, registry: ModelRegistry) -> _Logged:
-    """Log the pipeline that will score, with the rows behind it and what drift is measured against."""
+def _register(
+    context: TrainingContext,
+    registry: ModelRegistry,
+    scorer: PipelineModel,
+    clustering: Clustering,
+    tags: Mapping[str, str],
+) -> str:
+    """Register the pipeline that scores, with the rows behind it and what drift is measured against."""
     rows, said = evidence_rows(context)
     evidence.log_evidence(rows)
-    new = ParsedModel.of(context.pipeline, measured.evaluation.centres)
-    numbers = number_clusters(registry, new, by_split(rows)[schema.TEST], context=context)
-    labels = np.take(np.array(numbers), measured.train_labels)
-    baseline = calibrated(
-        measure_baseline(context.weighted[schema.TRAIN], labels, clusters=max(numbers) + 1),
-        rows=context.weighted[schema.TRAIN],
-        labels=labels,
-    )
+    tracking.set_tags({evidence.TAG: said})
+    train, labels = context.weighted[schema.TRAIN], clustering.labels
+    clusters = max(numbering.from_text(tags["cluster_numbers"])) + 1
+    baseline = calibrated(measure_baseline(train, labels, clusters=clusters), rows=train, labels=labels)
     metadata = {DRIFT_BASELINE: baseline.to_json(), TRAINED_ON: masked(context.prepared.table.data)}
-    uri = registry.log(new.renumbered(numbers, spark=context.spark), interface=INTERFACE, metadata=metadata)
-    return _Logged(uri, numbers, {"cluster_numbers": numbering.to_text(numbers), evidence.TAG: said})
+    uri = registry.log(scorer, interface=INTERFACE, metadata=metadata)
+    return registry.register(uri, tags={**tags, evidence.TAG: said}, about=ABOUT_MODEL)
+
+
+def _log_tables(clustering: Clustering, numbers: Sequence[int]) -> None:
+    """Log the centres, the profile, and what is measured of each cluster."""
+    validation = clustering.found.validation
+    clusters = clustering.stability.table().assign(
+        cluster=numbers,
+        validation_lines=validation.sizes,
+        validation_silhouette=validation.cluster_silhouettes,
+    )
+    tracking.log_table(clusters, CLUSTERS)
+    tracking.log_table(model.centres_table(clustering.found.centres).assign(cluster=numbers), "centres")
+    tracking.log_table(clustering.profile, "profile")
+    tracking.log_comparable_table(clustering.profile, "profile")
+
+
+def _log_charts(context: TrainingContext, clustering: Clustering, numbers: Sequence[int]) -> None:
+    found, clusters = clustering.found, clustering.profile
+    rows = context.weighted[schema.TRAIN]
+    labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
+    drawn = (
+        charts.sizes_chart(clusters),
+        charts.price_quantity_chart(rows, clustering.labels, clusters),
+        charts.centres_chart(rows, clustering.labels, clusters),
+        charts.silhouettes_chart(
+            np.take(np.array(numbers), labels),
+            silhouettes,
+            context.weighted[schema.VALIDATION].weights,
+            names=charts.names(clusters),
+            mean=found.validation.silhouette,
+        ),
+        charts.stability_chart(clustering.stability),
+    )
+    tracking.log_files(plots.to_pngs(dict(zip(charts.CLUSTER_CHARTS, drawn, strict=True))))
 
 
 def number_clusters(
-    registry: ModelRegistry, new: ParsedModel, test: WeightedRows, *, context: TrainingContext
+    registry: ModelRegistry, new: ParsedModel, *, context: TrainingContext
 ) -> tuple[int, ...]:
     """Return each cluster the number of the champion's cluster that holds the same test lines.
 
@@ -156,6 +221,7 @@ def number_clusters(
     except RegistryError as problem:
         click.secho(f"register: clusters are numbered from 0: {problem}", fg="yellow", err=True)
         return new.numbers
+    test = by_split(evidence_rows(context)[0])[schema.TEST]  # what a promotion will match on
     if not new.space.same_as(before.space) or before.refused_days(test):
         return new.numbers
     one, other = (each.labels(test, spark=context.spark) for each in (before, new))
@@ -164,11 +230,6 @@ def number_clusters(
     matching = new.match(before, moved, used=used)
     click.echo(f"register: {numbering.summary(matching, moved)}")
     return tuple(matching["number"].tolist())
-
-
-def numbered(clusters: pd.DataFrame, numbers: Sequence[int]) -> pd.DataFrame:
-    """Return a table of trained clusters with the numbers that a version gives them."""
-    return clusters.assign(cluster=np.take(np.array(numbers), clusters["cluster"]))
 
 
 def evidence_rows(context: TrainingContext) -> tuple[pa.Table, str]:
@@ -198,15 +259,6 @@ def by_split(rows: pa.Table) -> dict[str, WeightedRows]:
     }
 
 
-def _clustering(context: TrainingContext, measured: Measured) -> Clustering:
-    return Clustering(
-        found=measured.evaluation,
-        labels=measured.train_labels,
-        profile=profile.profile(context.weighted[schema.TRAIN], measured.train_labels),
-        stability=measure_stability(context, measured.evaluation),
-    )
-
-
 def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityReport:
     """Refit on training days drawn anew, and do the same on permuted data."""
     train = context.weighted[schema.TRAIN]
@@ -233,19 +285,7 @@ def version_card(
 ) -> Card:
     """Make the card of a version from its tags, and what is known of its training and its clusters."""
     found = registry.read_version(version=version)
-    return Card(
-        model=registry.name,
-        version=version,
-        run_id=str(found.run_id),
-        data=settings.get("data", "unknown"),
-        data_digest=found.tags.get("data_digest", ""),
-        model_digest=found.tags.get("model_digest", ""),
-        lines=json.loads(found.tags.get("prepared_lines", "{}")),
-        settings=settings,
-        metrics=metrics,
-        clusters=clusters,
-        gates=gates,
-    )
+    return Card(registry.name, version, str(found.run_id), found.tags, settings, metrics, clusters, gates)
 
 
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
@@ -254,10 +294,7 @@ def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
     The digests are of the clusters as they were trained, whatever their numbers.
     """
     found = measured.evaluation
-    bounds = context.experiment.guardrails
-    usable = guardrails.is_usable(
-        found.validation, max_share=bounds.max_cluster_share, min_clusters=bounds.min_clusters
-    )
+    usable = max(context.violations(found.validation).values()) <= 0
     return {
         "data_digest": context.prepared.table.data_digest,
         "model_digest": model.centres_digest(found.centres),
@@ -286,3 +323,61 @@ def summarize(published: Published) -> None:
         f"  stable       {published.clustering.stability.sentence}\n"
         f"  digest       {model.centres_digest(found.centres)}"
     )
+
+
+def training_description(published: Published) -> str:
+    """Describe a run that trained and registered a version."""
+    clusters = profile.to_markdown(published.clustering.profile, rows=_DESCRIBED)
+    charts = "The charts are in `charts`; the evaluation view compares `profile.json` across runs."
+    return description(published, f"## Clusters of the training lines\n\n{clusters}\n\n{charts}")
+
+
+def description(published: Published, *more: str) -> str:
+    """Say what a version is, how stable its clusters are, how it measured, then `more`, and what to type next."""
+    return "\n\n".join(
+        [
+            result(published),
+            f"{published.clustering.stability.sentence}.",
+            metrics_table(published),
+            *more,
+            next_command("promote --dry-run true", "shows how it stands against the champion"),
+        ]
+    )
+
+
+def result(published: Published) -> str:
+    """Say in one sentence what a version is."""
+    found, test = published.measured.evaluation, published.measured.test
+    gap = found.validation.silhouette - test.silhouette
+    return (
+        f"K={found.k} seed {found.seed}: silhouette **{found.validation.silhouette:.4f}** on validation "
+        f"lines, **{test.silhouette:.4f}** on test lines (gap {gap:+.4f}); the largest cluster holds "
+        f"{percent(found.validation.largest_cluster_share)} of the validation lines. Registered as "
+        f"{markdown.version_link(published.model, published.version)} of `{published.model}`."
+    )
+
+
+def metrics_table(published: Published) -> str:
+    """Return the metrics of a version as a table, a column for each part of the lines."""
+    found = published.measured
+    parts = {"validation": found.evaluation.validation, "test": found.test, "holdout": found.holdout}
+    columns = [_column(quality) for quality in parts.values()]
+    rows = [[name, *(column[name] for column in columns)] for name in columns[0]]
+    return markdown.table(["", *parts], rows)
+
+
+def next_command(text: str, what: str) -> str:
+    """Say what to type next."""
+    return f"Next: {markdown.command(text)} {what}."
+
+
+def _column(quality: Quality) -> dict[str, str]:
+    return {
+        "silhouette": f"{quality.silhouette:.4f}",
+        "mean over clusters": f"{quality.macro_silhouette:.4f}",
+        "Davies-Bouldin (lower is better)": f"{quality.davies_bouldin:.3f}",
+        "Calinski-Harabasz (higher is better)": f"{quality.calinski_harabasz:,.0f}",
+        "largest cluster": percent(quality.largest_cluster_share),
+        "clusters that hold a line": f"{quality.clusters}",
+        "lines": f"{quality.lines:,}",
+    }

@@ -2,9 +2,9 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import click
@@ -19,9 +19,9 @@ from retail_clusters.registry import tracking
 from retail_clusters.registry.child_runs import ChildRuns
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN
-from retail_clusters.search import cluster_report, publish, study, sweep_report
+from retail_clusters.search import publish, study, sweep_report
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
-from retail_clusters.search.prepared import ensure_prepared
+from retail_clusters.search.prepared import ensure_prepared, log_inputs
 from retail_clusters.search.publish import Published
 from retail_clusters.search.study import Study, Trial
 from retail_clusters.search.trials import Evaluator, evaluator
@@ -35,24 +35,6 @@ _SHAPING: Final = ("split.", "features.", "training.solver", "lloyd.", "guardrai
 _FREE: Final = ("sweep.trials", "sweep.objective", "sweep.min_seeds")
 
 
-@dataclass(frozen=True)
-class StudyName:
-    """A study and where it is kept; the same pair resumes it."""
-
-    name: str
-    storage: str
-
-    @classmethod
-    def of(cls, name: str | None, storage: str | None) -> "StudyName":
-        """Fill in what is not given: a new name, and the project's journal."""
-        fresh = f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-        return cls(name=name or fresh, storage=storage or STORAGE)
-
-    def attributes(self) -> Mapping[str, str]:
-        """Return what is noted on the study; nothing where it is new."""
-        return study.attributes(name=self.name, storage=self.storage)
-
-
 def sweep(
     spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
 ) -> Published:
@@ -63,7 +45,7 @@ def sweep(
     """
     prepared = ensure_prepared(spark, data=data, experiment=experiment)
     context = training_context(prepared, experiment=experiment)
-    with open_study(context, StudyName.of(study, storage)) as opened:
+    with open_study(context, name=study, storage=storage or STORAGE) as opened:
         again = _is_complete(context, opened)
         with search_run(context, opened) as run_id:
             best = search(context, opened, parent=run_id, entry_point="sweep")
@@ -75,17 +57,23 @@ def sweep(
     return published
 
 
-def open_study(context: TrainingContext, which: StudyName) -> AbstractContextManager[Study]:
-    """Hold the study of this sweep; it refuses other settings or data than it was started with."""
+def open_study(
+    context: TrainingContext, *, name: str | None, storage: str = STORAGE
+) -> AbstractContextManager[Study]:
+    """Hold the study of this sweep, a new one without a name.
+
+    It refuses other settings or data than it was started with.
+    """
     experiment = context.experiment
     check_clusters(context, k=experiment.sweep.k_max)
-    click.echo(f"sweep: study {which.name} in {masked(which.storage)}")
-    settings = {name: value for name, value in experiment.flat().items() if name.startswith(_SHAPING)}
-    identity = {name: value for name, value in settings.items() if name not in _FREE}
+    name = name or f"sweep-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    click.echo(f"sweep: study {name} in {masked(storage)}")
+    settings = {key: value for key, value in experiment.flat().items() if key.startswith(_SHAPING)}
+    identity = {key: value for key, value in settings.items() if key not in _FREE}
     # Rows in memory and rows in partitions give sums of other last bits; the number itself is free.
     identity["training.in_memory_rows"] = "enough for all rows" if context.whole else "fewer than the rows"
     identity["data_digest"] = context.prepared.table.data_digest
-    return study.open_study(name=which.name, storage=which.storage, identity=identity)
+    return study.open_study(name=name, storage=storage, identity=identity)
 
 
 @contextmanager
@@ -98,14 +86,13 @@ def search_run(context: TrainingContext, opened: Study) -> Iterator[str]:
     earlier = opened.user_attrs.get(_RUN, "")
     sweep = context.experiment.sweep
     name = f"sweep K {sweep.k_min}–{sweep.k_max}"
-    if earlier and tracking.can_resume(earlier) and tracking.accepts_settings(earlier, _settings(context)):
-        with tracking.run("sweep", name=name, resumes=earlier) as run_id:
-            yield run_id
-        return
-    with tracking.run("sweep", name=name) as run_id:
-        opened.set_user_attr(_RUN, run_id)
-        if earlier:
-            tracking.set_tags({"continues": earlier})
+    goes_on = earlier and tracking.can_resume(earlier)
+    goes_on = goes_on and tracking.accepts_settings(earlier, _settings(context))
+    with tracking.run("sweep", name=name, resumes=earlier if goes_on else None) as run_id:
+        if not goes_on:
+            opened.set_user_attr(_RUN, run_id)
+            if earlier:
+                tracking.set_tags({"continues": earlier})
         yield run_id
 
 
@@ -119,9 +106,10 @@ def search(context: TrainingContext, opened: Study, *, parent: str, entry_point:
     tags = {"data_digest": table.data_digest}
     tracking.log_settings(_settings(context))
     tracking.set_tags(tags | {"study": opened.study_name, "prepare_run_id": table.run_id})
-    cluster_report.log_inputs(context, (schema.TRAIN, schema.VALIDATION))
+    log_inputs(table, split=experiment.split, parts=(schema.TRAIN, schema.VALIDATION))
     with evaluator(context) as evaluating:
-        with stop_on_signals(_say_that_it_ends) as stopping:
+        say = partial(click.echo, "\nsweep: ending after the running batch", err=True)
+        with stop_on_signals(say) as stopping:
             trials = _evaluate(context, opened, evaluating, parent=parent, stop=stopping.is_set)
         ended = study.ended(len(trials), settings=experiment.sweep, stopped=stopping.is_set())
         click.echo(f"sweep: {len(trials)} trials, {ended}")
@@ -211,10 +199,6 @@ def _settings(context: TrainingContext) -> dict[str, str]:
     """Return the settings of the search: K and seed are what it finds."""
     flat = context.experiment.flat() | {"data": context.prepared.table.data}
     return {name: value for name, value in flat.items() if name not in {"k", "seed"}}
-
-
-def _say_that_it_ends() -> None:
-    click.echo("\nsweep: ending after the running batch", err=True)
 
 
 def _best_so_far(trials: Sequence[Trial]) -> str:

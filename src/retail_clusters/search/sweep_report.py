@@ -12,8 +12,9 @@ from retail_clusters.registry import tracking
 from retail_clusters.registry.child_runs import ChildRun
 from retail_clusters.report import charts, plots
 from retail_clusters.report.charts import SWEEP_CHARTS
+from retail_clusters.report.page import WINNERS, winner_rows
 from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
-from retail_clusters.search import descriptions, study
+from retail_clusters.search import publish, study
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.publish import Published
 from retail_clusters.search.study import Study, Trial
@@ -60,16 +61,16 @@ def log_report(
     tracking.log_table(winners, "winners")
     best, guardrail = _best(trials, experiment.sweep), experiment.guardrails.max_cluster_share
     chosen = (best.k, best.seed) if best else None
-    with plots.drawing() as draw:
-        drawn = [draw(lambda: charts.choice_chart(table, chosen=chosen, guardrail=guardrail))]
-        groups = by_k(trials)
-        seeds = seeds_table(groups, evaluator.agreements(groups))
-        drawn.append(draw(lambda: charts.seed_agreement_chart(seeds)))
-        tracking.log_table(seeds, "seed_agreement")
-        page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
-        tracking.log_text(page, SWEEP_PAGE)
-        pictures = zip(SWEEP_CHARTS, drawn, strict=True)
-        tracking.log_files({name: picture.result() for name, picture in pictures})
+    groups = by_k(trials)
+    seeds = seeds_table(groups, evaluator.agreements(groups))
+    tracking.log_table(seeds, "seed_agreement")
+    drawn = (
+        charts.choice_chart(table, chosen=chosen, guardrail=guardrail),
+        charts.seed_agreement_chart(seeds),
+    )
+    tracking.log_files(plots.to_pngs(dict(zip(SWEEP_CHARTS, drawn, strict=True))))
+    page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
+    tracking.log_text(page, SWEEP_PAGE)
     tracking.describe(description(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep))
 
 
@@ -79,7 +80,7 @@ def add_outcome(run_id: str, published: Published) -> None:
     new = {name: value for name, value in published.metrics.items() if name not in run.data.metrics}
     tracking.log_metrics(new, run_id=run_id)
     told = tracking.description_of(run).partition(f"\n\n{_OUTCOME}")[0]
-    tracking.describe(f"{told}\n\n{_OUTCOME}\n\n{descriptions.measured(published)}", run_id=run_id)
+    tracking.describe(f"{told}\n\n{_OUTCOME}\n\n{publish.description(published)}", run_id=run_id)
 
 
 def trials_table(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -165,7 +166,7 @@ def description(
         "a larger K may be better."
         if best.k == sweep.k_max > sweep.k_min
         else "",
-        f"## What each objective would choose\n\n{_winners(winners)}",
+        f"## What each objective would choose\n\n{markdown.table(WINNERS, winner_rows(winners))}",
         f"## What the seed does\n\nThe {seed['seeds']:.0f} seeds of K={best.k} have silhouettes from "
         f"{seed['silhouette_min']:.4f} to {seed['silhouette_max']:.4f}, and their clusterings agree to "
         f"{seed['agreement']:.2f} (adjusted Rand index: 1 is the same clusters, 0 chance).",
@@ -173,22 +174,6 @@ def description(
         "one by `validation_silhouette`, and keep to those with `tags.state = 'feasible'`.",
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _winners(winners: pd.DataFrame) -> str:
-    rows = [
-        [
-            f"**{row['objective']}**" if row["chosen"] else row["objective"],
-            f"{row['k']}",
-            f"{row['seed']}",
-            f"{row['validation_silhouette']:.4f}",
-            f"{row['validation_macro_silhouette']:.4f}",
-            percent(row["largest_cluster_share"]),
-        ]
-        for _, row in winners.iterrows()
-    ]
-    header = ["objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster"]
-    return markdown.table(header, rows)
 
 
 def _best(trials: Sequence[Trial], settings: Sweep) -> Trial | None:

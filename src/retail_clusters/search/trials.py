@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from pyspark import Broadcast, inheritable_thread_target
 
-from retail_clusters.clustering import evaluation, guardrails, stability
-from retail_clusters.clustering.blocks import Floats, InMemory
+from retail_clusters.clustering import evaluation, stability
+from retail_clusters.clustering.blocks import Block, Floats, InMemory
 from retail_clusters.clustering.evaluation import Evaluation, Problem
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.study import Batch, Candidate, Trial
@@ -55,14 +55,10 @@ class Evaluator:
             found = [self.context.fit(k=k, seed=seed) for k, seed in pairs]
         else:
             found = self._in_tasks(self.sent, _fit, pairs)
-        return [self._trial(number, each) for (number, _), each in zip(batch, found, strict=True)]
-
-    def _trial(self, number: int, found: Evaluation) -> Trial:
-        bounds = self.context.experiment.guardrails
-        broken = guardrails.violations(
-            found.validation, max_share=bounds.max_cluster_share, min_clusters=bounds.min_clusters
-        )
-        return Trial(number=number, evaluation=found, violations=broken)
+        return [
+            Trial(number, each, self.context.violations(each.validation))
+            for (number, _), each in zip(batch, found, strict=True)
+        ]
 
     def _in_tasks(
         self, sent: "Broadcast[Problem]", run: Callable[[Problem, T], R], items: Sequence[T]
@@ -92,5 +88,4 @@ def _fit(problem: Problem, pair: Candidate) -> Evaluation:
 
 
 def _agreement(problem: Problem, centres: Sequence[Floats]) -> float:
-    rows = problem.validation
-    return stability.seed_agreement(rows, centres) if isinstance(rows, InMemory) else float("nan")
+    return stability.seed_agreement(cast("InMemory[Block]", problem.validation), centres)
