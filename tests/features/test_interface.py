@@ -7,7 +7,7 @@ from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.feature import SQLTransformer, Tokenizer
 from pyspark.sql import SparkSession
 
-from retail_clusters.data.reduce import FILL_STATEMENT
+from retail_clusters.data.reduce import derived
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import stages
 from retail_clusters.features.interface import INTERFACE, RAW_LINES, open_model
@@ -30,6 +30,14 @@ class Holding(ModelRegistry):
 
 def holding(*stages: Transformer, inputs: dict[str, str] | None) -> Holding:
     return Holding("retail", OpenedVersion("7", PipelineModel(list(stages)), inputs, {}))
+
+
+#: The first stage of a model of the first release.
+FILL_STATEMENT = (
+    "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
+    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID, "
+    f"{', '.join(derived('InvoiceDate'))} FROM __THIS__"
+)
 
 
 @pytest.mark.parametrize(
