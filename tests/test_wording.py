@@ -1,6 +1,10 @@
+import re
+
 import pytest
 
+from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS
 from retail_clusters.wording import ROOM, pad_table, percent, pluralize
+from tests.conftest import PROJECT
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,9 @@ def test_columns_of_tables_are_padded_once_and_all_else_stays():
     assert padded.split("\n") == [
         *("No table | here", "", f"| a | {ROOM}b |", "| --- | ---: |", f"| 1 | {ROOM}2 |", "")
     ]
+
+
+def test_every_metric_of_a_model_is_explained():
+    page = (PROJECT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    names = {*METRICS, *LATER_METRICS, "validation_test_gap", "near_tie_lines"}
+    assert names - set(re.findall(r"\w+", page)) == set()

@@ -4,7 +4,6 @@ import pytest
 from retail_clusters.clustering import evaluation, guardrails, kmeans, metrics
 from retail_clusters.clustering.blocks import block, in_memory
 from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS, Problem
-from retail_clusters.clustering.metrics import Quality
 from tests import examples
 
 VALUES = np.array([[0.0, 1.0], [1.0, 1.0], [50.0, 0.0], [51.0, 0.0], [90.0, 1.0]])
@@ -44,7 +43,7 @@ def test_metrics_have_the_names_that_people_read_in_mlflow():
 def test_guardrails_bound_the_share_of_the_largest_cluster_and_the_number_of_clusters(
     sizes: tuple[int, ...], broken: list[str]
 ):
-    quality = Quality(0.5, 0.0, (0.0, 0.0), 0.0, 0.0, 1.0, sizes)
+    quality = examples.quality(sizes=sizes)
     bounds = {"max_share": 0.8, "min_clusters": 2}
     excess = guardrails.violations(quality, **bounds)
     gates = guardrails.share_and_clusters(quality, **bounds, section="guardrails")

@@ -110,7 +110,7 @@ def test_a_tie_goes_to_the_lower_number():
     block = blocks.block(np.array([[0.0, 7.0], [1.0, 7.0], [2.0, 7.0], [2.0, 6.0]]), np.ones(4))
     found = kmeans.assign(block, np.array([[2.0, 7.0], [0.0, 7.0], [0.0, 7.0]]))
     assert found.labels.tolist() == [1, 0, 0, 0]
-    assert found.distances.tolist() == [0, 1, 0, 1]
+    assert found.squared_distances.tolist() == [0, 1, 0, 1]
 
 
 def test_labels_of_more_than_255_clusters_are_whole_numbers():

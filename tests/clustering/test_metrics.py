@@ -119,8 +119,8 @@ def test_smaller_blocks_measure_the_same(rows, block_rows):
 
 @given(sizes=st.lists(st.integers(0, 1000), min_size=1, max_size=20).filter(any))
 def test_effective_clusters_lies_between_one_and_the_populated_clusters(sizes):
-    measured = Quality(0.0, 0.0, (0.0,) * len(sizes), 0.0, 0.0, 0.0, tuple(sizes))
+    measured = examples.quality(sizes=sizes)
     assert 1 - 1e-9 <= measured.effective_clusters <= measured.clusters + 1e-9
     assert 0 < measured.largest_cluster_share <= 1
-    even = Quality(0.0, 0.0, (0.0,) * 4, 0.0, 0.0, 0.0, (5, 5, 5, 5))
+    even = examples.quality(sizes=(5, 5, 5, 5))
     assert math.isclose(even.effective_clusters, 4)

@@ -4,10 +4,11 @@ from retail_clusters.clustering.metrics import Quality
 from retail_clusters.promotion import gates
 from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.settings import Promotion
+from tests import examples
 
 
 def measured(silhouette: float = 0.5, sizes: tuple[int, ...] = (50, 50)) -> Quality:
-    return Quality(silhouette, 0.0, (0.0,) * len(sizes), 0.0, 0.0, 1.0, sizes)
+    return examples.quality(silhouette=silhouette, sizes=sizes)
 
 
 def failing(found: list[Gate]) -> list[str]:
@@ -50,9 +51,10 @@ def test_comparison_decides_in_one_space_and_a_person_in_another(
 
 def test_silhouettes_of_two_spaces_are_not_shown_side_by_side_and_a_silent_champion_decides_nothing():
     for champion, same_space in ((measured(0.2), False), (None, True)):
-        not_worse, _ = gates.comparing_gates(
+        found = gates.comparing_gates(
             measured(0.9), champion=champion, same_space=same_space, settings=Promotion()
         )
+        not_worse = next(gate for gate in found if gate.name == "not_worse")
         assert not_worse.verdict == "not decided"
         assert "0." not in f"{not_worse.value} {not_worse.bound}"
 

@@ -49,6 +49,22 @@ def test_experiment_and_registry_of_the_environment_win(workplace: Path, monkeyp
     assert mlflow.get_registry_uri() == registry
 
 
+def test_what_moves_a_model_makes_no_experiment_for_itself(workplace: Path):
+    tracking.connect(experiment="trained here")
+    with tracking.run("train") as trained:
+        pass
+    client = MlflowClient()
+    client.create_registered_model("m")
+    client.create_model_version("m", source="somewhere", run_id=trained)
+
+    tracking.connect(experiment="default", beside_model="m")
+    with tracking.run("promote") as moved:
+        pass
+
+    assert client.get_run(moved).info.experiment_id == client.get_run(trained).info.experiment_id
+    assert client.get_experiment_by_name("default") is None
+
+
 def test_deleted_experiment_says_what_to_do(workplace: Path):
     MlflowClient().delete_experiment(MlflowClient().create_experiment("gone"))
 

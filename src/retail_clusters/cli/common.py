@@ -153,11 +153,12 @@ class ExperimentOptions:
         """Read the settings, checked."""
         return load_experiment(self.file, self.parameters, assignments=self.assignments)
 
-    def connect(self) -> None:
-        """Choose the tracking store and the MLflow experiment."""
+    def connect(self, *, beside_model: str | None = None) -> None:
+        """Choose the tracking store and the MLflow experiment; `beside_model` makes none for a command."""
         from retail_clusters.registry import tracking
 
-        tracking.connect(experiment=self.name or self.file.stem)
+        beside = None if self.name else beside_model
+        tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
 
 
 def experiment_options(of: Command) -> Command:

@@ -28,7 +28,7 @@ class Assigned:
 
     block: Block
     labels: Labels
-    distances: Floats
+    squared_distances: Floats
 
 
 def fit(rows: Rows[Block], sample: Block, *, k: int, seed: int, max_iterations: int, tolerance: float) -> Fit:
@@ -114,13 +114,15 @@ def assign(block: Block, centres: Floats) -> Assigned:
         np.less(distances, nearest, out=closer)
         np.copyto(labels, cluster, where=closer)
         np.minimum(nearest, distances, out=nearest)
-    return Assigned(block=block, labels=labels.astype(np.intp), distances=nearest)
+    return Assigned(block=block, labels=labels.astype(np.intp), squared_distances=nearest)
 
 
 def assign_as(block: Block, labels: Labels, centres: Floats) -> Assigned:
     """Take the clusters of n rows as given, whichever centre is nearest."""
     values = block.values
-    return Assigned(block=block, labels=labels, distances=row_sums(np.square(values - centres[labels])))
+    return Assigned(
+        block=block, labels=labels, squared_distances=row_sums(np.square(values - centres[labels]))
+    )
 
 
 def labels(rows: InMemory[Block], centres: Floats) -> Labels:
@@ -175,7 +177,7 @@ def _cost(rows: Rows[Assigned], *, k: int) -> float:
 
 
 def _squares(found: Assigned, *, k: int) -> Floats:
-    return cluster_sums(found.labels, found.block.weights * found.distances, k)
+    return cluster_sums(found.labels, found.block.weights * found.squared_distances, k)
 
 
 def _draw(mass: Floats, uniform: Floats) -> list[int]:

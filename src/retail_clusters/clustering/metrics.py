@@ -17,7 +17,7 @@ from retail_clusters.clustering.kmeans import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quality:
     """A clustering measured on a set of lines.
 
@@ -97,7 +97,7 @@ def measure_assigned(assigned: Rows[Assigned], centres: Floats) -> Quality:
     moments = assigned.sum(partial(_moments, centres=centres))
     lines, squares = moments[:, 0], moments[:, 1]
     shape = _shape_of(moments, centres)
-    scores, inertia, deviations = assigned.sum(partial(_scores, shape=shape)).T
+    scores, squares_within, deviations = assigned.sum(partial(_scores, shape=shape)).T
     populated = lines > 0
     of_clusters = np.divide(scores, lines, out=np.zeros_like(scores), where=populated)
     return Quality(
@@ -105,7 +105,7 @@ def measure_assigned(assigned: Rows[Assigned], centres: Floats) -> Quality:
         macro_silhouette=math.fsum(of_clusters.tolist()) / int(populated.sum()),
         cluster_silhouettes=tuple(of_clusters.tolist()),
         davies_bouldin=_davies_bouldin(shape, deviations),
-        calinski_harabasz=_calinski_harabasz(shape, inertia),
+        calinski_harabasz=_calinski_harabasz(shape, squares_within),
         cost=math.fsum(squares.tolist()),
         sizes=tuple(int(count) for count in lines),
     )
@@ -131,7 +131,7 @@ def _moments(found: Assigned, *, centres: Floats) -> Floats:
     block, labels = found.block, found.labels
     k, d = centres.shape
     total = np.empty((k, 2 + d))
-    total[:, 1] = cluster_sums(labels, block.weights * found.distances, k)
+    total[:, 1] = cluster_sums(labels, block.weights * found.squared_distances, k)
     for column, numbers in zip(block.number_columns, block.numbers, strict=True):
         offsets = numbers - np.take(centres[:, column], labels)
         total[:, 2 + column] = cluster_sums(labels, block.weights * offsets, k)
@@ -200,7 +200,7 @@ def _davies_bouldin(shape: _Shape, deviations: Floats) -> float:
     return math.fsum(worst) / len(worst)
 
 
-def _calinski_harabasz(shape: _Shape, inertia: Floats) -> float:
+def _calinski_harabasz(shape: _Shape, squares_within: Floats) -> float:
     """Return the dispersion between clusters over that within, each by its degrees of freedom.
 
     Source: Calinski and Harabasz 1974, as in sklearn.metrics.calinski_harabasz_score: 1 where none is within.
@@ -211,5 +211,5 @@ def _calinski_harabasz(shape: _Shape, inertia: Floats) -> float:
     weighted = shape.means * shape.lines[:, None]
     mean = np.array([math.fsum(column.tolist()) / lines for column in weighted.T])
     between = math.fsum((shape.lines * row_sums(np.square(shape.means - mean))).tolist())
-    within = math.fsum(inertia.tolist())
+    within = math.fsum(squares_within.tolist())
     return between * (lines - populated) / (within * (populated - 1)) if within else 1.0

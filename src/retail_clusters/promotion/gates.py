@@ -90,9 +90,9 @@ def comparing_gates(
         overrule="--accept-new-space true",
     )
     if champion is None:
-        return [_not_decided("the champion cannot score these lines"), space]
+        return [_not_decided("not_worse", "the champion cannot score these lines"), space]
     if not same_space:
-        return [_not_decided("silhouettes of two feature spaces do not compare"), space]
+        return [_not_decided("not_worse", "silhouettes of two feature spaces do not compare"), space]
     floor = champion.silhouette - settings.margin
     not_worse = Gate(
         name="not_worse",
@@ -125,5 +125,5 @@ def _rounded_down(value: float) -> float:
     return math.floor(value * 1e4) / 1e4
 
 
-def _not_decided(why: str) -> Gate:
-    return Gate("not_worse", why, "comparable", passed=False, decided=False)
+def _not_decided(name: str, why: str) -> Gate:
+    return Gate(name, why, "comparable", passed=False, decided=False)

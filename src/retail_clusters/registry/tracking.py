@@ -66,12 +66,13 @@ _P = ParamSpec("_P")
 # --- the store and its experiments
 
 
-def connect(*, experiment: str) -> None:
+def connect(*, experiment: str, beside_model: str | None = None) -> None:
     """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
 
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
     `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
-    `MLFLOW_EXPERIMENT_ID` wins over `experiment`.
+    `MLFLOW_EXPERIMENT_ID` wins over `experiment`. What moves a registered model, and trains none, makes no
+    experiment for itself: where there is no such one, it goes to that of the newest version.
 
     Raises:
         StoreError: the store does not answer, or refuses.
@@ -79,7 +80,7 @@ def connect(*, experiment: str) -> None:
     _choose_stores()
     with short_timeouts(), answered():
         client = MlflowClient()
-        experiment_page.describe(client, _choose_experiment(experiment))
+        experiment_page.describe(client, _choose_experiment(client, experiment, beside_model))
         for name in _end_abandoned_runs(client):
             click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
 
@@ -160,12 +161,19 @@ def _choose_stores() -> None:
     mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or mlflow.get_tracking_uri())
 
 
-def _choose_experiment(experiment: str) -> str:
+def _choose_experiment(client: MlflowClient, experiment: str, beside_model: str | None) -> str:
     """Let new runs go to an experiment, made if there is none; return its id."""
     made = project_run.adopted()
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
     given = made.info.experiment_id if made else None if name else os.environ.get("MLFLOW_EXPERIMENT_ID")
-    return _activate(experiment_id=given) if given else _activate(name or experiment)
+    if given:
+        return _activate(experiment_id=given)
+    name = name or experiment
+    if beside_model and not client.get_experiment_by_name(name):
+        newest = client.search_model_versions(f"name = '{beside_model}'", 1, order_by=["version_number DESC"])
+        if newest and newest[0].run_id:
+            return _activate(experiment_id=client.get_run(newest[0].run_id).info.experiment_id)
+    return _activate(name)
 
 
 def _activate(name: str | None = None, *, experiment_id: str | None = None) -> str:

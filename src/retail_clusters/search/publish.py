@@ -189,20 +189,20 @@ def _log_charts(context: TrainingContext, clustering: Clustering, numbers: Seque
     found, clusters = clustering.found, clustering.profile
     rows = context.weighted[schema.TRAIN]
     labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
-    drawn = (
-        charts.sizes_chart(clusters),
-        charts.price_quantity_chart(rows, clustering.labels, clusters),
-        charts.centres_chart(rows, clustering.labels, clusters),
-        charts.silhouettes_chart(
+    drawn = {
+        "charts/sizes.png": charts.sizes_chart(clusters),
+        "charts/price_quantity.png": charts.price_quantity_chart(rows, clustering.labels, clusters),
+        "charts/centres.png": charts.centres_chart(rows, clustering.labels, clusters),
+        "charts/silhouettes.png": charts.silhouettes_chart(
             np.take(np.array(numbers), labels),
             silhouettes,
             context.weighted[schema.VALIDATION].weights,
             names=charts.names(clusters),
             mean=found.validation.silhouette,
         ),
-        charts.stability_chart(clustering.stability),
-    )
-    tracking.log_files(plots.to_pngs(dict(zip(charts.CLUSTER_CHARTS, drawn, strict=True))))
+        "charts/stability.png": charts.stability_chart(clustering.stability),
+    }
+    tracking.log_files(plots.to_pngs(drawn))
 
 
 def number_clusters(

@@ -215,7 +215,8 @@ def recorded(frozen: FrozenTrial) -> Trial:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in found["validation"].items()
     }
-    if others := {field.name for field in fields(Quality)} ^ measured.keys():
+    named = {field.name for kind in (Quality, Evaluation) for field in fields(kind)}
+    if others := named ^ measured.keys() ^ found.keys():
         raise InputError(
             f"a study's trials must hold the metrics of today, but trial {content['number']} differs in "
             f"{', '.join(sorted(others))}: choose another study name"

@@ -11,7 +11,6 @@ from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
 from retail_clusters.registry.child_runs import ChildRun
 from retail_clusters.report import charts, plots
-from retail_clusters.report.charts import SWEEP_CHARTS
 from retail_clusters.report.page import WINNERS, winner_rows
 from retail_clusters.report.sweep_page import SWEEP_PAGE, sweep_page
 from retail_clusters.search import publish, study
@@ -64,11 +63,11 @@ def log_report(
     groups = by_k(trials)
     seeds = seeds_table(groups, evaluator.agreements(groups))
     tracking.log_table(seeds, "seed_agreement")
-    drawn = (
-        charts.choice_chart(table, chosen=chosen, guardrail=guardrail),
-        charts.seed_agreement_chart(seeds),
-    )
-    tracking.log_files(plots.to_pngs(dict(zip(SWEEP_CHARTS, drawn, strict=True))))
+    drawn = {
+        "charts/choice_of_k.png": charts.choice_chart(table, chosen=chosen, guardrail=guardrail),
+        "charts/seed_agreement.png": charts.seed_agreement_chart(seeds),
+    }
+    tracking.log_files(plots.to_pngs(drawn))
     page = sweep_page(opened.study_name, table, chosen=chosen, guardrail=guardrail)
     tracking.log_text(page, SWEEP_PAGE)
     tracking.describe(description(trials, best=best, winners=winners, seeds=seeds, sweep=experiment.sweep))
