@@ -57,9 +57,7 @@ def test_no_such_path(told, command):
 
 def test_an_empty_folder(told, workplace):
     (workplace / "empty").mkdir()
-    assert_one_line(
-        told("prepare", "--data", "empty", "--experiment", DEFAULT), "found none in the folder empty"
-    )
+    assert_one_line(told("prepare", "--data", "empty", "--experiment", DEFAULT), "found none in empty")
 
 
 @pytest.mark.parametrize(

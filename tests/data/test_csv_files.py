@@ -84,7 +84,7 @@ def test_a_header_names_the_columns_in_any_order_and_others(tmp_path, header, na
 @pytest.mark.parametrize(
     ("begin", "problem"),
     [
-        (HEADER.replace("UnitPrice", "Price"), "no column UnitPrice, but 'Price': other names are a matter of"),
+        (HEADER.replace("UnitPrice", "Price"), "no column UnitPrice, but found 'Price': other names are a matter of"),
         (HEADER.removesuffix(",Country"), "no column Country"),
         (HEADER.lower(), "no column InvoiceNo"),
         (HEADER.replace(",", ";"), "the header has no ',': is the separator ';'. Then set input.separator"),

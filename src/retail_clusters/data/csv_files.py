@@ -380,7 +380,7 @@ def _missing(line: str, found: Sequence[str], how: Input) -> str | None:
             f"Then set input.separator; found {line[:200]!r}"
         )
     extra = [name for name in found if name not in how.columns.names]
-    instead = f", but {', '.join(extra)[:200]!r}" if extra else ""
+    instead = f", but found {', '.join(extra)[:200]!r}" if extra else ""
     return (
         f"the header has no column {', '.join(missing)}{instead}: "
         f"other names are a matter of the settings input.columns; the usual header is {header(how)}"
