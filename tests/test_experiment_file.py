@@ -1,3 +1,4 @@
+import re
 from datetime import date
 from pathlib import Path
 
@@ -103,3 +104,27 @@ def test_error_of_the_file_names_the_file_although_something_was_typed(tmp_path)
     file = written(tmp_path, "k: 1")
     with pytest.raises(InputError, match=r"mine\.yaml: k: input"):
         load_experiment(file, assignments=["seed=5"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sweep:\n  seeds: 4\nsweep:\n  trials: 3\n", "sweep stands in it twice"),
+        ("sweep:\n  seeds: 4\n  seeds: 5\n", "seeds stands in it twice"),
+        ("seed: 010\n", "seed is 010, but a number is decimal"),
+        ("sweep:\n  seeds: 0x10\n", "seeds is 0x10, but a number is decimal"),
+        ("sweep:\n  k_max: 1_0\n", "k_max is 1_0, but a number is decimal"),
+        ("sweep:\n  k_max: 1:30\n", "k_max is 1:30, but a number is decimal"),
+        ("input:\n  null_words: [NULL]\n", 'write "NULL", between quotes'),
+    ],
+)
+def test_what_yaml_takes_for_something_else_is_refused_with_its_key(tmp_path: Path, text: str, told: str):
+    (tmp_path / "e.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(told)):
+        load_experiment(tmp_path / "e.yaml")
+
+
+def test_a_value_on_the_command_line_is_read_as_in_the_file(tmp_path: Path):
+    (tmp_path / "e.yaml").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"--set seed=010: .*a number is decimal"):
+        load_experiment(tmp_path / "e.yaml", assignments=["seed=010"])

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
 
 from retail_clusters.errors import InputError
 from retail_clusters.setting_names import explain_one
@@ -20,8 +21,24 @@ _BETWEEN: Final = re.compile(r";\s*(?=[a-z_]+(?:\.[a-z_]+)*=)")
 _SECTIONS: Final = {name for name, value in Experiment() if isinstance(value, BaseModel)}
 
 
+_INTEGER: Final = "tag:yaml.org,2002:int"
+_DECIMAL: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML that takes `1e-4` for the number that it is, as YAML 1.2 does."""
+    """YAML as YAML 1.2 has it: `1e-4` is a number, `010` is not 8, and a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse what YAML 1.1 takes in silence, naming the key."""
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConstructorError(problem=f"{key.value} stands in it twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+            if value.tag == _INTEGER and not _DECIMAL.fullmatch(value.value):
+                problem = f"{key.value} is {value.value}, but a number is decimal, without a zero in front"
+                raise ConstructorError(problem=problem, problem_mark=value.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.add_implicit_resolver(
@@ -92,7 +109,8 @@ def _assignment(text: str) -> _Given:
         )
     typed = f"--set {text.strip()}"
     try:
-        return _Given(name=name, value=yaml.load(value, Loader=_Loader), typed=typed)
+        written = yaml.load(f"{name}: {value}", Loader=_Loader)
+        return _Given(name=name, value=written[name], typed=typed)
     except yaml.YAMLError as malformed:
         where = " ".join(str(malformed).split())
         raise InputError(

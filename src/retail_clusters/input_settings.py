@@ -138,6 +138,13 @@ def _overlap(one: Sequence[str | tuple[int, int]], other: Sequence[str | tuple[i
     )
 
 
+def _words(value: object) -> object:
+    found = _listed(value)
+    if value is None or (isinstance(found, Sequence) and None in found):
+        raise ValueError('YAML takes a bare NULL for nothing: write "NULL", between quotes')
+    return found
+
+
 def _listed(given: object) -> object:
     """Take one text, a list, or a list as `flat` writes it."""
     if isinstance(given, str):
@@ -184,7 +191,7 @@ ColumnName = Annotated[str, Field(pattern=r"^[^\s\"](?:[^\r\n\"]*[^\s\"])?$")]
 DateFormat = Annotated[str, AfterValidator(_check_date_format)]
 DateFormats = Annotated[tuple[DateFormat, ...], BeforeValidator(_listed), AfterValidator(_check_date_formats)]
 Words = Annotated[
-    tuple[Annotated[str, Field(min_length=1, pattern=r"^\S(?:.*\S)?$")], ...], BeforeValidator(_listed)
+    tuple[Annotated[str, Field(min_length=1, pattern=r"^\S(?:.*\S)?$")], ...], BeforeValidator(_words)
 ]
 Encoding = Annotated[str, AfterValidator(_check_encoding)]
 Separator = Annotated[str, Field(pattern=_SIGN)]
