@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra.spark import is_one_machine, master, settings, small_session, spark_session
+from retail_clusters.errors import InputError
+from retail_clusters.infra.spark import (
+    check_variables,
+    is_one_machine,
+    master,
+    settings,
+    small_session,
+    spark_session,
+)
 
 EARLY = """
 import sys, time
@@ -137,3 +145,15 @@ def test_a_job_that_fails_names_the_log_of_what_spark_said(tmp_path: Path, monke
     assert done.stderr.rstrip().endswith(f"ZeroDivisionError: division by zero\nSpark's own log: {log}")
     assert "what Spark says" not in done.stderr
     assert "what Spark says" in log.read_text()
+
+
+@pytest.mark.parametrize("variable", ["SPARK_HOME", "PYSPARK_PYTHON"])
+def test_a_variable_that_points_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, variable: str):
+    monkeypatch.setenv(variable, "/nowhere/at/all")
+    with pytest.raises(InputError, match=f"{variable} must be .* /nowhere/at/all"):
+        check_variables("local[2]")
+
+
+def test_a_python_of_other_machines_is_their_affair(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYSPARK_PYTHON", "/opt/of-the-executors/bin/python")
+    check_variables("spark://host:7077")

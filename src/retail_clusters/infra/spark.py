@@ -184,6 +184,24 @@ def _check_java(java: str | None) -> None:
         raise InputError(f"Spark needs Java {JAVA_NEEDED} or newer, but {java} is Java {version}: {hint}")
 
 
+def check_variables(master: str) -> None:
+    """Refuse variables that name no Spark, or no Python where executors are on this machine.
+
+    Raises:
+        InputError: names the variable.
+    """
+    home, python = os.environ.get("SPARK_HOME"), os.environ.get("PYSPARK_PYTHON")
+    if home and not Path(home, "bin", "spark-submit").is_file():
+        raise InputError(
+            f"SPARK_HOME must be the folder of a Spark, but {home} has no bin/spark-submit: "
+            "unset it, and that of pyspark is taken"
+        )
+    if python and is_one_machine(master) and not shutil.which(python):
+        raise InputError(
+            f"PYSPARK_PYTHON must be a Python, but there is no {python}: unset it, and this one is taken"
+        )
+
+
 @contextmanager
 def _adopted() -> Iterator[SparkSession]:
     """Lend the session that is there, with what results rest on, and give it back as it was."""
@@ -202,6 +220,7 @@ def _start(started: _Started, name: str, java_options: str) -> None:
 
 def _build(name: str, log: str, java_options: str) -> SparkSession:
     check_java()
+    check_variables(master())
     chosen = (
         settings(java_options=java_options)
         | fixed_settings.OURS
