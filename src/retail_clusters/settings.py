@@ -33,6 +33,8 @@ PREVIOUS: Final = "previous"
 
 #: The page of a report.
 REPORT: Final = "report.html"
+#: Why lines are in quarantine, on the run that prepared them.
+QUARANTINE_TEXT: Final = "quarantine.txt"
 
 
 class _Settings(BaseModel):
