@@ -20,13 +20,36 @@ _BETWEEN: Final = re.compile(r";\s*(?=[a-z_]+(?:\.[a-z_]+)*=)")
 _SECTIONS: Final = {name for name, value in Experiment() if isinstance(value, BaseModel)}
 
 
+#: What a word without quotes is, as in YAML 1.2, and for less of them: `010` is ten, `off` and `NULL` are words.
+_PLAIN: Final = {
+    "null": (re.compile("~|null|"), ["~", "n", ""]),
+    "bool": (re.compile("true|false"), ["t", "f"]),
+    "int": (re.compile(r"[-+]?[0-9]+"), list("-+0123456789")),
+    "float": (re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"), list("-+.0123456789")),
+}
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML that takes `1e-4` for the number that it is, as YAML 1.2 does."""
+    """YAML without surprises: each key once, numbers are decimal."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice: the first would be passed over in silence."""
+        keys = [key.value for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(
+                problem=f"{twice[0]} stands there twice: put both together, or leave one out",
+                problem_mark=node.start_mark,
+            )
+        return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in found if tag.rpartition(":")[2] not in _PLAIN]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for kind, (form, firsts) in _PLAIN.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{form.pattern})$"), firsts)
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 @dataclass(frozen=True)

@@ -139,13 +139,13 @@ def _overlap(one: Sequence[str | tuple[int, int]], other: Sequence[str | tuple[i
 
 
 def _listed(given: object) -> object:
-    """Take one text, a list, or a list as `flat` writes it."""
+    """Take one text, a list, or a list as `flat` writes it; YAML takes the word `null` for nothing."""
     if isinstance(given, str):
         try:
             given = json.loads(given) if given.startswith("[") else [given]
         except ValueError:
             given = [given]
-    return tuple(given) if isinstance(given, list) else given
+    return tuple("null" if word is None else word for word in given) if isinstance(given, list) else given
 
 
 def _check_encoding(name: str) -> str:
