@@ -46,7 +46,7 @@ def test_parameter_wins_over_the_file_and_none_does_not(tmp_path):
         ("scoring: {shadow: yes}", "scoring.shadow: input should be a valid boolean"),
         (
             "input: {date_format: dd/MM/yyyy HH:MM}",
-            "input.date_format: date_format 'dd/MM/yyyy HH:MM' cannot be meant",
+            "input.date_format.0: date_format 'dd/MM/yyyy HH:MM' cannot be meant",
         ),
     ],
 )

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.infra.spark import is_one_machine, master, settings, small_session, spark_session
+from retail_clusters.errors import InputError
+from retail_clusters.infra.spark import (
+    check_java,
+    is_one_machine,
+    master,
+    settings,
+    small_session,
+    spark_session,
+)
 
 EARLY = """
 import sys, time
@@ -67,6 +75,32 @@ def test_what_the_user_has_configured_is_left_alone(monkeypatch, tmp_path):
     assert settings()["spark.driver.memory"] == "4g"
     (tmp_path / "spark-defaults.conf").write_text("spark.driver.memory=12g\nspark.sql.shuffle.partitions 7\n")
     assert not {"spark.driver.memory", "spark.sql.shuffle.partitions"} & settings().keys()
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            {"SPARK_HOME": "/nowhere"},
+            r"a folder with Spark in it, but .* in /nowhere: correct it, or unset",
+        ),
+        ({"SPARK_HOME": "old"}, r"SPARK_HOME must name Spark 4.*, but old is 3.5.0: unset it"),
+        (
+            {"PYSPARK_PYTHON": "/nowhere/python"},
+            r"must name a Python, but found none at /nowhere/python",
+        ),
+    ],
+)
+def test_a_variable_that_points_nowhere_is_named_before_spark_starts(monkeypatch, tmp_path, variables, told):
+    """Defect 88: a cut Py4JJavaError."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("old/bin/spark-submit", "old/jars/spark-core_2.12-3.5.0.jar"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).touch()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=told):
+        check_java()
 
 
 @pytest.mark.parametrize(

@@ -160,15 +160,36 @@ def is_one_machine(master: str) -> bool:
 
 
 def check_java() -> None:
-    """Refuse to go on without the Java that Spark needs; under spark-submit it runs already.
+    """Refuse to go on without the Java, the Spark and the Python that are needed; spark-submit has found them.
 
     Raises:
-        InputError: there is no Java, or an older one than 17.
+        InputError: there is no Java, or an older one than 17; or a variable names a place where nothing is.
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return
+    _check_variables()
     home = os.environ.get("JAVA_HOME")
     _check_java(str(Path(home, "bin", "java")) if home else shutil.which("java"))
+
+
+def _check_variables() -> None:
+    home, python = os.environ.get("SPARK_HOME"), os.environ.get("PYSPARK_PYTHON")
+    if home and not Path(home, "bin", "spark-submit").is_file():
+        raise InputError(
+            f"SPARK_HOME must name a folder with Spark in it, but found no bin/spark-submit in {home}: correct it, or "
+            "unset it for the Spark that comes with pyspark"
+        )
+    cores = [path.stem.rpartition("-")[2] for path in Path(home or "", "jars").glob("spark-core_*.jar")]
+    if home and cores and pyspark.__version__ not in cores:
+        raise InputError(
+            f"SPARK_HOME must name Spark {pyspark.__version__}, which pyspark is of, but {home} is {cores[0]}: "
+            "unset it, or install the pyspark of that version"
+        )
+    if python and is_one_machine(master()) and shutil.which(python) is None:
+        raise InputError(
+            f"PYSPARK_PYTHON must name a Python, but found none at {python}: correct it, or unset it for the one "
+            f"that runs here, {sys.executable}"
+        )
 
 
 @cache
