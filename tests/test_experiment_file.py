@@ -1,3 +1,4 @@
+import re
 from datetime import date
 from pathlib import Path
 
@@ -34,20 +35,6 @@ def test_parameter_wins_over_the_file_and_none_does_not(tmp_path):
         ("guardrails: {max_cluster_share: 1.5}", "guardrails.max_cluster_share"),
         ("- a list", "an experiment is a YAML mapping"),
         ("k: [", "does not parse"),
-        ("sweep: {trials: 3}\nk: 5\nsweep: {seeds: 2}\n", "sweep stands there twice"),
-        ("input: {columns: {country: Land, country: Country}}", "country stands there twice"),
-        (
-            "columns: {unit_price: Price}",
-            "setting columns is gone: it is part of input by now: write input.columns",
-        ),
-        ("seed: 0x10", "seed: input should be a valid integer, but got '0x10'"),
-        ("seed: 1_000", "but got '1_000'"),
-        ("seed: 1:30", "but got '1:30'"),
-        ("scoring: {shadow: yes}", "scoring.shadow: input should be a valid boolean"),
-        (
-            "input: {date_format: dd/MM/yyyy HH:MM}",
-            "input.date_format.0: date_format 'dd/MM/yyyy HH:MM' cannot be meant",
-        ),
     ],
 )
 def test_bad_setting_is_refused_in_one_line(tmp_path, text, told):
@@ -87,27 +74,6 @@ def test_assigned_value_is_written_as_in_the_file(tmp_path):
     assert (loaded.promotion.margin, loaded.lloyd.tolerance) == (0.05, 0.001)
 
 
-def test_a_word_is_a_word_and_a_number_is_decimal(tmp_path):
-    """Defect 83: `seed: 010` was 8; `off` is false in YAML 1.1, and NULL is nothing."""
-    text = (
-        "seed: 010\nscoring: {archive: off}\ninput: {null_words: [NULL, null, no, 'n/a'], separator: ';'}\n"
-    )
-    loaded = load_experiment(
-        written(tmp_path, text), assignments=["lloyd.tolerance=1e-3", "sweep.trials=null"]
-    )
-    assert (loaded.seed, loaded.scoring.archive, loaded.lloyd.tolerance, loaded.sweep.trials) == (
-        10,
-        "off",
-        0.001,
-        None,
-    )
-    assert loaded.input.null_words == ("NULL", "null", "no", "n/a")
-    assigned = load_experiment(
-        written(tmp_path, ""), assignments=["input.separator=;; input.null_words=NULL; k=7"]
-    )
-    assert (assigned.input.separator, assigned.input.null_words, assigned.k) == (";", ("NULL",), 7)
-
-
 def test_empty_section_is_one_without_settings(tmp_path):
     file = written(tmp_path, "sweep:\nfeatures:\n")
     assert load_experiment(file) == Experiment()
@@ -138,3 +104,27 @@ def test_error_of_the_file_names_the_file_although_something_was_typed(tmp_path)
     file = written(tmp_path, "k: 1")
     with pytest.raises(InputError, match=r"mine\.yaml: k: input"):
         load_experiment(file, assignments=["seed=5"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("sweep:\n  seeds: 4\nsweep:\n  trials: 3\n", "sweep stands in it twice"),
+        ("sweep:\n  seeds: 4\n  seeds: 5\n", "seeds stands in it twice"),
+        ("seed: 010\n", "seed is 010, but a number is decimal"),
+        ("sweep:\n  seeds: 0x10\n", "seeds is 0x10, but a number is decimal"),
+        ("sweep:\n  k_max: 1_0\n", "k_max is 1_0, but a number is decimal"),
+        ("sweep:\n  k_max: 1:30\n", "k_max is 1:30, but a number is decimal"),
+        ("input:\n  null_words: [NULL]\n", 'write "NULL", between quotes'),
+    ],
+)
+def test_what_yaml_takes_for_something_else_is_refused_with_its_key(tmp_path: Path, text: str, told: str):
+    (tmp_path / "e.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(told)):
+        load_experiment(tmp_path / "e.yaml")
+
+
+def test_a_value_on_the_command_line_is_read_as_in_the_file(tmp_path: Path):
+    (tmp_path / "e.yaml").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"--set seed=010: .*a number is decimal"):
+        load_experiment(tmp_path / "e.yaml", assignments=["seed=010"])

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
 
 from retail_clusters.errors import InputError
 from retail_clusters.setting_names import explain_one
@@ -20,36 +21,29 @@ _BETWEEN: Final = re.compile(r";\s*(?=[a-z_]+(?:\.[a-z_]+)*=)")
 _SECTIONS: Final = {name for name, value in Experiment() if isinstance(value, BaseModel)}
 
 
-#: What a word without quotes is, as in YAML 1.2, and for less of them: `010` is ten, `off` and `NULL` are words.
-_PLAIN: Final = {
-    "null": (re.compile("~|null|"), ["~", "n", ""]),
-    "bool": (re.compile("true|false"), ["t", "f"]),
-    "int": (re.compile(r"[-+]?[0-9]+"), list("-+0123456789")),
-    "float": (re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"), list("-+.0123456789")),
-}
+_INTEGER: Final = "tag:yaml.org,2002:int"
+_DECIMAL: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without surprises: each key once, numbers are decimal."""
+    """YAML as YAML 1.2 has it: `1e-4` is a number, `010` is not 8, and a key stands once."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """Refuse a key that stands twice: the first would be passed over in silence."""
-        keys = [key.value for key, _ in node.value]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(
-                problem=f"{twice[0]} stands there twice: put both together, or leave one out",
-                problem_mark=node.start_mark,
-            )
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse what YAML 1.1 takes in silence, naming the key."""
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConstructorError(problem=f"{key.value} stands in it twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+            if value.tag == _INTEGER and not _DECIMAL.fullmatch(value.value):
+                problem = f"{key.value} is {value.value}, but a number is decimal, without a zero in front"
+                raise ConstructorError(problem=problem, problem_mark=value.start_mark)
         return super().construct_mapping(node, deep)
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in found if tag.rpartition(":")[2] not in _PLAIN]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for kind, (form, firsts) in _PLAIN.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{form.pattern})$"), firsts)
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,8 @@ def _assignment(text: str) -> _Given:
         )
     typed = f"--set {text.strip()}"
     try:
-        return _Given(name=name, value=yaml.load(value, Loader=_Loader), typed=typed)
+        written = yaml.load(f"{name}: {value}", Loader=_Loader)
+        return _Given(name=name, value=written[name], typed=typed)
     except yaml.YAMLError as malformed:
         where = " ".join(str(malformed).split())
         raise InputError(

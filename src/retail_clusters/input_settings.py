@@ -138,14 +138,21 @@ def _overlap(one: Sequence[str | tuple[int, int]], other: Sequence[str | tuple[i
     )
 
 
+def _words(value: object) -> object:
+    found = _listed(value)
+    if value is None or (isinstance(found, Sequence) and None in found):
+        raise ValueError('YAML takes a bare NULL for nothing: write "NULL", between quotes')
+    return found
+
+
 def _listed(given: object) -> object:
-    """Take one text, a list, or a list as `flat` writes it; YAML takes the word `null` for nothing."""
+    """Take one text, a list, or a list as `flat` writes it."""
     if isinstance(given, str):
         try:
             given = json.loads(given) if given.startswith("[") else [given]
         except ValueError:
             given = [given]
-    return tuple("null" if word is None else word for word in given) if isinstance(given, list) else given
+    return tuple(given) if isinstance(given, list) else given
 
 
 def _check_encoding(name: str) -> str:
@@ -184,7 +191,7 @@ ColumnName = Annotated[str, Field(pattern=r"^[^\s\"](?:[^\r\n\"]*[^\s\"])?$")]
 DateFormat = Annotated[str, AfterValidator(_check_date_format)]
 DateFormats = Annotated[tuple[DateFormat, ...], BeforeValidator(_listed), AfterValidator(_check_date_formats)]
 Words = Annotated[
-    tuple[Annotated[str, Field(min_length=1, pattern=r"^\S(?:.*\S)?$")], ...], BeforeValidator(_listed)
+    tuple[Annotated[str, Field(min_length=1, pattern=r"^\S(?:.*\S)?$")], ...], BeforeValidator(_words)
 ]
 Encoding = Annotated[str, AfterValidator(_check_encoding)]
 Separator = Annotated[str, Field(pattern=_SIGN)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
 from retail_clusters.input_settings import Input, of_now
@@ -13,7 +13,10 @@ from retail_clusters.setting_names import explain, flatten, names_of, put
 Scaling = Literal["none", "standard", "log"]
 UnseenDays = Literal["keep", "error"]
 Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
-Archive = Literal["off", "move", "delete"]
+#: YAML reads a bare `off` as false.
+Archive = Annotated[
+    Literal["off", "move", "delete"], BeforeValidator(lambda how: "off" if how is False else how)
+]
 Solver = Literal["exact", "spark"]
 Sampler = Literal["grid", "tpe"]
 
@@ -30,6 +33,8 @@ PREVIOUS: Final = "previous"
 
 #: The page of a report.
 REPORT: Final = "report.html"
+#: Why lines are in quarantine, on the run that prepared them.
+QUARANTINE_TEXT: Final = "quarantine.txt"
 
 
 class _Settings(BaseModel):

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra.spark import (
-    check_java,
+    check_variables,
     is_one_machine,
     master,
     settings,
@@ -75,32 +75,6 @@ def test_what_the_user_has_configured_is_left_alone(monkeypatch, tmp_path):
     assert settings()["spark.driver.memory"] == "4g"
     (tmp_path / "spark-defaults.conf").write_text("spark.driver.memory=12g\nspark.sql.shuffle.partitions 7\n")
     assert not {"spark.driver.memory", "spark.sql.shuffle.partitions"} & settings().keys()
-
-
-@pytest.mark.parametrize(
-    ("variables", "told"),
-    [
-        (
-            {"SPARK_HOME": "/nowhere"},
-            r"a folder with Spark in it, but .* in /nowhere: correct it, or unset",
-        ),
-        ({"SPARK_HOME": "old"}, r"SPARK_HOME must name Spark 4.*, but old is 3.5.0: unset it"),
-        (
-            {"PYSPARK_PYTHON": "/nowhere/python"},
-            r"must name a Python, but found none at /nowhere/python",
-        ),
-    ],
-)
-def test_a_variable_that_points_nowhere_is_named_before_spark_starts(monkeypatch, tmp_path, variables, told):
-    """Defect 88: a cut Py4JJavaError."""
-    monkeypatch.chdir(tmp_path)
-    for place in ("old/bin/spark-submit", "old/jars/spark-core_2.12-3.5.0.jar"):
-        Path(place).parent.mkdir(parents=True, exist_ok=True)
-        Path(place).touch()
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match=told):
-        check_java()
 
 
 @pytest.mark.parametrize(
@@ -171,3 +145,24 @@ def test_a_job_that_fails_names_the_log_of_what_spark_said(tmp_path: Path, monke
     assert done.stderr.rstrip().endswith(f"ZeroDivisionError: division by zero\nSpark's own log: {log}")
     assert "what Spark says" not in done.stderr
     assert "what Spark says" in log.read_text()
+
+
+@pytest.mark.parametrize("variable", ["SPARK_HOME", "PYSPARK_PYTHON"])
+def test_a_variable_that_points_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, variable: str):
+    monkeypatch.setenv(variable, "/nowhere/at/all")
+    with pytest.raises(InputError, match=f"{variable} must be .* /nowhere/at/all"):
+        check_variables("local[2]")
+
+
+def test_a_spark_of_another_version_than_pyspark_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for place in ("bin/spark-submit", "jars/spark-core_2.12-3.5.0.jar"):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).touch()
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"SPARK_HOME must be Spark 4\..* is 3\.5\.0: unset it"):
+        check_variables("local[2]")
+
+
+def test_a_python_of_other_machines_is_their_affair(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYSPARK_PYTHON", "/opt/of-the-executors/bin/python")
+    check_variables("spark://host:7077")

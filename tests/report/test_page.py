@@ -41,6 +41,7 @@ TRAINING = RunFacts(
     },
     tables={"profile": PROFILE},
     charts={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
+    quarantined=["2 because UnitPrice is not a number, such as '5,<A>' (b.csv, line 3)"],
 )
 WINNER = {
     "objective": "silhouette", "chosen": True, "k": 2, "seed": 7, "validation_silhouette": 0.74,
@@ -93,6 +94,7 @@ def test_page_goes_from_the_data_to_how_to_reproduce_it():
     assert "0.0300 below that on validation lines" in page
     assert "<td>3</td><td>usual orders, usual price</td>" in page, "numbers are those of the version"
     assert "<td>clusters</td><td>passed: 2, must be at least 2</td>" in page
+    assert "<li>2 because UnitPrice is not a number, such as &#39;5,&lt;A&gt;&#39; (b.csv, line 3)</li>" in page
 
 
 def test_page_needs_nothing_but_itself():

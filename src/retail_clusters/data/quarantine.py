@@ -83,7 +83,7 @@ def echo(command: str, found: Sequence[Reason], *, of: int, account: Account | N
     """Print how many of the lines are quarantined and why, and which files were passed over, if there are any."""
     if found:
         click.echo(f"{command}: quarantined {_lines(found):,} of {pluralize(of, 'line')}:")
-        for line in _told(found):
+        for line in told(found):
             click.echo(f"  {line}")
     if account and account.passed_over:
         click.echo(f"{command}: {account}")
@@ -93,14 +93,15 @@ def described(found: Sequence[Reason], *, of: int, account: Account | None) -> l
     """Return the same for a run's description, a paragraph each."""
     parts = []
     if found:
-        told = "\n".join(f"- {_plain(line)}" for line in _told(found))
-        parts.append(f"{_lines(found):,} of {pluralize(of, 'line')} are quarantined:\n\n{told}")
+        items = "\n".join(f"- {_plain(line)}" for line in told(found))
+        parts.append(f"{_lines(found):,} of {pluralize(of, 'line')} are quarantined:\n\n{items}")
     if account and account.passed_over:
         parts.append(f"{account}.")
     return parts
 
 
-def _told(found: Sequence[Reason]) -> list[str]:
+def told(found: Sequence[Reason]) -> list[str]:
+    """Return a sentence for each reason, but for the rarest."""
     more = [f"and {len(found) - _TOLD} other reasons"] if len(found) > _TOLD else []
     return [*map(str, found[:_TOLD]), *more]
 
@@ -150,7 +151,7 @@ def way_out(found: Reason, how: Input) -> str:
         invoices.EXTRA_FIELD: fields,
         invoices.OPEN_QUOTE: quotes,
         invoices.BAD_QUOTE: quotes,
-    } | dict.fromkeys(map(invoices.null_word, schema.COLUMNS), "list it there, as in [NULL]")
+    } | dict.fromkeys(map(invoices.null_word, schema.COLUMNS), 'list it there, as in ["NULL"]')
     return ways.get(found.reason, "correct the files")
 
 

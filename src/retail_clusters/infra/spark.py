@@ -160,36 +160,15 @@ def is_one_machine(master: str) -> bool:
 
 
 def check_java() -> None:
-    """Refuse to go on without the Java, the Spark and the Python that are needed; spark-submit has found them.
+    """Refuse to go on without the Java that Spark needs; under spark-submit it runs already.
 
     Raises:
-        InputError: there is no Java, or an older one than 17; or a variable names a place where nothing is.
+        InputError: there is no Java, or an older one than 17.
     """
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         return
-    _check_variables()
     home = os.environ.get("JAVA_HOME")
     _check_java(str(Path(home, "bin", "java")) if home else shutil.which("java"))
-
-
-def _check_variables() -> None:
-    home, python = os.environ.get("SPARK_HOME"), os.environ.get("PYSPARK_PYTHON")
-    if home and not Path(home, "bin", "spark-submit").is_file():
-        raise InputError(
-            f"SPARK_HOME must name a folder with Spark in it, but found no bin/spark-submit in {home}: correct it, or "
-            "unset it for the Spark that comes with pyspark"
-        )
-    cores = [path.stem.rpartition("-")[2] for path in Path(home or "", "jars").glob("spark-core_*.jar")]
-    if home and cores and pyspark.__version__ not in cores:
-        raise InputError(
-            f"SPARK_HOME must name Spark {pyspark.__version__}, which pyspark is of, but {home} is {cores[0]}: "
-            "unset it, or install the pyspark of that version"
-        )
-    if python and is_one_machine(master()) and shutil.which(python) is None:
-        raise InputError(
-            f"PYSPARK_PYTHON must name a Python, but found none at {python}: correct it, or unset it for the one "
-            f"that runs here, {sys.executable}"
-        )
 
 
 @cache
@@ -203,6 +182,30 @@ def _check_java(java: str | None) -> None:
     if not found or int(found[1]) < JAVA_NEEDED:
         version = found[1] if found else "an unknown version"
         raise InputError(f"Spark needs Java {JAVA_NEEDED} or newer, but {java} is Java {version}: {hint}")
+
+
+def check_variables(master: str) -> None:
+    """Refuse variables that name no Spark, or no Python where executors are on this machine.
+
+    Raises:
+        InputError: names the variable.
+    """
+    home, python = os.environ.get("SPARK_HOME"), os.environ.get("PYSPARK_PYTHON")
+    if home and not Path(home, "bin", "spark-submit").is_file():
+        raise InputError(
+            f"SPARK_HOME must be the folder of a Spark, but {home} has no bin/spark-submit: "
+            "unset it, and that of pyspark is taken"
+        )
+    cores = {path.stem.rpartition("-")[2] for path in Path(home or "", "jars").glob("spark-core_*.jar")}
+    if home and cores and pyspark.__version__ not in cores:
+        raise InputError(
+            f"SPARK_HOME must be Spark {pyspark.__version__}, as pyspark is, but {home} is {min(cores)}: "
+            "unset it, and that of pyspark is taken"
+        )
+    if python and is_one_machine(master) and not shutil.which(python):
+        raise InputError(
+            f"PYSPARK_PYTHON must be a Python, but there is no {python}: unset it, and this one is taken"
+        )
 
 
 @contextmanager
@@ -223,6 +226,7 @@ def _start(started: _Started, name: str, java_options: str) -> None:
 
 def _build(name: str, log: str, java_options: str) -> SparkSession:
     check_java()
+    check_variables(master())
     chosen = (
         settings(java_options=java_options)
         | fixed_settings.OURS

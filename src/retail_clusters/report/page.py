@@ -21,7 +21,7 @@ from retail_clusters.report.card import prepared_lines
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
 from retail_clusters.report.stability_report import say
 from retail_clusters.schema import ROW_KEY_IN_WORDS
-from retail_clusters.settings import CHAMPION, REPORT, Experiment
+from retail_clusters.settings import CHAMPION, QUARANTINE_TEXT, REPORT, Experiment
 from retail_clusters.wording import percent
 
 #: The tag of a run that registered a version: the run of the search that found it.
@@ -43,7 +43,11 @@ _METRICS: Final = {
 
 @dataclass(frozen=True, eq=False)
 class RunFacts:
-    """What a run that searched or trained has logged."""
+    """What a run that searched or trained has logged.
+
+    Attributes:
+        quarantined: why lines are in quarantine, a sentence for each reason.
+    """
 
     run_id: str
     started: datetime
@@ -52,6 +56,7 @@ class RunFacts:
     tags: Mapping[str, str]
     tables: Mapping[str, pd.DataFrame]
     charts: Mapping[str, bytes]
+    quarantined: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +185,13 @@ def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts
         tags=run.data.tags,
         tables={name: _read_table(run.info.run_id, name) for name in tables},
         charts=tracking.read_files(run.info.run_id, charts),
+        quarantined=_quarantined(run.data.tags.get("prepare_run_id", "")),
     )
+
+
+def _quarantined(prepared: str) -> list[str]:
+    held = tracking.read_files(prepared, [QUARANTINE_TEXT]) if tracking.is_active(prepared) else {}
+    return held[QUARANTINE_TEXT].decode().splitlines() if held else []
 
 
 def _read_table(run_id: str, name: str) -> pd.DataFrame:

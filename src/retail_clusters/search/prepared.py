@@ -15,7 +15,7 @@ from retail_clusters.data.prepare import Prepared, PreparedTable, Source
 from retail_clusters.features.interface import RAW_LINES
 from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
-from retail_clusters.settings import Experiment, Split
+from retail_clusters.settings import QUARANTINE_TEXT, Experiment, Split
 from retail_clusters.wording import pluralize
 
 OpenRun = Callable[[tracking.Kind], AbstractContextManager[str]]
@@ -46,10 +46,13 @@ def prepare(
 
 def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
     """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
-    found = tables.find(spark, tables.source(data, experiment))
+    source = tables.source(data, experiment)
+    found = tables.find(spark, source)
     if found is None:
         return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
-    click.echo(f"prepare: reused the rows of run {found.table.run_id}, digest {found.table.data_digest}")
+    table, account = found.table, listing.account(source.found)
+    click.echo(f"prepare: reused the rows of run {table.run_id}, digest {table.data_digest}")
+    quarantine.echo("prepare", table.reasons, of=table.total_lines, account=account)
     return found
 
 
@@ -121,6 +124,8 @@ def _log(table: PreparedTable, *, reused: bool) -> None:
     if reused:
         tracking.set_tags({"reused_run_id": table.run_id})
     tracking.log_input(data=table.data, digest=table.data_digest, context="preparation")
+    if table.reasons and not reused:
+        tracking.log_text("\n".join(quarantine.told(table.reasons)), QUARANTINE_TEXT)
     tracking.log_metrics(
         {f"lines_{name}": lines for name, lines in table.lines.items()}
         | {f"rows_{name}": rows for name, rows in table.rows.items()}
