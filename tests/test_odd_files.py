@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.data import listing, prepare
 from retail_clusters.errors import InputError
+from retail_clusters.infra.spark import spark_session
 from retail_clusters.purchases import job
 from retail_clusters.purchases.job import PurchasesRequest
 from retail_clusters.settings import Experiment
@@ -47,6 +48,27 @@ def test_what_is_there_is_read_quarantined_or_passed_over_in_every_command(spark
     assert (summary.account.read, summary.account.quarantined) == (made.readable, made.broken)
     assert summary.rows_scored == made.lines - made.bad
     assert summary.rows_in == summary.rows_scored + summary.rows_quarantined
+
+
+@pytest.mark.parametrize("settings", [{}, HOSTILE], ids=["plain", "hostile"])
+def test_a_truncated_file_is_refused_under_every_configuration(spark: SparkSession, folder: Path, settings):
+    """Defect 70: with ignoreCorruptFiles its lines were gone, and none was quarantined."""
+    made = odd_files.write(folder, broken=False)
+    packed = (folder / "packed.csv.gz").read_bytes()
+    (folder / "packed.csv.gz").write_bytes(packed[:-9])
+    before = spark.conf.getAll
+    for key, value in settings.items():
+        spark.conf.set(key, value)
+    try:
+        with (
+            spark_session("hostile") as session,
+            pytest.raises(InputError, match=r"packed\.csv\.gz: the file cannot be unpacked to its end"),
+        ):
+            prepare.make(session, prepare.source(str(folder), Experiment()), run_id="r")
+    finally:
+        for key in settings:
+            spark.conf.set(key, before[key]) if key in before else spark.conf.unset(key)
+    assert made.readable
 
 
 def test_the_same_folder_has_the_same_digest_under_another_locale_zone_mask_and_spark_defaults(

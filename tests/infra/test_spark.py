@@ -154,6 +154,15 @@ def test_a_variable_that_points_nowhere_is_named(monkeypatch: pytest.MonkeyPatch
         check_variables("local[2]")
 
 
+def test_a_spark_of_another_version_than_pyspark_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for place in ("bin/spark-submit", "jars/spark-core_2.12-3.5.0.jar"):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).touch()
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"SPARK_HOME must be Spark 4\..* is 3\.5\.0: unset it"):
+        check_variables("local[2]")
+
+
 def test_a_python_of_other_machines_is_their_affair(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYSPARK_PYTHON", "/opt/of-the-executors/bin/python")
     check_variables("spark://host:7077")

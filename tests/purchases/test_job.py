@@ -1,4 +1,5 @@
 import json
+import time
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -95,6 +96,20 @@ def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_co
     assert (told["output"], told["metrics"]["files"], told["answer"]) == ("out", 3, [{"found": 3}])
     first = {"CustomerID": "1", "day": "2011-03-01", "total_cost": 6.01, "lines": 2, "cancellations": 0}
     assert told["top"][0] == first
+
+
+def test_days_are_days_in_utc_whatever_the_time_zone_of_the_machine(
+    spark: SparkSession, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write("a.csv", ("1.0", 5, "2", 2))
+    Path("data/a.csv").write_text(Path("data/a.csv").read_text().replace("12:00", "00:30"))
+    with monkeypatch.context() as west:
+        west.setenv("TZ", "America/New_York")
+        time.tzset()
+        summary = run(spark, BATCH)
+    time.tzset()
+    assert summary.top[0]["day"] == date(2011, 3, 5)
+    assert totals("out") == {("1", "2011-03-05"): 4}
 
 
 def test_a_batch_replaces_an_earlier_result_and_leaves_nothing_else(spark: SparkSession, workplace: Path):

@@ -120,6 +120,17 @@ def test_version_that_is_no_spark_model_is_refused_in_one_line(workplace: Path):
         registry.training_run(version=version)
 
 
+def test_a_version_whose_run_is_deleted_says_what_to_do(workplace: Path):
+    """Defect 88: the text was about a run id that nobody had given."""
+    client = mlflow.MlflowClient()
+    run = client.create_run("0").info.run_id
+    client.create_registered_model(registry.name)
+    client.create_model_version(registry.name, source=f"file://{workplace}/none", run_id=run)
+    client.delete_run(run)
+    with pytest.raises(NotRegisteredError, match=rf"run {run} of version 1 .* is deleted: restore it"):
+        registry.training_run(version="1")
+
+
 def test_unknown_version_says_what_to_do(workplace: Path):
     with pytest.raises(NotRegisteredError, match="holds no '7': train or sweep first") as told:
         registry.read_version(version="7")

@@ -78,6 +78,16 @@ def test_a_store_in_a_folder_with_a_space_is_found_as_mlflow_names_it(tmp_path: 
     assert tracking.sqlite_file(named) == tracking.sqlite_file(f"sqlite:///{tmp_path}/a b/mlflow.db")
 
 
+@pytest.mark.parametrize("folder", ["/proc", "/nowhere"])
+def test_a_folder_in_which_no_store_can_be_written_is_named_at_once(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+):
+    """Defect 88: MLflow tried for two minutes, and the text was about a database."""
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: f"sqlite:///{folder}/mlflow.db")
+    with pytest.raises(InputError, match=rf"in the folder {folder}: go to the project's folder, or name another"):
+        tracking.connect(experiment="mine")
+
+
 def test_reading_makes_no_store(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     (workplace / "mlflow.db").unlink()

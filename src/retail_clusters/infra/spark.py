@@ -196,6 +196,12 @@ def check_variables(master: str) -> None:
             f"SPARK_HOME must be the folder of a Spark, but {home} has no bin/spark-submit: "
             "unset it, and that of pyspark is taken"
         )
+    cores = {path.stem.rpartition("-")[2] for path in Path(home or "", "jars").glob("spark-core_*.jar")}
+    if home and cores and pyspark.__version__ not in cores:
+        raise InputError(
+            f"SPARK_HOME must be Spark {pyspark.__version__}, as pyspark is, but {home} is {min(cores)}: "
+            "unset it, and that of pyspark is taken"
+        )
     if python and is_one_machine(master) and not shutil.which(python):
         raise InputError(
             f"PYSPARK_PYTHON must be a Python, but there is no {python}: unset it, and this one is taken"

@@ -413,8 +413,12 @@ def report_parity(found: Parity) -> None:
 
 
 def _rows(result: DataFrame, top: int) -> list[tuple[Any, ...]]:
-    """Return the largest customer-days with the window as its day."""
-    return [(row[0], row[WINDOW].start.date(), *row[2:]) for row in largest(result, top)]
+    """Return the largest customer-days with the window as its day.
+
+    A window comes to Python in the time zone of this machine, where its start may be on another day.
+    """
+    by_day = result.withColumn(WINDOW, F.to_date(F.col(WINDOW)["start"]))
+    return [tuple(row) for row in largest(by_day, top)]
 
 
 def _description(request: PurchasesRequest, counts: str, top: pd.DataFrame) -> str:

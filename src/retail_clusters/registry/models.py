@@ -26,6 +26,7 @@ from retail_clusters.errors import InputError, NotRegisteredError, RegistryError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.console import must_answer
 from retail_clusters.infra.spark import is_one_machine
+from retail_clusters.registry import tracking
 
 #: The type of a column whose type is left to the caller: no check, no conversion.
 ANY: Final = "any"
@@ -211,13 +212,18 @@ class ModelRegistry:
         """Return the run that trained a version.
 
         Raises:
-            NotRegisteredError: there is no such version, or it was registered without a run.
+            NotRegisteredError: there is no such version, it was registered without a run, or that one is gone.
         """
         run_id = self.read_version(version=version).run_id
         if not run_id:
             raise NotRegisteredError(
                 f"a version must name the run that trained it, but version {version} of {self.name} was "
                 "registered without one: choose one that train, sweep or main has registered"
+            )
+        if not tracking.is_active(run_id):
+            raise NotRegisteredError(
+                f"a version must name the run that trained it, but run {run_id} of version {version} of {self.name} "
+                "is deleted: restore it (mlflow runs restore), or train again where mlflow gc has removed it"
             )
         return str(run_id)
 

@@ -75,9 +75,11 @@ def connect(*, experiment: str, beside_model: str | None = None) -> None:
     experiment for itself: where there is no such one, it goes to that of the newest version.
 
     Raises:
+        InputError: the store is a file in a folder that cannot be written to.
         StoreError: the store does not answer, or refuses.
     """
     _choose_stores()
+    _check_folder(sqlite_file(mlflow.get_tracking_uri()))
     with short_timeouts(), answered():
         client = MlflowClient()
         experiment_page.describe(client, _choose_experiment(client, experiment, beside_model))
@@ -147,6 +149,18 @@ def short_timeouts() -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
+
+
+def _check_folder(store: Path | None) -> None:
+    """Refuse a folder that no store can be written in; MLflow would try for minutes."""
+    try:
+        if store:
+            tempfile.TemporaryFile(dir=store.parent).close()
+    except OSError as refused:
+        raise InputError(
+            f"the tracking store is a file that is written, but {refused.strerror} in the folder "
+            f"{store and store.parent}: go to the project's folder, or name another with MLFLOW_TRACKING_URI"
+        ) from refused
 
 
 def _choose_stores() -> None:

@@ -46,10 +46,13 @@ def prepare(
 
 def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
     """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
-    found = tables.find(spark, tables.source(data, experiment))
+    source = tables.source(data, experiment)
+    found = tables.find(spark, source)
     if found is None:
         return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
-    click.echo(f"prepare: reused the rows of run {found.table.run_id}, digest {found.table.data_digest}")
+    table, account = found.table, listing.account(source.found)
+    click.echo(f"prepare: reused the rows of run {table.run_id}, digest {table.data_digest}")
+    quarantine.echo("prepare", table.reasons, of=table.total_lines, account=account)
     return found
 
 
