@@ -84,7 +84,9 @@ def test_a_folder_in_which_no_store_can_be_written_is_named_at_once(
 ):
     """Defect 88: MLflow tried for two minutes, and the text was about a database."""
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: f"sqlite:///{folder}/mlflow.db")
-    with pytest.raises(InputError, match=rf"in the folder {folder}: go to the project's folder, or name another"):
+    with pytest.raises(
+        InputError, match=rf"in the folder {folder}: go to the project's folder, or name another"
+    ):
         tracking.connect(experiment="mine")
 
 
