@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
 
 from retail_clusters.errors import InputError
-from retail_clusters.setting_names import explain_one
+from retail_clusters.setting_names import explain_one, told
 from retail_clusters.settings import Experiment
 
 #: `mlflow run` knows each parameter once, so several settings may stand in one text, between semicolons.
@@ -75,8 +75,8 @@ def load_experiment(
     try:
         return Experiment.model_validate(tree)
     except ValidationError as invalid:
-        told = [_tell(dict(error), given, path) for error in invalid.errors()]
-        raise InputError("; ".join(told)) from invalid
+        texts = [_tell(dict(error), given, path) for error in told(invalid)]
+        raise InputError("; ".join(texts)) from invalid
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

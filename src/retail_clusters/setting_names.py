@@ -8,6 +8,10 @@ from pydantic import BaseModel, ValidationError
 
 #: Settings and sections that earlier versions had, and what to write instead.
 RETIRED: Final[Mapping[str, str]] = {
+    "features.scaling": "each feature has its own scale: write features.price.scale, as in experiments/default.yaml",
+    "features.unseen_days": (
+        "each category has its own rule: write features.weekday.unseen, as in experiments/notebook.yaml"
+    ),
     "columns": "it is part of input by now: write input.columns.NAME for a name, input.date_format for the date",
     "purchases.allowed_lateness_days": (
         "leave it out, as the appending stream of purchases is gone; spend in an output that grows is a "
@@ -25,13 +29,18 @@ def put(tree: dict[str, Any], names: list[str], value: object) -> None:
 
 def explain(invalid: ValidationError) -> str:
     """Return all that pydantic found, in one line."""
-    return "; ".join(explain_one(dict(error)) for error in invalid.errors())
+    return "; ".join(explain_one(dict(error)) for error in told(invalid))
+
+
+def told(invalid: ValidationError) -> list[Any]:
+    """Return the errors that a user can mend: a default that follows from what is wrong is none."""
+    return [error for error in invalid.errors() if error["type"] != "default_factory_not_called"]
 
 
 def explain_one(error: dict[str, Any]) -> str:
     """Return one of pydantic's errors as the law and what was found."""
     name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden" and name in RETIRED:
+    if name in RETIRED:
         return f"setting {name} is gone: {RETIRED[name]}"
     if error["type"] == "extra_forbidden":
         return f"unknown setting {name}: settings are listed in experiments/default.yaml"
@@ -64,7 +73,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _listed(values: tuple[str, ...]) -> str:
+def _listed(values: tuple[Any, ...]) -> str:
     """Write a single text as it is, and several as a list."""
-    plain = len(values) == 1 and not values[0].startswith("[")
-    return values[0] if plain else json.dumps(values, ensure_ascii=False)
+    plain = len(values) == 1 and not str(values[0]).startswith("[")
+    return str(values[0]) if plain else json.dumps(values, ensure_ascii=False)

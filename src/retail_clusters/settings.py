@@ -8,10 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from retail_clusters.errors import InputError
 from retail_clusters.input_settings import Input, of_now
+from retail_clusters.question import LINES_BY_LOG, Question
 from retail_clusters.setting_names import explain, flatten, names_of, put
 
-Scaling = Literal["none", "standard", "log"]
-UnseenDays = Literal["keep", "error"]
 Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
 #: YAML reads a bare `off` as false.
 Archive = Annotated[
@@ -55,13 +54,6 @@ class Split(_Settings):
                 f"and {self.validate_until}: move one of them"
             )
         return self
-
-
-class Features(_Settings):
-    """How a line becomes a vector."""
-
-    scaling: Scaling = "none"
-    unseen_days: UnseenDays = "keep"
 
 
 class Training(_Settings):
@@ -147,7 +139,11 @@ class Purchases(_Settings):
     max_files_per_trigger: Count = 1
 
 
-class Experiment(_Settings):
+#: Sections whose settings have names that users give.
+_NAMED_BY_USERS: Final = ("unit.", "clean.", "features.", "describe.")
+
+
+class Experiment(Question):
     """Every setting of one experiment file; `model` is registered; `k`, `seed` are a single training's."""
 
     model: ModelName = "retail-clusters"
@@ -155,7 +151,6 @@ class Experiment(_Settings):
     seed: Seed = 1
     input: Input = Input()
     split: Split = Split()
-    features: Features = Features()
     training: Training = Training()
     lloyd: Lloyd = Lloyd()
     guardrails: Guardrails = Guardrails()
@@ -165,9 +160,15 @@ class Experiment(_Settings):
     scoring: Scoring = Scoring()
     purchases: Purchases = Purchases()
 
+    @property
+    def question(self) -> Question:
+        """Return what is clustered, which lines count, and by what."""
+        return Question(**{name: getattr(self, name) for name in Question.model_fields})
+
     def flat(self) -> dict[str, str]:
-        """Return every setting under its dotted name, as text."""
-        return flatten(self.model_dump())
+        """Return every setting under its dotted name, as text; of a feature, what differs from the defaults."""
+        features = {name: each.model_dump(exclude_defaults=True) for name, each in self.features.items()}
+        return flatten(self.model_dump() | {"features": features})
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, str]) -> "Experiment":
@@ -178,9 +179,24 @@ class Experiment(_Settings):
         """
         flat = {of_now(name): value for name, value in flat.items()}
         tree: dict[str, Any] = {}
-        for name in names_of(cls) & flat.keys():
-            put(tree, name.split("."), flat[name])
+        fixed = names_of(cls)
+        for name, value in flat.items():
+            if name in fixed or name.startswith(_NAMED_BY_USERS):
+                put(tree, name.split("."), value)
+        _read_earlier_features(tree)
         try:
             return cls.model_validate_strings(tree)
         except ValidationError as invalid:
             raise InputError(f"the run's settings are not allowed: {explain(invalid)}") from invalid
+
+
+def _read_earlier_features(tree: dict[str, Any]) -> None:
+    """Write the features of an earlier release, which had no others, as they are declared by now."""
+    held = tree.get("features", {})
+    if "scaling" in held:
+        price, quantity, weekday = (
+            flatten(each.model_dump(exclude_defaults=True)) for each in LINES_BY_LOG.values()
+        )
+        scale = {"scale": held["scaling"]}
+        weekday["unseen"] = held.get("unseen_days", "keep")
+        tree["features"] = {"price": price | scale, "quantity": quantity | scale, "weekday": weekday}
