@@ -141,10 +141,10 @@ class Question(_Settings):
             raise ValueError(f"features and describe need different names, but both have {', '.join(twice)}")
         return self
 
-    @property
-    def is_lines(self) -> bool:
-        """Tell whether each line is a record."""
-        return self.unit is None
+    def declared(self) -> dict[str, Any]:
+        """Return what is declared, as a file would hold it: of a feature, what differs from the defaults."""
+        features = {name: each.model_dump(exclude_defaults=True) for name, each in self.features.items()}
+        return Question.model_dump(self, include=set(Question.model_fields)) | {"features": features}
 
     @property
     def numbers(self) -> Sequence[str]:

@@ -167,8 +167,7 @@ class Experiment(Question):
 
     def flat(self) -> dict[str, str]:
         """Return every setting under its dotted name, as text; of a feature, what differs from the defaults."""
-        features = {name: each.model_dump(exclude_defaults=True) for name, each in self.features.items()}
-        return flatten(self.model_dump() | {"features": features})
+        return flatten(self.model_dump() | self.declared())
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, str]) -> "Experiment":

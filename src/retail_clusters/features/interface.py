@@ -1,34 +1,36 @@
-"""What a registered model takes and gives, and the only stages that it may consist of."""
+"""What a registered model takes and gives; a version is opened, and lines are scored by it."""
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
+import numpy as np
 import pandas as pd
-from pyspark.ml import Transformer
+from pyspark.ml import PipelineModel
 from pyspark.ml.clustering import KMeansModel
-from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StringIndexerModel, VectorAssembler
+from pyspark.ml.feature import SQLTransformer
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from retail_clusters import schema
-from retail_clusters.data.reduce import derived
-from retail_clusters.errors import RegistryError
-from retail_clusters.features import stages
-from retail_clusters.registry.models import (
-    ANY,
-    OPTIONAL,
-    Columns,
-    ModelInterface,
-    ModelRegistry,
-    OpenedVersion,
-)
+from retail_clusters.errors import InputError, RegistryError
+from retail_clusters.features import earlier, sql
+from retail_clusters.features.check import check_question
+from retail_clusters.features.model import NUMBERS, SPACE, ScoringModel
+from retail_clusters.features.pipeline import FeatureSpace
+from retail_clusters.infra.console import in_short
+from retail_clusters.question import Question
+from retail_clusters.registry import numbering
+from retail_clusters.registry.models import ANY, OPTIONAL, Columns, ModelInterface, ModelRegistry
+
+#: Under which name a registered version's metadata holds where its lines came from.
+TRAINED_ON: Final = "trained_on"
 
 _MLFLOW_TYPES: Final = {"string": "string", "int": "integer", "timestamp": "datetime", "double": "double"}
-
 #: The columns of raw invoice lines, and their types as MLflow writes them.
 RAW_LINES: Final[Columns] = {
     field.name: _MLFLOW_TYPES[field.dataType.simpleString()] for field in schema.INVOICE_LINE
 }
-
 #: Types that an earlier release gave columns, which no model of its looks at.
 _EARLIER: Final[Columns] = {schema.CUSTOMER_ID: "double"}
 
@@ -40,54 +42,77 @@ _EXAMPLE: Final = pd.DataFrame(
     columns=list(schema.COLUMNS[:-1]),
 ).assign(Country="United Kingdom")
 
-#: A model needs three columns of a raw line and passes over the others. pandas reads a whole number as int64
-#: but as float64 where one is missing, so that numbers have any type; a date is a text or a time.
-INTERFACE: Final = ModelInterface(
-    inputs={schema.INVOICE_DATE: "datetime", schema.QUANTITY: ANY, schema.UNIT_PRICE: ANY},
-    outputs={schema.PREDICTION: "integer"},
-    example=_EXAMPLE,
-    packages=("mlflow", "pyspark", "pandas", "numpy"),
-)
-
-#: Under which name a registered version's metadata holds where its lines came from.
-TRAINED_ON: Final = "trained_on"
-
-#: The first stage of the first release.
-_FIRST_FILLED: Final = (
-    "SELECT * EXCEPT (Quantity, UnitPrice, CustomerID), coalesce(Quantity, 0) AS Quantity, "
-    "coalesce(UnitPrice, 0D) AS UnitPrice, coalesce(CustomerID, 0D) AS CustomerID"
-)
-
-_NUMBER: Final = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
-_SCALED: Final = (
-    r"(?:signum\({0}\) \* log1p\(abs\({0}\)\)|\({0} - \(" + _NUMBER + r"D\)\) / " + _NUMBER + "D) AS {1}"
-)
+_SMOKE: Final = [
+    "('536365', '85123A', 'WHITE HANGING HEART', 6, timestamp'2010-12-01 08:26:00', 2.55D, '17850', 'UK')",
+    "('C536379', 'D', null, -1, timestamp'2010-12-02 09:41:00', 27.5D, null, null)",
+    "('536544', '21773', null, null, timestamp'2010-12-03 14:32:00', null, null, 'UK')",
+]
 
 
-def _with_some(start: str, columns: Iterable[str]) -> str:
-    """Match a statement that adds some of the columns: a version may be older than a feature."""
-    return rf"{start}(?:, (?:{'|'.join(columns)}))+ FROM __THIS__"
+def interface(question: Question) -> ModelInterface:
+    """Return what a client of a model must know.
 
-
-_STATEMENTS: Final = tuple(
-    re.compile(form)
-    for form in (
-        *(
-            _with_some(re.escape(filled), map(re.escape, derived(date)))
-            for filled, date in (
-                (_FIRST_FILLED, schema.INVOICE_DATE),
-                (stages.RAW_FILLED, stages.RAW_DATE),
-            )
-        ),
-        _with_some(r"SELECT \*", (_SCALED.format(*names) for names in stages.NUMBERS.items())),
-        r"SELECT \* EXCEPT \([a-z_, ]+\)(?:, element_at\(array\([\d, ]+\), prediction \+ 1\) AS prediction)? "
-        r"FROM __THIS__",
+    A model needs the columns that its question uses, and passes over the others. pandas reads a whole number as
+    int64 but as float64 where one is missing, so that numbers have any type; a date is a text or a time.
+    """
+    free = {schema.QUANTITY, schema.UNIT_PRICE}
+    inputs = {name: ANY if name in free else RAW_LINES[name] for name in sql.used_columns(question)}
+    keys = dict.fromkeys(sql.keys_of(question), "string")
+    return ModelInterface(
+        inputs=inputs,
+        outputs=keys | {schema.PREDICTION: "integer"},
+        example=_EXAMPLE[list(inputs)],
+        packages=("mlflow", "pyspark", "pandas", "numpy"),
     )
-)
-_STAGES: Final = (KMeansModel, OneHotEncoderModel, SQLTransformer, StringIndexerModel, VectorAssembler)
 
 
-def open_model(registry: ModelRegistry, *, version: str) -> OpenedVersion:
+@dataclass(frozen=True, eq=False)
+class ScoringVersion:
+    """A version in memory: what scores, and its parts; None where an earlier release has registered it."""
+
+    version: str
+    pipeline: PipelineModel
+    model: ScoringModel | None
+    metadata: Mapping[str, Any]
+
+    @property
+    def question(self) -> Question | None:
+        """Return what the version asks; None where an earlier release has registered it."""
+        return self.model.space.question if self.model else None
+
+    @property
+    def scores_lines(self) -> bool:
+        """Tell whether it gives each line a cluster, rather than each unit."""
+        return self.question is None or self.question.unit is None
+
+    def score(self, lines: DataFrame) -> DataFrame:
+        """Add `prediction` and `model_version` to good lines, which stay as they came."""
+        scored = self.pipeline.transform(lines) if self.model else earlier.score(lines, self.pipeline)
+        last = [name for name in (schema.SOURCE_FILE,) if name in lines.columns]
+        version = F.lit(int(self.version)).alias(schema.MODEL_VERSION)
+        others = [name for name in scored.columns if name not in {*last, schema.PREDICTION}]
+        return scored.select(*map(_quoted, others), schema.PREDICTION, version, *last)
+
+    def refuse(self, parsed: DataFrame) -> DataFrame:
+        """Give lines whose categories the model refuses a reason; most models refuse none."""
+        tests = {}
+        if self.model:
+            features = self.model.space.question.features
+            tests = {
+                f"{name} is": (features[name].sql, known) for name, known in self.model.space.refused.items()
+            }
+        elif known := earlier.known_weekdays(self.pipeline):
+            tests = {"a weekday is": ("date_format(InvoiceDate, 'EEEE')", tuple(known))}
+        reason = F.col(schema.REASON)
+        for name, (value, known) in tests.items():
+            refused = F.expr(f"({value}) NOT IN ({sql.listed(known)})")
+            reason = F.coalesce(
+                reason, F.when(refused, f"{name} none that the model was trained on, and it refuses others")
+            )
+        return parsed.withColumn(schema.REASON, reason)
+
+
+def open_model(registry: ModelRegistry, *, version: str) -> ScoringVersion:
     """Load a version that scores raw invoice lines, and is made of this project's stages alone.
 
     Raises:
@@ -101,13 +126,83 @@ def open_model(registry: ModelRegistry, *, version: str) -> OpenedVersion:
             f"a model to score with must take raw invoice lines, but version {version} {problem}: "
             "register one that does"
         )
-    foreign = [text for stage in opened.model.stages if (text := _foreign(stage))]
+    model = _read(opened.model, opened.metadata)
+    foreign = _unlike(opened.model, model) if model else _foreign(opened.model)
     if foreign:
         raise RegistryError(
-            f"a model must have the stages that train registers, but version {version} has {foreign[0]}: "
+            f"a model must have the stages that train registers, but version {version} has {foreign}: "
             "register one with train, or take the alias off this one"
         )
-    return opened
+    return ScoringVersion(version, opened.model, model, opened.metadata)
+
+
+def parts_of(version: ScoringVersion) -> ScoringModel:
+    """Return the parts of a version.
+
+    Raises:
+        RegistryError: an earlier release has registered it.
+    """
+    if version.model is None:
+        raise RegistryError(
+            f"version {version.version} is of a release before declared features, which scores lines and cannot be "
+            "compared: train again"
+        )
+    return version.model
+
+
+def check_model(spark: SparkSession, version: ScoringVersion) -> None:
+    """Score a smoke batch of three lines, one of them with nulls.
+
+    Raises:
+        RegistryError: the model fails on it, drops a line, or names no cluster of its own.
+    """
+    lines = spark.sql(f"SELECT * FROM VALUES {', '.join(_SMOKE)} AS lines({', '.join(schema.COLUMNS)})")
+    usable = version.refuse(lines.withColumn(schema.REASON, F.lit(None).cast("string")))
+    usable = usable.where(F.col(schema.REASON).isNull()).drop(schema.REASON)
+    try:
+        expected = usable.count()
+        found = [row[0] for row in version.score(usable).select(schema.PREDICTION).collect()]
+    except Exception as failure:
+        raise RegistryError(
+            f"a model must score the smoke batch, but version {version.version} gave: {in_short(failure)}"
+        ) from failure
+    unlike = len(found) != expected and version.scores_lines
+    if unlike or not all(number is None or number >= 0 for number in found):
+        raise RegistryError(
+            f"a model must give each line a cluster, but version {version.version} gave {found} for "
+            f"{expected} lines: register one that does"
+        )
+
+
+def _read(pipeline: PipelineModel, metadata: Mapping[str, Any]) -> ScoringModel | None:
+    centres = [stage.clusterCenters() for stage in pipeline.stages if isinstance(stage, KMeansModel)]
+    if SPACE not in metadata or len(centres) != 1:
+        return None
+    numbers = numbering.from_text(metadata[NUMBERS])
+    return ScoringModel(FeatureSpace.from_json(metadata[SPACE]), np.array(centres[0]), numbers)
+
+
+def _unlike(pipeline: PipelineModel, model: ScoringModel) -> str | None:
+    """Describe what a pipeline has that its own specification does not give; None where it has nothing."""
+    try:
+        check_question(model.space.question)
+    except InputError as problem:
+        return str(problem)
+    expected = model.statements
+    found = [
+        str(cast("SQLTransformer", stage).getStatement())
+        if isinstance(stage, SQLTransformer)
+        else type(stage).__name__
+        for stage in pipeline.stages
+    ]
+    other = [one for one, due in zip(found, expected, strict=False) if one != due]
+    return (
+        f"{' '.join(other[0].split())[:80]!r}"
+        if other
+        else None
+        if len(found) == len(expected)
+        else "more stages"
+    )
 
 
 def _lines_problem(columns: Mapping[str, str] | None) -> str | None:
@@ -119,15 +214,12 @@ def _lines_problem(columns: Mapping[str, str] | None) -> str | None:
             return f"needs a column {name}"
         if name in RAW_LINES and bare not in {ANY, RAW_LINES[name], _EARLIER.get(name)}:
             return f"takes {name} of type {bare}"
-    return None if schema.QUANTITY in columns else f"takes {', '.join(columns)}"
+    return None if columns else "takes none of its columns"
 
 
-def _foreign(stage: Transformer) -> str | None:
-    """Describe a stage that this project does not build; None of one that it does."""
-    if type(stage) not in _STAGES:
-        return f"the stage {type(stage).__name__}"
-    if isinstance(stage, SQLTransformer):
-        statement = str(stage.getStatement())
-        if not any(form.fullmatch(statement) for form in _STATEMENTS):
-            return f"the SQL {' '.join(statement.split())[:80]!r}"
-    return None
+def _foreign(pipeline: PipelineModel) -> str | None:
+    return next((text for stage in pipeline.stages if (text := earlier.foreign(stage))), None)
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"

@@ -1,122 +1,117 @@
 """Where the weighted rows are: in memory, or in the partitions of a Spark frame; sums over them, in order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 
-from retail_clusters import schema
 from retail_clusters.clustering.blocks import Block, Floats, InMemory, Rows, add_in_order, in_memory
 
 T_co = TypeVar("T_co", covariant=True)
 S = TypeVar("S")
 
 #: The column of a frame that holds a row's feature vector as an array of double.
-VALUES: Final = "values"
+VALUES: Final = "_values"
+_ROW: Final = "_row"
 
-#: A row has as many days as the data, at most: some megabytes of them at a time.
-_ROWS_AT_ONCE: Final = 4_096
-_ORDER: Final = [(name, "ascending") for name in schema.ROW_KEY]
+#: Columns of cells and rows beside the features, whose names begin with a letter.
+SPLIT: Final = "_split"
+CELL: Final = "_cell"
+RECORDS: Final = "_records"
+#: Before the name of a number that describes records: its sum, and how many have it.
+SUM: Final = "_sum_"
+COUNT: Final = "_count_"
+#: Records are drawn anew by group, for refits: days are dealt into so many. Groups have as many days as one
+#: another, and every weekday: 20 and 7 have no common divisor.
+DAY_GROUPS: Final = 20
 
 
 @dataclass(frozen=True, eq=False)
 class WeightedRows:
-    """Distinct rows in memory, sorted by their key, and how many lines each stands for.
+    """Distinct feature values in memory, in canonical order, and how many records each stands for.
 
     Attributes:
-        table: the columns of `schema.WEIGHTED_ROW`, a row for each distinct key.
+        table: the features, a row for each distinct combination, and `_records`.
+        cells: the rows by group and description: what `records.cells` gives, and `_row`.
+        features: the names of the features, in their order.
     """
 
     table: pa.Table
+    cells: pa.Table
+    features: tuple[str, ...]
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
     @property
-    def prices(self) -> Floats:
-        """Return UnitPrice, n numbers."""
-        return self.numbers(schema.UNIT_PRICE)
-
-    @property
-    def quantities(self) -> Floats:
-        """Return Quantity, n numbers."""
-        return self.numbers(schema.QUANTITY)
+    def keys(self) -> pa.Table:
+        """Return the features alone."""
+        return self.table.select(list(self.features))
 
     @property
     def weights(self) -> Floats:
-        """Return the lines that each row stands for, n numbers."""
-        return self.numbers(schema.WEIGHT)
-
-    @property
-    def weekdays(self) -> NDArray[np.int64]:
-        """Return the weekday of each row, 0 for Monday to 6 for Sunday."""
-        names = self.table[schema.DAY_OF_WEEK].to_pylist()
-        return np.array([schema.WEEKDAYS.index(name) for name in names], dtype=np.int64)
-
-    def days(self) -> Iterator["Days"]:
-        """Return the lines of each row on each day that it came on, a few thousand rows at a time."""
-        for start in range(0, len(self), _ROWS_AT_ONCE):
-            lists = self.table[schema.DAYS].slice(start, _ROWS_AT_ONCE).combine_chunks()
-            parts = lists.flatten()
-            counts = np.asarray(lists.value_lengths())
-            yield Days(
-                of=range(start, start + len(counts)),
-                rows=np.repeat(np.arange(start, start + len(counts)), counts),
-                days=np.asarray(parts.field(schema.DAY), dtype=np.int64),
-                lines=np.asarray(parts.field(schema.LINES), dtype=np.float64),
-            )
+        """Return the records that each row stands for, n numbers."""
+        return self.numbers(RECORDS)
 
     @property
     def weights_by_group(self) -> Floats:
-        """Return the lines that each row stands for in each group of days, n x g.
+        """Return the records that each row stands for in each group, n x g."""
+        at = self.of_cells * DAY_GROUPS + self.cell_numbers(CELL).astype(np.int64) % DAY_GROUPS
+        counted = np.bincount(at, self.cell_numbers(RECORDS), len(self) * DAY_GROUPS)
+        return counted.reshape(len(self), DAY_GROUPS)
 
-        Days are dealt by their number since 1970, modulo that of the groups. Groups have as many days as one
-        another, and every weekday: 20 and 7 have no common divisor.
-        """
-        groups, parts = schema.DAY_GROUPS, []
-        for found in self.days():
-            cells = (found.rows - found.of.start) * groups + found.days % groups
-            parts.append(np.bincount(cells, found.lines, len(found.of) * groups).reshape(-1, groups))
-        return np.concatenate(parts)
+    @property
+    def of_cells(self) -> NDArray[np.int64]:
+        """Return the row of each cell."""
+        return np.asarray(self.cells[_ROW], dtype=np.int64)
 
     def numbers(self, name: str) -> Floats:
         """Return a column as n doubles."""
         return np.asarray(self.table[name], dtype=np.float64)
 
+    def texts(self, name: str) -> list[str]:
+        """Return a column as n texts."""
+        return [str(value) for value in self.table[name].to_pylist()]
 
-@dataclass(frozen=True, eq=False)
-class Days:
-    """How many lines a row has on a day, for each pair of them that occurs: row, day since 1970, lines.
-
-    `of` are the rows that are told of.
-    """
-
-    of: range
-    rows: NDArray[np.int64]
-    days: NDArray[np.int64]
-    lines: Floats
+    def cell_numbers(self, name: str) -> Floats:
+        """Return a column of the cells as doubles."""
+        return np.asarray(self.cells[name], dtype=np.float64)
 
 
-def weighted_rows(table: pa.Table) -> WeightedRows:
-    """Sort rows by their key."""
-    return WeightedRows(table.sort_by(_ORDER).combine_chunks())
+def weighted_rows(cells: pa.Table, features: Sequence[str]) -> WeightedRows:
+    """Add up cells that have the same features; the order of cells does not matter."""
+    others = [name for name in cells.column_names if name not in features and not _is_sum(name)]
+    ordered = cells.sort_by([(name, "ascending") for name in (*features, *others)]).combine_chunks()
+    new = np.zeros(len(ordered), dtype=bool)
+    new[:1] = True
+    for name in features:
+        column = ordered[name]
+        new[1:] |= np.asarray(pc.not_equal(column[1:], column[:-1]), dtype=bool)
+    starts = np.flatnonzero(new)
+    counted = np.asarray(ordered[RECORDS], dtype=np.int64)
+    records = np.add.reduceat(counted, starts) if len(starts) else counted
+    table = ordered.select(list(features)).take(starts).append_column(RECORDS, pa.array(records))
+    return WeightedRows(table, ordered.append_column(_ROW, pa.array(np.cumsum(new) - 1)), tuple(features))
 
 
 def merge(*parts: WeightedRows) -> WeightedRows:
-    """Merge rows of several splits: those with one key become one, and their lines add up."""
-    sums = (schema.WEIGHT, schema.CANCELLATIONS)
-    joined = pa.concat_tables([part.table.select([*schema.ROW_KEY, *sums]) for part in parts])
-    merged = joined.group_by(list(schema.ROW_KEY)).aggregate([(name, "sum") for name in sums])
-    return weighted_rows(merged.rename_columns([*schema.ROW_KEY, *sums]))
+    """Merge rows of several parts: those with one key become one, and their records add up."""
+    cells = pa.concat_tables([part.cells.drop_columns(_ROW) for part in parts])
+    return weighted_rows(cells, parts[0].features)
+
+
+def _is_sum(name: str) -> bool:
+    return name == RECORDS or name.startswith((SUM, COUNT))
 
 
 @dataclass(frozen=True, eq=False)
 class Partitions(Rows[T_co]):
-    """Rows in the partitions of a Spark frame with the columns `values` and `weight`, in canonical layout.
+    """Rows in the partitions of a Spark frame with `_values` and `_records`, in canonical layout.
 
     Partial sums are made where the rows are and added in the order of the partitions: the result follows
     from the partitioning alone, and is that of rows in memory where one partition holds all of them.
@@ -144,8 +139,8 @@ class Partitions(Rows[T_co]):
 
 
 def partitions(frame: DataFrame) -> Rows[Block]:
-    """Return the rows of a frame with `values` and `weight`, in canonical layout."""
-    return Partitions(frame.select(VALUES, schema.WEIGHT), lambda block: block)
+    """Return the rows of a frame with `_values` and `_records`, in canonical layout."""
+    return Partitions(frame.select(VALUES, RECORDS), lambda block: block)
 
 
 def _blocks_of(batches: Iterable[pa.RecordBatch]) -> InMemory[Block] | None:
@@ -154,7 +149,7 @@ def _blocks_of(batches: Iterable[pa.RecordBatch]) -> InMemory[Block] | None:
     if not received:
         return None
     table = pa.Table.from_batches(received)
-    return in_memory(vectors_of(table[VALUES]), np.asarray(table[schema.WEIGHT], dtype=np.float64))
+    return in_memory(vectors_of(table[VALUES]), np.asarray(table[RECORDS], dtype=np.float64))
 
 
 def vectors_of(arrays: Any) -> Floats:

@@ -1,13 +1,15 @@
 """Everything that fits need, made once: rows as arrays, or in Spark where they outgrow memory."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -18,23 +20,55 @@ from retail_clusters.clustering.evaluation import Evaluation, Problem
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.data.prepare import Prepared
 from retail_clusters.errors import InputError
-from retail_clusters.features import stages
-from retail_clusters.features.rows import WeightedRows, merge, partitions, weighted_rows
+from retail_clusters.features import pipeline, records, sql
+from retail_clusters.features.check import analyse, check_question
+from retail_clusters.features.pipeline import FeatureSpace
+from retail_clusters.features.rows import RECORDS, SPLIT, WeightedRows, merge, partitions, weighted_rows
+from retail_clusters.question import Question
 from retail_clusters.registry.models import check_model_folder
 from retail_clusters.search import spark_solver
 from retail_clusters.settings import Experiment
 
-#: All lines from the train cut on: the notebook's test lines.
+#: All records from the train cut on: the notebook's test lines.
 AFTER_TRAIN: Final = "holdout"
 PARTS: Final = (schema.TRAIN, schema.VALIDATION, schema.TEST, AFTER_TRAIN)
 
 #: Rows that seeding, feature fitting and descriptions look at where the rows stay in Spark.
 _SAMPLE_ROWS: Final = 250_000
+_ROWS_PER_PARTITION: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a question makes of prepared lines: records and distinct rows by part, and what was left out.
+
+    Attributes:
+        left_out_lines: by rule of `clean`.
+        left_out_records: by feature that they lack.
+    """
+
+    records: Mapping[str, int]
+    rows: Mapping[str, int]
+    left_out_lines: Mapping[str, int]
+    left_out_records: Mapping[str, int]
+
+    @property
+    def all_rows(self) -> int:
+        """Count the distinct rows of all parts; a row that two of them have counts twice."""
+        return sum(self.rows.values())
+
+    def in_words(self, noun: str) -> str:
+        """Say what was left out, and why; nothing where nothing was."""
+        lines = [f"{count:,} lines by {name}" for name, count in self.left_out_lines.items() if count]
+        lacking = [
+            f"{count:,} {noun}s without {name}" for name, count in self.left_out_records.items() if count
+        ]
+        return ", ".join([*lines, *lacking])
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingContext:
-    """The rows of an experiment, and the feature stages fitted on its training lines.
+    """The rows of an experiment, and the feature space fitted on its training records.
 
     Fits and metrics are of `rows`: all of them, in memory, or in Spark beyond `training.in_memory_rows`. What
     needs rows in memory, such as seeding and descriptions, looks at `weighted` and `sample`: the same rows, or
@@ -49,7 +83,8 @@ class TrainingContext:
     spark: SparkSession
     experiment: Experiment
     prepared: Prepared
-    pipeline: PipelineModel
+    counted: Counted
+    space: FeatureSpace
     weighted: Mapping[str, WeightedRows]
     rows: Mapping[str, Rows[Block]]
     sample: Block
@@ -71,6 +106,11 @@ class TrainingContext:
             tolerance=lloyd.tolerance,
         )
 
+    @cached_property
+    def features(self) -> Sequence[Sequence[int]]:
+        """Return the columns of each feature in a vector."""
+        return tuple(self.space.feature_columns.values())
+
     def violations(self, quality: Quality) -> dict[str, float]:
         """Say by how much a clustering breaks each guardrail of the experiment."""
         bounds = self.experiment.guardrails
@@ -83,26 +123,36 @@ class TrainingContext:
         rows, weighted = self.rows[part], self.weighted[part]
         if isinstance(rows, InMemory):
             return rows
-        vectors = stages.vectors([weighted], pipeline=self.pipeline, spark=self.spark)[0]
+        vectors = pipeline.vectors([weighted], space=self.space, spark=self.spark)[0]
         return in_memory(vectors, weighted.weights)
 
     def fit(self, *, k: int, seed: int) -> Evaluation:
-        """Fit (K, seed) with the experiment's solver on training lines; measure it on validation lines."""
+        """Fit (K, seed) with the experiment's solver on training records; measure it on validation records."""
         if self.experiment.training.solver == "exact":
             return evaluation.evaluate(self.problem, k=k, seed=seed)
-        lines = spark_solver.expanded_lines(
-            self.weighted[schema.TRAIN], pipeline=self.pipeline, spark=self.spark
-        )
+        lines = spark_solver.expanded(self.weighted[schema.TRAIN], space=self.space, spark=self.spark)
         fitted = spark_solver.fit(lines, self.rows[schema.TRAIN], k=k, seed=seed)
         return evaluation.measured(self.problem, fitted, seed=seed)
 
 
 def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingContext:
-    """Fit the feature stages and hold the rows ready, in memory where `training.in_memory_rows` allows it."""
-    check_model_folder(prepared.reduced.sparkSession)
-    if sum(prepared.table.rows.values()) <= experiment.training.in_memory_rows:
-        return _in_memory(prepared, experiment)
-    return _in_spark(prepared, experiment)
+    """Make records of lines, fit the features, and hold the rows ready, in memory where they fit.
+
+    Raises:
+        InputError: the question cannot be asked, or a part of the split has no record.
+    """
+    spark, question = prepared.lines.sparkSession, experiment.question
+    check_model_folder(spark)
+    check_question(question)
+    analyse(spark, question)
+    how = {"split": experiment.split, "last_day": records.last_day(prepared.table.days)}
+    cells = records.cells(prepared.lines, question, **how).persist(StorageLevel.MEMORY_AND_DISK)
+    lines = records.left_out_lines(prepared.lines, question, **how) if question.unit else None
+    counted = _count(cells, question, lines=lines)
+    _check_parts(counted, experiment)
+    if counted.all_rows <= experiment.training.in_memory_rows:
+        return _in_memory(prepared, experiment, counted, cells)
+    return _in_spark(prepared, experiment, counted, cells)
 
 
 def check_clusters(context: TrainingContext, *, k: int) -> None:
@@ -119,45 +169,97 @@ def check_clusters(context: TrainingContext, *, k: int) -> None:
         )
 
 
-def load_parts(prepared: Prepared) -> dict[str, WeightedRows]:
-    """Read the weighted rows of all parts, in one job."""
-    table = prepared.reduced.toArrow()
-    parts = {
-        name: table.filter(pc.equal(table[schema.SPLIT], name)).drop_columns(schema.SPLIT)
-        for name in schema.SPLITS
-    }
-    del table  # as large as its parts, and each of these is about to be copied
-    splits = {name: weighted_rows(parts.pop(name)) for name in schema.SPLITS}
-    return splits | {AFTER_TRAIN: merge(splits[schema.VALIDATION], splits[schema.TEST])}
+def _count(cells: DataFrame, question: Question, *, lines: Mapping[str, int] | None) -> Counted:
+    """Count records and distinct rows by part; `lines` of a unit are left out before they are records."""
+    found = (
+        cells.groupBy(SPLIT, sql.LEFT_OUT)
+        .agg(F.sum(RECORDS).alias("records"), F.count_distinct(F.struct(*question.features)).alias("rows"))
+        .collect()
+    )
+    kept = {row[SPLIT]: row for row in found if row[sql.LEFT_OUT] is None}
+    left_out = dict.fromkeys([*question.clean, *question.features], 0)
+    for row in found:
+        if row[sql.LEFT_OUT] is not None:
+            left_out[row[sql.LEFT_OUT]] += row["records"]
+    return Counted(
+        records={part: kept[part]["records"] if part in kept else 0 for part in schema.SPLITS},
+        rows={part: kept[part]["rows"] if part in kept else 0 for part in schema.SPLITS},
+        left_out_lines=lines or {name: left_out[name] for name in question.clean},
+        left_out_records={name: left_out[name] for name in question.features},
+    )
 
 
-def _in_memory(prepared: Prepared, experiment: Experiment) -> TrainingContext:
-    spark, weighted = prepared.reduced.sparkSession, load_parts(prepared)
-    pipeline = stages.fit_features(weighted[schema.TRAIN], features=experiment.features, spark=spark)
-    made = stages.vectors([weighted[part] for part in PARTS], pipeline=pipeline, spark=spark)
+def _check_parts(counted: Counted, experiment: Experiment) -> None:
+    """Refuse a part without a record."""
+    empty = [part for part, found in counted.records.items() if not found]
+    if empty:
+        found = ", ".join(f"{part} {records:,}" for part, records in counted.records.items())
+        left_out = counted.in_words(experiment.question.noun)
+        raise InputError(
+            f"every part of the split needs {experiment.question.noun}s, but {' and '.join(empty)} got none ({found}"
+            f"{f'; left out: {left_out}' if left_out else ''}): move split.train_until or split.validate_until, "
+            "or look at clean"
+        )
+
+
+def _in_memory(
+    prepared: Prepared, experiment: Experiment, counted: Counted, cells: DataFrame
+) -> TrainingContext:
+    spark, question = cells.sparkSession, experiment.question
+    weighted = by_split(cells.toArrow(), question)
+    cells.unpersist()
+    pipeline.check_varies(weighted[schema.TRAIN], question)
+    space = pipeline.fit_space(weighted[schema.TRAIN], question, spark=spark)
+    made = pipeline.vectors([weighted[part] for part in PARTS], space=space, spark=spark)
     blocks = {part: block(vectors, weighted[part].weights) for part, vectors in zip(PARTS, made, strict=True)}
     rows = {part: split(each) for part, each in blocks.items()}
-    return TrainingContext(spark, experiment, prepared, pipeline, weighted, rows, sample=blocks[schema.TRAIN])
+    return TrainingContext(
+        spark, experiment, prepared, counted, space, weighted, rows, sample=blocks[schema.TRAIN]
+    )
 
 
-def _in_spark(prepared: Prepared, experiment: Experiment) -> TrainingContext:
-    spark = prepared.reduced.sparkSession
-    splits = {part: (part,) for part in schema.SPLITS} | {AFTER_TRAIN: (schema.VALIDATION, schema.TEST)}
-    frames = {part: prepared.rows(*splits[part]) for part in PARTS}
-    weighted = {part: _sample(frames[part], rows=prepared.count(*splits[part])) for part in PARTS}
+def _in_spark(
+    prepared: Prepared, experiment: Experiment, counted: Counted, cells: DataFrame
+) -> TrainingContext:
+    spark, question = cells.sparkSession, experiment.question
+    kept = cells.where(F.col(sql.LEFT_OUT).isNull())
+    every = -(-max(counted.rows.values()) // _SAMPLE_ROWS)
+    chosen = F.pmod(F.xxhash64(F.lit("sample"), *question.features), F.lit(every)) == 0
+    weighted = by_split(kept.where(chosen).toArrow(), question)
+    pipeline.check_varies(weighted[schema.TRAIN], question)
+    space = pipeline.fit_space(weighted[schema.TRAIN], question, spark=spark)
+    of_part = {part: (part,) for part in schema.SPLITS} | {AFTER_TRAIN: (schema.VALIDATION, schema.TEST)}
+    rows = {}
+    for part, splits in of_part.items():
+        count = sum(counted.rows[name] for name in splits)
+        frame = _canonical(kept.where(F.col(SPLIT).isin(*splits)), question, count=count)
+        rows[part] = partitions(pipeline.with_values(frame, space).persist(StorageLevel.MEMORY_AND_DISK))
     train = weighted[schema.TRAIN]
-    pipeline = stages.fit_features(train, features=experiment.features, spark=spark)
-    stored = {
-        part: stages.with_values(frame, pipeline).persist(StorageLevel.MEMORY_AND_DISK)
-        for part, frame in frames.items()
+    sample = block(pipeline.vectors([train], space=space, spark=spark)[0], train.weights)
+    return TrainingContext(spark, experiment, prepared, counted, space, weighted, rows, sample)
+
+
+def by_split(cells: pa.Table, question: Question) -> dict[str, WeightedRows]:
+    """Part cells into the rows of train, validation, test, and of the last two together."""
+    kept = cells.filter(pc.is_null(cells[sql.LEFT_OUT]))
+    parts = {
+        part: weighted_rows(
+            kept.filter(pc.equal(kept[SPLIT], part)).drop_columns([SPLIT, sql.LEFT_OUT]),
+            list(question.features),
+        )
+        for part in schema.SPLITS
     }
-    rows = {part: partitions(frame) for part, frame in stored.items()}
-    sample = block(stages.vectors([train], pipeline=pipeline, spark=spark)[0], train.weights)
-    return TrainingContext(spark, experiment, prepared, pipeline, weighted, rows, sample)
+    return parts | {AFTER_TRAIN: merge(parts[schema.VALIDATION], parts[schema.TEST])}
 
 
-def _sample(frame: DataFrame, *, rows: int) -> WeightedRows:
-    """Take about `_SAMPLE_ROWS` of the rows by the hash of their key: the same ones on any cluster."""
-    every = -(-rows // _SAMPLE_ROWS)
-    chosen = F.pmod(F.xxhash64(F.lit("sample"), *schema.ROW_KEY), F.lit(every)) == 0
-    return weighted_rows(frame.where(chosen).toArrow())
+def _canonical(cells: DataFrame, question: Question, *, count: int) -> DataFrame:
+    """Add up cells to about `count` rows, in partitions that follow from the rows alone, sorted by value.
+
+    A row's partition is the hash of its values, so neither cores nor file layout matter; the sums of
+    floating-point numbers over a partition then always run in the same order.
+    """
+    names = list(question.features)
+    rows = cells.groupBy(*names).agg(F.sum(RECORDS).alias(RECORDS))
+    return rows.repartition(max(1, math.ceil(count / _ROWS_PER_PARTITION)), *names).sortWithinPartitions(
+        *names
+    )

@@ -71,9 +71,10 @@ def measure(context: TrainingContext, found: Evaluation) -> Measured:
 def _model_labels(context: TrainingContext, centres: Floats) -> dict[str, Labels]:
     """Let the stages that will be registered label every row, in one Spark job."""
     names = list(context.weighted)
-    stages = PipelineModel([*context.pipeline.stages, model.kmeans_model(centres, spark=context.spark)])
-    keys = pa.concat_tables([context.weighted[name].table.select(list(schema.ROW_KEY)) for name in names])
-    scored = stages.transform(context.spark.createDataFrame(keys)).select(schema.PREDICTION).toArrow()
+    stages = [*context.space.stages.stages, model.kmeans_model(centres, spark=context.spark)]
+    keys = pa.concat_tables([context.weighted[name].keys for name in names])
+    frame = context.spark.createDataFrame(keys)
+    scored = PipelineModel(stages).transform(frame).select(schema.PREDICTION).toArrow()
     ends = np.cumsum([len(context.weighted[name]) for name in names])[:-1]
     labels = np.asarray(scored[schema.PREDICTION], dtype=np.intp)
     return dict(zip(names, np.split(labels, ends), strict=True))

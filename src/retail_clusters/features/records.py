@@ -1,0 +1,122 @@
+"""Lines made records, by part of the data, as cells that add up."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import reduce
+from typing import Final
+
+from pyspark.ml.feature import SQLTransformer
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, NumericType
+
+from retail_clusters import schema
+from retail_clusters.features import sql
+from retail_clusters.features.rows import CELL, COUNT, DAY_GROUPS, RECORDS, SPLIT, SUM
+from retail_clusters.question import Question, Unit
+from retail_clusters.settings import Split
+
+_SHARES: Final = 1_000_000
+#: What is summed of a description, exactly.
+_EXACT: Final = "decimal(38,6)"
+#: A day with less than this share of a usual day's lines, so long after the day before, is a wrong date.
+_HARDLY_ANY: Final = 0.1
+_LONG: Final = timedelta(days=31)
+
+
+def cells(lines: DataFrame, question: Question, *, split: Split, last_day: date) -> DataFrame:
+    """Return how many records have the same values, in each part of the data and each group of records.
+
+    A group is the day of a line, or a hash of a unit's key: what is drawn anew for resampling. Columns: `_split`,
+    `_cell`, `_left_out`, the features, the texts that describe them, `_records`, and of each number that
+    describes them `_sum_NAME` and `_count_NAME`.
+    """
+    parts = _parts(lines, question, split=split, last_day=last_day)
+    made = reduce(DataFrame.unionByName, parts)
+    numbers = [name for name in question.describe if _is_number(made, name)]
+    texts = [name for name in question.describe if name not in numbers]
+    sums = [
+        column
+        for name in numbers
+        for column in (
+            F.sum(F.col(name).try_cast(_EXACT)).cast("double").alias(f"{SUM}{name}"),
+            F.count(name).alias(f"{COUNT}{name}"),
+        )
+    ]
+    keys = (SPLIT, CELL, sql.LEFT_OUT, *question.features, *texts)
+    return made.groupBy(*keys).agg(F.count(F.lit(1)).alias(RECORDS), *sums)
+
+
+def left_out_lines(
+    lines: DataFrame, question: Question, *, split: Split, last_day: date
+) -> Mapping[str, int]:
+    """Count the lines of a unit's windows that each rule of `clean` leaves out."""
+    ends = (
+        [split.train_until, last_day + timedelta(days=1)] if question.unit and question.unit.days else [None]
+    )
+    counted: dict[str, int] = dict.fromkeys(question.clean, 0)
+    for end in ends if question.clean else ():
+        statement = sql.left_out_lines(question, as_of=end)
+        for rule, found in SQLTransformer(statement=statement).transform(lines).collect():
+            counted |= {rule: counted[rule] + found} if rule else {}
+    return counted
+
+
+def last_day(days: Mapping[date, int]) -> date:
+    """Return the last day of data with lines by day, but for a wrong date in the future.
+
+    A wrong date has hardly any lines, and comes more than a month after the day before it.
+    """
+    ordered = sorted(days)
+    usual = sorted(days.values())[len(days) // 2]
+    while len(ordered) > 1 and ordered[-1] - ordered[-2] > _LONG and days[ordered[-1]] < _HARDLY_ANY * usual:
+        ordered.pop()
+    return ordered[-1]
+
+
+def _is_number(frame: DataFrame, name: str) -> bool:
+    return isinstance(frame.schema[name].dataType, NumericType | BooleanType)
+
+
+def _parts(lines: DataFrame, question: Question, *, split: Split, last_day: date) -> list[DataFrame]:
+    """Return the records of the parts of the data, each with `_split` and `_cell`."""
+    unit = question.unit
+    if unit is None:
+        passed = {SPLIT: _part_of("day", split), CELL: "unix_date(day)"}
+        return [_records(lines, question, passed)]
+    of_key = {CELL: f"CAST(pmod(xxhash64('group', {', '.join(unit.by)}), {DAY_GROUPS}) AS INT)"}
+    if unit.days is None:
+        whole = {SPLIT: _part_of("min(day)", split)} | of_key
+        return [_records(_of_first_part(lines, unit, split=split), question, whole)]
+    held_out = f"pmod(xxhash64('holdout', {', '.join(unit.by)}), {_SHARES}) < {round(unit.holdout * _SHARES)}"
+    training = {SPLIT: f"CASE WHEN {held_out} THEN '{schema.VALIDATION}' ELSE '{schema.TRAIN}' END"}
+    later = {SPLIT: f"'{schema.TEST}'"}
+    return [
+        _records(lines, question, training | of_key, as_of=split.train_until),
+        _records(lines, question, later | of_key, as_of=last_day + timedelta(days=1)),
+    ]
+
+
+def _records(
+    lines: DataFrame, question: Question, passed: Mapping[str, str], *, as_of: date | None = None
+) -> DataFrame:
+    statement = sql.records(question, as_of=as_of, passed=passed, described=True)
+    return SQLTransformer(statement=statement).transform(lines)
+
+
+def _part_of(day: str, split: Split) -> str:
+    return (
+        f"CASE WHEN {day} < DATE'{split.train_until}' THEN '{schema.TRAIN}' "
+        f"WHEN {day} < DATE'{split.validate_until}' THEN '{schema.VALIDATION}' ELSE '{schema.TEST}' END"
+    )
+
+
+def _of_first_part(lines: DataFrame, unit: Unit, *, split: Split) -> DataFrame:
+    """Keep the lines of each key that fall into the part of its first line: no later line counts."""
+    later: Column = sum(
+        (F.col(schema.INVOICE_DATE) >= F.lit(end)).cast("int")
+        for end in (split.train_until, split.validate_until)
+    )  # type: ignore[assignment]
+    part = lines.withColumn("_part", later)
+    first = F.min("_part").over(Window.partitionBy(*unit.by))
+    return part.withColumn("_first", first).where(F.col("_part") == F.col("_first")).select(*lines.columns)
