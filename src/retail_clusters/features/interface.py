@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -190,7 +190,7 @@ def _unlike(pipeline: PipelineModel, model: ScoringModel) -> str | None:
         return str(problem)
     expected = model.statements
     found = [
-        str(cast("SQLTransformer", stage).getStatement())
+        str(stage.getStatement())
         if isinstance(stage, SQLTransformer)
         else type(stage).__name__
         for stage in pipeline.stages

@@ -116,8 +116,8 @@ def measured_on(
 ) -> dict[str, tracking.Dataset]:
     """Return which of train, validation and test each metric of a version is of; one of several has none."""
     known: dict[str, str | None] = dict.fromkeys(STABILITY_METRICS, schema.TRAIN)
-    known |= {name: metric.lines for name, metric in METRICS.items()}
-    known |= {name: metric.lines for name, metric in LATER_METRICS.items()}
+    known |= {name: metric.part for name, metric in METRICS.items()}
+    known |= {name: metric.part for name, metric in LATER_METRICS.items()}
     parts = {name: known.get(name) for name in names}
     return {name: data_sets[part] for name, part in parts.items() if part}
 
@@ -163,9 +163,7 @@ def _register(
     tracking.set_tags({evidence.TAG: said})
     question, metadata = context.experiment.question, new.metadata
     metadata |= {TRAINED_ON: masked(context.prepared.table.data)} | _baseline(context, new, clustering)
-    uri = registry.log(
-        new.pipeline(spark=context.spark), interface=interface(question), metadata=metadata
-    )
+    uri = registry.log(new.pipeline(spark=context.spark), interface=interface(question), metadata=metadata)
     return registry.register(uri, tags={**tags, evidence.TAG: said}, about=ABOUT_MODEL)
 
 
@@ -184,7 +182,7 @@ def _log_tables(clustering: Clustering, new: ScoringModel) -> None:
     validation = clustering.found.validation
     clusters = clustering.stability.table().assign(
         cluster=new.numbers,
-        validation_lines=validation.sizes,
+        validation_records=validation.sizes,
         validation_silhouette=validation.cluster_silhouettes,
     )
     tracking.log_table(clusters, CLUSTERS)
@@ -323,7 +321,7 @@ def summarize(published: Published) -> None:
         f"test {measured.test.silhouette:.4f}, holdout {measured.holdout.silhouette:.4f}\n"
         f"  macro        validation {found.validation.macro_silhouette:.4f}, "
         f"test {measured.test.macro_silhouette:.4f} (each cluster counts alike)\n"
-        f"  clusters     {shares}{more} of the validation lines\n"
+        f"  clusters     {shares}{more} of the validation records\n"
         f"  stable       {published.clustering.stability.sentence}\n"
         f"  digest       {model.centres_digest(found.centres)}"
     )
@@ -333,7 +331,7 @@ def training_description(published: Published) -> str:
     """Describe a run that trained and registered a version."""
     clusters = profile.to_markdown(published.clustering.profile, rows=_DESCRIBED)
     charts = "The charts are in `charts`; the evaluation view compares `profile.json` across runs."
-    return description(published, f"## Clusters of the training lines\n\n{clusters}\n\n{charts}")
+    return description(published, f"## Clusters of the training records\n\n{clusters}\n\n{charts}")
 
 
 def description(published: Published, *more: str) -> str:
@@ -355,14 +353,14 @@ def result(published: Published) -> str:
     gap = found.validation.silhouette - test.silhouette
     return (
         f"K={found.k} seed {found.seed}: silhouette **{found.validation.silhouette:.4f}** on validation "
-        f"lines, **{test.silhouette:.4f}** on test lines (gap {gap:+.4f}); the largest cluster holds "
-        f"{percent(found.validation.largest_cluster_share)} of the validation lines. Registered as "
+        f"records, **{test.silhouette:.4f}** on test records (gap {gap:+.4f}); the largest cluster holds "
+        f"{percent(found.validation.largest_cluster_share)} of the validation records. Registered as "
         f"{markdown.version_link(published.model, published.version)} of `{published.model}`."
     )
 
 
 def metrics_table(published: Published) -> str:
-    """Return the metrics of a version as a table, a column for each part of the lines."""
+    """Return the metrics of a version as a table, a column for each part of the data."""
     found = published.measured
     parts = {"validation": found.evaluation.validation, "test": found.test, "holdout": found.holdout}
     columns = [_column(quality) for quality in parts.values()]
@@ -382,6 +380,6 @@ def _column(quality: Quality) -> dict[str, str]:
         "Davies-Bouldin (lower is better)": f"{quality.davies_bouldin:.3f}",
         "Calinski-Harabasz (higher is better)": f"{quality.calinski_harabasz:,.0f}",
         "largest cluster": percent(quality.largest_cluster_share),
-        "clusters that hold a line": f"{quality.clusters}",
-        "lines": f"{quality.lines:,}",
+        "clusters that hold a record": f"{quality.clusters}",
+        "records": f"{quality.lines:,}",
     }

@@ -37,15 +37,11 @@ def child_run(trial: Trial, context: TrainingContext) -> ChildRun:
     share = percent(trial.evaluation.validation.largest_cluster_share)
     return ChildRun(
         name=f"K={trial.k} seed {trial.seed}",
-        params={
-            "k": str(trial.k),
-            "seed": str(trial.seed),
-            "features.scaling": context.experiment.features.scaling,
-        },
+        params={"k": str(trial.k), "seed": str(trial.seed)},
         metrics=trial.evaluation.metrics,
         tags={NUMBER: str(trial.number), "data_digest": context.prepared.table.data_digest} | usable,
         description=f"K={trial.k} seed {trial.seed}: silhouette **{trial.silhouette:.4f}** on the validation "
-        f"lines, of which the largest cluster holds {share}.{why}",
+        f"records, of which the largest cluster holds {share}.{why}",
     )
 
 
