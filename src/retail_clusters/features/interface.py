@@ -63,6 +63,7 @@ def interface(question: Question) -> ModelInterface:
         outputs=keys | {schema.PREDICTION: "integer"},
         example=_EXAMPLE[list(inputs)],
         packages=("mlflow", "pyspark", "pandas", "numpy"),
+        keyed=question.unit is not None,
     )
 
 
