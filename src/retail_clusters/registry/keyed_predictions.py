@@ -36,7 +36,7 @@ class KeyedPredictions:
 
     def _as_of(self, day: str) -> PipelineModel:
         first, *others = self.model.stages
-        statement = _LAST_DAY.sub(f"DATE'{day}' AS as_of", first.getStatement())
+        statement = _LAST_DAY.sub(f"DATE'{day}' AS as_of", str(first.getOrDefault("statement")))
         return PipelineModel([SQLTransformer(statement=statement), *others])
 
 

@@ -60,7 +60,7 @@ class ModelInterface:
 
     def signature(self) -> ModelSignature:
         """Return the columns as MLflow's signature."""
-        as_of = ParamSchema([ParamSpec("as_of", "string", "")]) if self.keyed else None
+        as_of: Any = ParamSchema([ParamSpec("as_of", "string", "")]) if self.keyed else None
         return ModelSignature(inputs=_schema(self.inputs), outputs=_schema(self.outputs), params=as_of)
 
 
