@@ -191,9 +191,7 @@ def _unlike(pipeline: PipelineModel, model: ScoringModel) -> str | None:
         return str(problem)
     expected = model.statements
     found = [
-        str(stage.getStatement())
-        if isinstance(stage, SQLTransformer)
-        else type(stage).__name__
+        str(stage.getStatement()) if isinstance(stage, SQLTransformer) else type(stage).__name__
         for stage in pipeline.stages
     ]
     other = [one for one, due in zip(found, expected, strict=False) if one != due]

@@ -62,9 +62,7 @@ def cells(lines: DataFrame, question: Question, windows: Windows) -> DataFrame:
 
 def left_out_lines(lines: DataFrame, question: Question, windows: Windows) -> Mapping[str, int]:
     """Count the lines of a unit's windows that each rule of `clean` leaves out."""
-    ends = (
-        [windows.split.train_until, windows.end] if question.unit and question.unit.days else [None]
-    )
+    ends = [windows.split.train_until, windows.end] if question.unit and question.unit.days else [None]
     counted: dict[str, int] = dict.fromkeys(question.clean, 0)
     for end in ends if question.clean else ():
         statement = sql.left_out_lines(question, as_of=end)
