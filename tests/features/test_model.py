@@ -26,10 +26,14 @@ CUSTOMERS = Question(
 )
 
 
-def made(spark: SparkSession, *, days: tuple[str, ...] = DAYS, scale: str = "none", unseen: str = "keep") -> ScoringModel:
+def made(
+    spark: SparkSession, *, days: tuple[str, ...] = DAYS, scale: str = "none", unseen: str = "keep"
+) -> ScoringModel:
     """Make a model of two clusters; the first day has most lines."""
     rows = examples.weighted(*((1.0 + n, 2 * n, day, 9 - n) for n, day in enumerate(days)))
-    space = pipeline.fit_space(rows, Question(features=examples.lines(scale=scale, unseen=unseen)), spark=spark)
+    space = pipeline.fit_space(
+        rows, Question(features=examples.lines(scale=scale, unseen=unseen)), spark=spark
+    )
     return ScoringModel.of(space, examples.centres([(1.0, 2.0), (50.0, 60.0)], range(len(space.names) - 2)))
 
 
@@ -86,13 +90,17 @@ def test_line_that_a_rule_leaves_out_has_no_prediction_and_stays_in_its_place(sp
     one = made(spark)
     question = one.space.question.model_copy(update={"clean": {"cancelled": "Quantity < 0"}})
     scorer = ScoringModel.of(FeatureSpace(question, one.space.fitted), one.centres).pipeline(spark=spark)
-    raw = spark.sql("SELECT n AS Quantity, '2011-06-27' AS InvoiceDate, 1D AS UnitPrice FROM VALUES (1), (-1), (2) AS t(n)")
+    raw = spark.sql(
+        "SELECT n AS Quantity, '2011-06-27' AS InvoiceDate, 1D AS UnitPrice FROM VALUES (1), (-1), (2) AS t(n)"
+    )
     assert [found is None for found in predictions(scorer, raw)] == [False, True, False]
 
 
 def test_category_that_a_model_refuses_has_no_prediction(spark):
     scorer = made(spark, unseen="error").pipeline(spark=spark)
-    raw = spark.sql("SELECT 1 AS Quantity, day AS InvoiceDate, 1D AS UnitPrice FROM VALUES ('2011-06-27'), ('2011-06-28') AS t(day)")
+    raw = spark.sql(
+        "SELECT 1 AS Quantity, day AS InvoiceDate, 1D AS UnitPrice FROM VALUES ('2011-06-27'), ('2011-06-28') AS t(day)"
+    )
     assert predictions(scorer, raw) == [0, None]  # a Monday, a Tuesday
 
 
