@@ -111,13 +111,13 @@ def context(
 
 def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:
     """Prepare files and make their training context, without a run."""
-    made = prepare.make(spark, prepare.source(str(folder), experiment), run_id="unknown")
+    made = prepare.make(spark, prepare.source(str(folder), experiment.input), run_id="unknown")
     return training_context(made, experiment=experiment)
 
 
 def _table(data: str, digest: str, days: Mapping[str, int]) -> PreparedTable:
     return PreparedTable(
-        folder="none", run_id="unknown", data=data, data_digest=digest, lines=sum(days.values()), days=days,
+        folder="none", run_id="unknown", data=data, data_digest=digest, days=days,
         quarantined=0,
     )  # fmt: skip
 

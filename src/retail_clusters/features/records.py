@@ -71,14 +71,16 @@ def left_out_lines(lines: DataFrame, question: Question, windows: Windows) -> Ma
     return counted
 
 
-def last_day(days: Mapping[date, int]) -> date:
-    """Return the last day of data with lines by day, but for a wrong date in the future.
+def last_day(days: Mapping[str, int]) -> date:
+    """Return the last day of data with lines by day (ISO), but for a wrong date in the future.
 
     A wrong date has hardly any lines, and comes more than a month after the day before it.
     """
-    ordered = sorted(days)
+    ordered = sorted(map(date.fromisoformat, days))
     usual = sorted(days.values())[len(days) // 2]
-    while len(ordered) > 1 and ordered[-1] - ordered[-2] > _LONG and days[ordered[-1]] < _HARDLY_ANY * usual:
+    while len(ordered) > 1 and ordered[-1] - ordered[-2] > _LONG:
+        if days[ordered[-1].isoformat()] >= _HARDLY_ANY * usual:
+            break
         ordered.pop()
     return ordered[-1]
 

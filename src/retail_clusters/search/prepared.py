@@ -27,7 +27,7 @@ def prepare(
     spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
 ) -> Prepared:
     """Run as the step `prepare`: reuse the lines read of the same files and settings, or make them."""
-    source = tables.source(data, experiment)
+    source = tables.source(data, experiment.input)
     with open_run("prepare") as run_id:
         tracking.log_settings({"data": data, "files": str(len(source.found.files))} | experiment.flat())
         found = tables.find(spark, source)
@@ -48,7 +48,7 @@ def prepare(
 
 def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
     """Reuse the lines if they were read before; else make them, in a run beside the caller's."""
-    source = tables.source(data, experiment)
+    source = tables.source(data, experiment.input)
     found = tables.find(spark, source)
     if found is None:
         return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
@@ -60,7 +60,7 @@ def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -
 
 def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
     """Say what came in, how it is cut, and what to type next."""
-    lines, days = table.by_part(split), _days(split)
+    lines, days = table.parts(split), _days(split)
     rows = [[name, days[name], f"{lines[name]:,}"] for name in schema.SPLITS]
     found = (
         f"Files and settings are unchanged: the lines of run `{markdown.short(table.run_id)}` are used again."
@@ -113,7 +113,7 @@ def _windows(context: TrainingContext) -> dict[str, str]:
     if question.unit is None or question.unit.days is None:
         return _days(split)
     before = f"{question.unit.days} days before"
-    end = records.Windows(split, context.prepared.table.last_day).end
+    end = records.Windows(split, records.last_day(context.prepared.table.days)).end
     return {
         schema.TRAIN: f"{before} {split.train_until}",
         schema.VALIDATION: f"{before} {split.train_until}, keys that do not train",
@@ -141,7 +141,7 @@ def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
 
 
 def _log(table: PreparedTable, *, split: Split, reused: bool) -> None:
-    lines = table.by_part(split)
+    lines = table.parts(split)
     tracking.set_tags({"data_digest": table.data_digest, "prepare_run_id": table.run_id})
     if reused:
         tracking.set_tags({"reused_run_id": table.run_id})
