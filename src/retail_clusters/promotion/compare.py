@@ -14,7 +14,7 @@ from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.blocks import Floats, Labels
 from retail_clusters.clustering.metrics import Quality
-from retail_clusters.data.reduce import same_lines
+from retail_clusters.data.digest import same_lines
 from retail_clusters.errors import InputError
 from retail_clusters.features.interface import ScoringVersion, open_model, parts_of
 from retail_clusters.features.model import ScoringModel

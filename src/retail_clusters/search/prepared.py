@@ -38,6 +38,8 @@ def prepare(
         prepared = found or _make(spark, source, run_id=run_id)
         table, account = prepared.table, listing.account(source.found)
         reused = table.run_id != run_id
+        if not (experiment.unit and experiment.unit.days):
+            tables.check_split(table, experiment.split)
         _log(table, split=experiment.split, reused=reused)
         notes = quarantine.described(table.reasons, of=table.total_lines, account=account)
         page = description(table, split=experiment.split, reused=reused)
