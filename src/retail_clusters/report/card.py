@@ -38,9 +38,10 @@ def record_of(question: Question, tags: Mapping[str, str]) -> str:
     unit = question.unit
     what = f"all lines of one {' and '.join(unit.by)}" if unit else "an invoice line"
     window = f" within {unit.days} days" if unit and unit.days else ""
-    rules = ", then ".join(f"{name} ({sql})" for name, sql in question.clean.items())
-    left_out = f"; here {tags['left_out']}" if tags.get("left_out") else ""
-    return f"A record is {what}{window}. Left out are lines by {rules or 'no rule'}{left_out}"
+    rules = ", ".join(f"{name} ({sql})" for name, sql in question.clean.items())
+    counts = f"Left out, the first rule that holds counts: {rules}" if rules else "Every line counts"
+    here = f"; here {tags['left_out']}" if tags.get("left_out") else ""
+    return f"A record is {what}{window}. {counts}{here}"
 
 
 def columns_of(question: Question) -> list[tuple[str, str, str]]:
@@ -60,17 +61,12 @@ def parts_of(
     first, second = (settings.get(f"split.{name}", "?") for name in ("train_until", "validate_until"))
     days = [f"before {first}", f"{first} to before {second}", f"from {second} on"]
     if question.unit and question.unit.days:
-        window, never = (
-            f"{question.unit.days} days before",
-            f"{percent(question.unit.holdout)} that never train",
-        )
+        window = f"{question.unit.days} days before"
+        never = f"{percent(question.unit.holdout)} that never train"
         days = [f"{window} {first}", f"{window} {first}, {never}", f"{window} the end of the data"]
     counted = json.loads(tags.get("records", tags.get("prepared_lines", "{}")))
-    return [
-        (part, when, f"{counted[part]:,}")
-        for part, when in zip(schema.SPLITS, days, strict=True)
-        if part in counted
-    ]
+    parts = [part for part in schema.SPLITS if part in counted]
+    return [(part, days[schema.SPLITS.index(part)], f"{counted[part]:,}") for part in parts]
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,7 +88,7 @@ def texts(table: pd.DataFrame, *, noun: str) -> pd.DataFrame:
             shown[f"{name} 5 / 50 / 95 %"] = [" / ".join(map(written, row)) for row in three]
         elif f"{column}_share" in table:
             pairs = zip(table[column], table[f"{column}_share"], strict=True)
-            shown[f"{column}, most often"] = [f"{value} ({percent(share)})" for value, share in pairs]
+            shown[f"{name}, most often"] = [f"{value} ({percent(share)})" for value, share in pairs]
         elif kind == "mean":
             is_share = bool(table[column].between(0, 1).all())
             shown[name if is_share else f"{name}, mean"] = _written(table[column], is_share)
