@@ -23,8 +23,6 @@ if not hasattr(sys.modules["__main__"], "__file__"):
 # with threads of its own, cost them more than they give.
 SMALL = f"{SHORT_LIVED} -XX:+UseSerialGC -XX:MetaspaceSize=256m -Xmn512m -Xlog:disable"
 os.environ.setdefault("SPARK_SUBMIT_OPTS", f"{SMALL} {class_archive.options()}".strip())
-# Its own tests turn it on: nobody looks at what the machine does in the others.
-os.environ["MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"] = "false"
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")
 

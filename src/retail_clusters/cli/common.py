@@ -153,12 +153,11 @@ class ExperimentOptions:
         """Read the settings, checked."""
         return load_experiment(self.file, self.parameters, assignments=self.assignments)
 
-    def connect(self, *, beside_model: str | None = None) -> None:
-        """Choose the tracking store and the MLflow experiment; `beside_model` makes none for a command."""
+    def connect(self) -> None:
+        """Choose the tracking store and the MLflow experiment."""
         from retail_clusters.registry import tracking
 
-        beside = None if self.name else beside_model
-        tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
+        tracking.connect(experiment=self.name or self.file.stem)
 
 
 def experiment_options(of: Command) -> Command:

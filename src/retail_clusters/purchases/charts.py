@@ -1,11 +1,9 @@
-"""Purchases as charts, and as a table of text that is redrawn in place on a terminal."""
+"""Purchases as charts, and as a table of text."""
 
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Final, TextIO
+from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -41,34 +39,6 @@ def cells(rows: Sequence[Sequence[object]]) -> pd.DataFrame:
 def table(frame: pd.DataFrame) -> str:
     """Lay out a frame for the terminal."""
     return frame.to_string(index=False) if len(frame) else "(no rows)"
-
-
-class Screen:
-    """Shows one text over another in place on a terminal; elsewhere only its headline, as a log."""
-
-    def __init__(self, out: TextIO | None = None, *, interval: float | None = None) -> None:
-        """Show on `out`, or standard output, at most once in `interval` seconds (1; 5 in a log)."""
-        self._out = out or sys.stdout
-        self._in_place = self._out.isatty()
-        self._interval = (1 if self._in_place else 5) if interval is None else interval
-        self._headline, self._height, self._shown = "", 0, time.monotonic()
-
-    def show(self, headline: str, body: Callable[[], str]) -> None:
-        """Show a headline and the text under it, once the headline has changed and the time has come."""
-        now = time.monotonic()
-        if not headline or headline == self._headline or now - self._shown < self._interval:
-            return
-        self.clear()
-        text = f"{headline}\n{body()}" if self._in_place else headline
-        print(text, file=self._out, flush=True)
-        self._headline, self._shown = headline, now
-        self._height = text.count("\n") + 1 if self._in_place else 0
-
-    def clear(self) -> None:
-        """Take the text away again, so that what follows stands in its place."""
-        if self._height:
-            print(f"\x1b[{self._height}F\x1b[J", end="", file=self._out, flush=True)
-        self._height = 0
 
 
 def customers_chart(customers: Sequence[tuple[object, Decimal, int]]) -> Figure:

@@ -18,7 +18,7 @@ SCORED: Final = "scored"
 QUARANTINE: Final = schema.QUARANTINE
 KINDS: Final = (SCORED, QUARANTINE)
 COMMITS: Final = "commits"
-#: Batches whose metrics and counts are kept in memory: those that the chart shows, and drift is measured on.
+#: Batches whose counts are kept in memory: those that drift is measured on.
 RECENT: Final = 1_000
 
 _RECORD: Final = ".json"
@@ -86,14 +86,13 @@ def batch_folder(output: str, kind: str, batch_id: int) -> str:
 
 @dataclass
 class CommitLog:
-    """The records of an output: how far it is, what was measured lately, and every file that was scored.
+    """The records of an output: how far it is, what was counted lately, and every file that was scored.
 
     `known` has length, modification time and batch of each file as it was scored last, by its location.
     """
 
     output: str
     last: int = -1
-    recent: dict[int, Mapping[str, float]] = field(default_factory=dict)
     known: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     counts: deque[tuple[str, Counts]] = field(default_factory=lambda: deque(maxlen=RECENT))
 
@@ -145,8 +144,6 @@ class CommitLog:
 
     def _learn(self, record: Record) -> None:
         self.last = record.batch_id
-        self.recent[record.batch_id] = record.metrics
-        self.recent.pop(record.batch_id - RECENT, None)
         for file in record.files:
             self.known[file.location] = (file.length, file.modified_ms, record.batch_id)
         counts = Counts.from_json(record.counts) if record.counts else None
