@@ -8,7 +8,6 @@ import click
 
 from retail_clusters.cli.common import (
     LOCATION,
-    PAGE_LOCATION,
     ExperimentOptions,
     command,
     connect_to_read,
@@ -212,10 +211,10 @@ def verify_command(run_id: str | None, version: str | None, model: str) -> objec
 @model_of_version_option
 @click.option(
     "--output",
-    type=PAGE_LOCATION,
+    type=LOCATION,
     default=f"output/{REPORT}",
     show_default=True,
-    help="file of the page, or a folder for it",
+    help="file of the page",
 )
 def report_command(run_id: str | None, version: str | None, model: str, output: str) -> object:
     """One HTML page on a sweep or a version."""
