@@ -35,14 +35,8 @@ def _storage(_: click.Context, __: click.Parameter, value: str | None) -> str | 
         raise InputError(
             "storage must be typed without a password, which the process list and MLflow would show, but "
             f"got {masked(value)}: put the whole URL into the environment variable RETAIL_CLUSTERS_STORAGE"
-            f"{_already_logged()}"
         )
     return value or os.environ.get("RETAIL_CLUSTERS_STORAGE") or None
-
-
-def _already_logged() -> str:
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    return f"; mlflow run has logged it, so delete run {run_id}, do mlflow gc, change it" if run_id else ""
 
 
 storage_option = click.option(
