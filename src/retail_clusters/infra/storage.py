@@ -39,10 +39,13 @@ _DRAFT: Final = ".writing-"
 _PIECE: Final = 1 << 20
 
 #: Failures that lie in the location; all others lie in the store.
-_UNUSABLE: Final = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
-    errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL,
-}  # fmt: skip
+_UNUSABLE: Final = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
 _UNUSABLE_IN_JAVA: Final = re.compile(
     "Access|Permission|Exists|NotFound|NotDirectory|NotEmpty|InvalidPath|IllegalArgument|UnsupportedFile|UnknownHost"
 )
@@ -481,7 +484,7 @@ def _told(location: str) -> Iterator[None]:
     except RetailClustersError:
         raise
     except OSError as failed:
-        unusable, reason = failed.errno in _UNUSABLE, failed.strerror or str(failed)
+        unusable, reason = isinstance(failed, _UNUSABLE), failed.strerror or str(failed)
         raise _failure(location, reason, unusable=unusable) from failed
     except Exception as failed:
         if not type(failed).__module__.startswith(("py4j.", "pyspark.")):

@@ -32,9 +32,8 @@ class BatchTakenError(RetailClustersError):
 class Record:
     """What one batch did.
 
-    `written` has the names of its files by kind; None in a record of an earlier release, whose folders hold
-    nothing else. `replaces` names the lines that this batch stands for from now on: earlier batch and
-    `source_file`; `extra` the columns that its files have beside the eight.
+    `written` has the names of its files by kind; `replaces` the lines that this batch stands for from now on:
+    earlier batch and `source_file`; `extra` the columns that its files have beside the eight.
     """
 
     batch_id: int
@@ -45,9 +44,9 @@ class Record:
     rows_scored: int
     rows_quarantined: int
     metrics: Mapping[str, float]
+    written: Mapping[str, list[str]]
     counts: Mapping[str, Any] | None = None
     replaces: tuple[tuple[int, str], ...] = ()
-    written: Mapping[str, list[str]] | None = None
     extra: tuple[str, ...] = ()
 
     @property
@@ -57,8 +56,17 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        """Read a record; what an earlier release wrote and nobody asks for is passed over."""
+        """Read a record.
+
+        Raises:
+            InputError: an earlier release has written it, which did not name the files of a batch.
+        """
         found: dict[str, Any] = json.loads(text)
+        if "written" not in found:
+            raise InputError(
+                "records must name the files of their batch, but an earlier release has written those of this output: "
+                "name a new output, which takes all files of the source"
+            )
         known = {each.name: found[each.name] for each in fields(cls) if each.name in found}
         known["files"] = tuple(InputFile(**file) for file in found["files"])
         known["extra"] = tuple(found.get("extra", ()))
