@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra.spark import (
-    check_variables,
+    check_spark_home,
     is_one_machine,
     master,
     settings,
@@ -146,11 +146,10 @@ def test_a_job_that_fails_names_the_log_of_what_spark_said(tmp_path: Path, monke
     assert "what Spark says" in log.read_text()
 
 
-@pytest.mark.parametrize("variable", ["SPARK_HOME", "PYSPARK_PYTHON"])
-def test_a_variable_that_points_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, variable: str):
-    monkeypatch.setenv(variable, "/nowhere/at/all")
-    with pytest.raises(InputError, match=f"{variable} must be .* /nowhere/at/all"):
-        check_variables("local[2]")
+def test_a_spark_home_that_points_nowhere_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPARK_HOME", "/nowhere/at/all")
+    with pytest.raises(InputError, match=r"SPARK_HOME must be .* /nowhere/at/all"):
+        check_spark_home()
 
 
 def test_a_spark_of_another_version_than_pyspark_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -159,9 +158,4 @@ def test_a_spark_of_another_version_than_pyspark_is_named(monkeypatch: pytest.Mo
         (tmp_path / place).touch()
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
     with pytest.raises(InputError, match=r"SPARK_HOME must be Spark 4\..* is 3\.5\.0: unset it"):
-        check_variables("local[2]")
-
-
-def test_a_python_of_other_machines_is_their_affair(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYSPARK_PYTHON", "/opt/of-the-executors/bin/python")
-    check_variables("spark://host:7077")
+        check_spark_home()

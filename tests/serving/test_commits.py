@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from retail_clusters.errors import InputError
 from retail_clusters.serving.commits import RECENT, BatchTakenError, CommitLog, Record, read_record
 from retail_clusters.serving.source import InputFile
 
@@ -81,19 +80,6 @@ def test_a_store_that_refuses_the_retry_of_its_own_success_has_taken_the_record(
     (Path(output) / "commits" / "0.json").write_text(json.dumps(asdict(record(0))))
     mine.append(record(0))
     assert mine.last == 0
-
-
-def test_a_missing_record_is_named_between_others_and_below_lines_that_are_there(output: str) -> None:
-    log(output, *map(record, range(3)))
-    lines = Path(output) / "scored" / "batch_id=3"
-    lines.mkdir(parents=True)
-    assert CommitLog.load(output).last == 2
-    lines.rename(lines.with_name("batch_id=4"))
-    with pytest.raises(InputError, match=r"lacks 3\.json, and batch 4 is there: bring it back"):
-        CommitLog.load(output)
-    (Path(output) / "commits" / "1.json").unlink()
-    with pytest.raises(InputError, match=r"lacks 1\.json"):
-        CommitLog.load(output)
 
 
 def test_batches_of_one_day_are_one_part_of_drift(

@@ -27,7 +27,7 @@ from retail_clusters.infra.locations import to_uri
 from retail_clusters.serving import score
 from retail_clusters.serving.alias import Follower
 from retail_clusters.serving.batch import ServedModel, serve
-from retail_clusters.serving.commits import BatchTakenError, CommitLog
+from retail_clusters.serving.commits import BatchTakenError, CommitLog, read_record
 from retail_clusters.serving.reader import read_quarantine, read_scored
 from retail_clusters.serving.scorer import Scorer
 from retail_clusters.serving.source import InputFile, check_places
@@ -284,20 +284,22 @@ def test_a_file_that_java_cannot_unpack_is_quarantined_with_its_lines_and_the_ot
     assert "pack it anew with gzip" in summary.reasons[0].reason
 
 
-def test_a_file_that_is_gone_before_it_can_be_read_is_told_of(spark: SparkSession, place: Path) -> None:
-    scorers.put(place / "in", "a.csv", scorers.lines())
+def test_a_file_that_is_gone_before_it_can_be_read_is_scored_once_it_is_back(
+    spark: SparkSession, place: Path
+) -> None:
+    scorers.put(place / "in", "a.csv", scorers.lines(invoice="a"))
     request = scorers.request(place / "in")
-    log = CommitLog.load(request.output)
-    made = Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown")
+    log, progress = CommitLog.load(request.output), Progress("score")
+    made = Scorer(spark, request, log=log, progress=progress, run_id="unknown")
     made.start()
-    gone, elsewhere = (InputFile(to_uri(str(place / where / "b.csv")), 5, 1) for where in ("in", "else"))
-    made.process([*made.waiting(), gone, elsewhere])
-    (row,) = read_quarantine(spark, request.output).collect()
-    assert (row["line"], row["reason"]) == (None, "the file was gone before it could be read")
-    assert (made.summary.files, made.summary.rows_in) == (2, 1)
-    scorers.put(place / "in", "b.csv", scorers.lines())
-    made.process(made.waiting())
-    assert (made.summary.files, made.summary.rows_in) == (3, 2)
+    gone = InputFile(to_uri(str(place / "in" / "b.csv")), 5, 1)
+    made.process([*made.waiting(), gone])
+    assert [file.location for file in read_record(request.output, 0).files] == [
+        to_uri(str(place / "in" / "a.csv"))
+    ]
+    scorers.put(place / "in", "b.csv", scorers.lines(invoice="b"))
+    made.score_left()
+    assert invoice_numbers(spark, place) == {"a": 1, "b": 1}
 
 
 def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(

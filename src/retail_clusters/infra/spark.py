@@ -180,27 +180,25 @@ def _check_java(java: str | None) -> None:
         raise InputError(f"Spark needs Java {JAVA_NEEDED} or newer, but {java} is Java {version}: {hint}")
 
 
-def check_variables(master: str) -> None:
-    """Refuse variables that name no Spark, or no Python where executors are on this machine.
+def check_spark_home() -> None:
+    """Refuse a SPARK_HOME that names no Spark, or one of another version.
 
     Raises:
-        InputError: names the variable.
+        InputError: says what it names.
     """
-    home, python = os.environ.get("SPARK_HOME"), os.environ.get("PYSPARK_PYTHON")
-    if home and not Path(home, "bin", "spark-submit").is_file():
+    home = os.environ.get("SPARK_HOME")
+    if not home:
+        return
+    if not Path(home, "bin", "spark-submit").is_file():
         raise InputError(
             f"SPARK_HOME must be the folder of a Spark, but {home} has no bin/spark-submit: "
             "unset it, and that of pyspark is taken"
         )
-    cores = {path.stem.rpartition("-")[2] for path in Path(home or "", "jars").glob("spark-core_*.jar")}
-    if home and cores and pyspark.__version__ not in cores:
+    cores = {path.stem.rpartition("-")[2] for path in Path(home, "jars").glob("spark-core_*.jar")}
+    if cores and pyspark.__version__ not in cores:
         raise InputError(
             f"SPARK_HOME must be Spark {pyspark.__version__}, as pyspark is, but {home} is {min(cores)}: "
             "unset it, and that of pyspark is taken"
-        )
-    if python and is_one_machine(master) and not shutil.which(python):
-        raise InputError(
-            f"PYSPARK_PYTHON must be a Python, but there is no {python}: unset it, and this one is taken"
         )
 
 
@@ -222,7 +220,7 @@ def _start(started: _Started, name: str) -> None:
 
 def _build(name: str, log: str) -> SparkSession:
     check_java()
-    check_variables(master())
+    check_spark_home()
     chosen = settings() | fixed_settings.OURS | {"spark.app.name": f"retail-clusters {name}"}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if locale.getencoding().lower().replace("-", "") != "utf8":

@@ -49,7 +49,6 @@ from retail_clusters.purchases.spend import (
     per_day,
     spend,
     summed,
-    top_customers,
 )
 from retail_clusters.registry import tracking
 from retail_clusters.settings import Purchases
@@ -61,7 +60,6 @@ __all__ = ["PurchasesRequest", "check", "run"]
 TABLE: Final = "customer_purchases"
 PURCHASES: Final = "purchases"
 
-_CHARTED: Final = 15
 _DESCRIBED: Final = 10
 #: Seconds between two looks at the table as it grows.
 _SHOW_EVERY: Final = 5.0
@@ -312,7 +310,7 @@ def report(
     reasons: Sequence[Reason],
     account: Account,
 ) -> Summary:
-    """Print the top of a result and the answer to the request's query; log table, charts and metrics.
+    """Print the top of a result and the answer to the request's query; log table and metrics.
 
     Raises:
         DifferenceFoundError: stream and batch differ.
@@ -324,10 +322,6 @@ def report(
     totals = {"days": len(days), "total_cost": float(sum(total for _, total in days))}
     tracking.log_metrics({**metrics, **totals})
     tracking.log_table(top, "top")
-    if days:
-        customers = [(row[0], row[1], row[2]) for row in top_customers(result, _CHARTED)]
-        tracking.log_chart(charts.customers_chart(customers), "top_customers.png")
-        tracking.log_chart(charts.days_chart(days), "spend_per_day.png")
     found = None if request.sql is None else answer(result.sparkSession, request.sql, top=request.top)
     for frame in (cells, found):
         if frame is not None:
@@ -385,6 +379,5 @@ def _description(request: PurchasesRequest, counts: str, top: pd.DataFrame) -> s
         [
             f"Spend per customer and day of `{for_display(request.data)}` as a {request.mode}: {counts}.",
             markdown.table(list(top.columns), top.head(_DESCRIBED).values.tolist()),
-            "All customers: `top_customers.png`; all days: `spend_per_day.png`.",
         ]
     )

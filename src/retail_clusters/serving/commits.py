@@ -106,17 +106,10 @@ class CommitLog:
 
     @classmethod
     def load(cls, output: str) -> "CommitLog":
-        """Read every record.
-
-        Raises:
-            InputError: one is missing between others, or lines are there that no record of theirs tells of.
-        """
-        log, begun = cls(output), _last_begun(output)
+        """Read every record."""
+        log = cls(output)
         for batch_id in committed(output):
-            log._check_next(batch_id)
             log._learn(read_record(output, batch_id))
-        if begun > log.last:
-            log._check_next(begun)
         return log
 
     def append(self, record: Record) -> None:
@@ -143,13 +136,6 @@ class CommitLog:
         """Return what a version scored lately, newest first."""
         return [counts for scored_by, counts in reversed(self.counts) if scored_by == version]
 
-    def _check_next(self, batch_id: int) -> None:
-        if batch_id != self.last + 1:
-            raise InputError(
-                f"an output must hold a record of each batch, but {for_display(join(self.output, COMMITS))} lacks "
-                f"{self.last + 1}.json, and batch {batch_id} is there: bring it back"
-            )
-
     def _learn(self, record: Record) -> None:
         self.last = record.batch_id
         for file in record.files:
@@ -170,15 +156,3 @@ class CommitLog:
 
 def _place(output: str, batch_id: int) -> str:
     return join(output, COMMITS, f"{batch_id}{_RECORD}")
-
-
-def _last_begun(output: str) -> int:
-    """Return the last batch that has scored lines, committed or not; -1 where none has."""
-    folder = join(output, SCORED)
-    names = [
-        name(each).partition("=")
-        for each in (storage.list_folders(folder) if storage.is_folder(folder) else [])
-    ]
-    return max(
-        (int(value) for key, _, value in names if key == schema.BATCH_ID and value.isdecimal()), default=-1
-    )
