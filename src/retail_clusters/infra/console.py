@@ -1,7 +1,6 @@
 """What a person reads while a command works, and what others' failures come down to: one line each."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ import click
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.secrets import masked
 
-_CLEAR: Final = "\r\033[K"
 _LONGEST: Final = 300
 
 #: The packages whose exceptions tell what a server or a database answered.
@@ -36,37 +34,19 @@ _MEANINGS: Final = {
 _TAGS: Final = re.compile(r"<(style|script)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
-    """Writes how a command gets on to standard output: one line that is updated on a terminal, else many.
-
-    Warnings go to standard error.
-    """
+    """Writes how a command gets on: a line at a time to standard output, warnings to standard error."""
 
     command: str
-    open_line: bool = False
-
-    def show(self, text: str) -> None:
-        """Show where things stand, in place of what was shown before on a terminal."""
-        terminal = sys.stdout.isatty()
-        click.echo(f"{_CLEAR}{text}" if terminal else text, nl=not terminal)
-        self.open_line = terminal
 
     def note(self, text: str) -> None:
-        """Write a line that stays."""
-        self.close()
+        """Write a line."""
         click.echo(f"{self.command}: {text}")
 
     def warn(self, text: str) -> None:
-        """Write a warning on a line of its own."""
-        self.close()
+        """Write a warning."""
         click.secho(f"warning: {text}", fg="yellow", err=True)
-
-    def close(self) -> None:
-        """End the line that is being updated."""
-        if self.open_line:
-            click.echo()
-        self.open_line = False
 
 
 def in_short(failure: BaseException) -> str:

@@ -206,33 +206,28 @@ def open_write(location: str) -> Iterator[BinaryIO]:
     that is mounted under another scheme, where Hadoop removes the earlier file first.
     """
     draft = location if is_object_store(location) else draft_beside(location)
-    try:
-        if is_local(location):
-            with _told(location):
-                stream = Path(local_path(draft)).open("wb")  # noqa: SIM115 - what the block raises stays as it is
-            with stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            with _told(location):
+    with _told(location):
+        try:
+            if is_local(location):
+                with Path(local_path(draft)).open("wb") as stream:
+                    yield stream
                 Path(local_path(draft)).replace(local_path(location))
-            return
-        with tempfile.TemporaryFile() as spool:
-            yield spool
-            spool.seek(0)
-            with _told(location):
+                return
+            with tempfile.TemporaryFile() as spool:
+                yield spool
+                spool.seek(0)
                 _upload(spool, draft, overwrite=True)
-                if draft != location:
-                    _rename_in_java(draft, location, "OVERWRITE")
-    except BaseException:
-        if draft != location:
-            remove(draft)
-        raise
+            if draft != location:
+                _rename_in_java(draft, location, "OVERWRITE")
+        except BaseException:
+            if draft != location:
+                remove(draft)
+            raise
 
 
 def write_bytes(location: str, content: bytes) -> None:
     """Put a file in place whole, or leave the earlier one."""
-    with _told(location), open_write(location) as stream:
+    with open_write(location) as stream:
         stream.write(content)
 
 

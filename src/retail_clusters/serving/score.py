@@ -79,7 +79,6 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
             status = None
             raise
         finally:
-            progress.close()
             score_run.finish(scorer.summary, status=status, unmeasured=scorer.drift.unmeasured)
     summary = scorer.summary
     click.echo(

@@ -234,7 +234,7 @@ class Scorer:
         remove_dead(self._log.output, record)
         self._clean(record.files)
         self.summary = self.summary.plus(record)
-        self._progress.show(_line_of(record))
+        self._progress.note(_line_of(record))
 
     def _clean(self, files: Sequence[InputFile]) -> None:
         how = self._request.settings.archive
@@ -265,7 +265,7 @@ class Scorer:
 def _line_of(record: Record) -> str:
     """Say in one line what a batch did."""
     parts = [
-        f"score: batch {record.batch_id}",
+        f"batch {record.batch_id}",
         pluralize(len(record.files), "file"),
         pluralize(record.rows_in, "line"),
         f"{record.metrics['rows_per_second']:,.0f} lines/s",
