@@ -267,16 +267,10 @@ def _description(
         outcome = f"**Champion is {markdown.version_link(model, champion)}**"
         following = f"{markdown.command('score')}, or {markdown.command('rollback')} to go back"
     compared = markdown.version_link(model, before) if before else "no champion"
-    measured = [
-        (role, version, *(f"{each:.4f}" for each in (of.silhouette, of.macro_silhouette)), of.clusters)
-        for role, version, of in comparison.on_test_records
-    ]
-    header = ["on the test records", "version", "silhouette", "mean over clusters", "clusters"]
     checks = verdict.table()
     parts = [
         f"{outcome}. {markdown.version_link(model, name)} of `{model}` was compared with {compared}.",
         f"Reason: {reason}" if reason else "",
-        markdown.table(header, [list(map(str, row)) for row in measured]) if measured else "",
         "## Gates\n\n" + markdown.table(list(checks.columns), checks.to_numpy().tolist(), numbers_from=4),
         "`model_card.md` says what the champion is, `migration.png` where the records went."
         if champion

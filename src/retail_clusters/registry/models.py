@@ -108,14 +108,10 @@ class ModelRegistry:
         tags: Mapping[str, str],
         metadata: Mapping[str, Any],
     ) -> str:
-        """Log a model made of a version's on the open run; register it under that one's training run.
-
-        It has that one's metrics.
-        """
+        """Log a model made of a version's on the open run; register it under that one's training run."""
         earlier = self.read_version(version=of)
         with _answered():
             logged = _log(model, interface, metadata)
-            _copy_metrics(str(earlier.source), logged.model_id, run_id=earlier.run_id)
             made = MlflowClient().create_model_version(
                 self.name,
                 source=logged.model_uri,
@@ -290,19 +286,6 @@ class _Keyed:
         function = mlflow_model.flavors[mlflow.pyfunc.FLAVOR_NAME]
         function[mlflow.pyfunc.MAIN] = keyed_predictions.__name__.rpartition(".")[2]
         mlflow_model.save(str(Path(path) / MLMODEL_FILE_NAME))
-
-
-def _copy_metrics(source: str, target: str, *, run_id: str | None) -> None:
-    """Give a logged model the metrics that a run has logged of another.
-
-    `source` is what that one's version was made of; an older release registered other things than models.
-    """
-    client = MlflowClient()
-    scheme, _, model_id = source.partition(":/")
-    if scheme == "models" and run_id and client.get_run(run_id).info.lifecycle_stage == "active":
-        held = client.get_logged_model(model_id).metrics or []
-        metrics = {each.key: each.value for each in held if each.run_id == run_id}
-        mlflow.log_metrics(metrics, run_id=run_id, model_id=target)
 
 
 @contextmanager
