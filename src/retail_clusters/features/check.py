@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, NumericType, StringType
 from sqlglot import exp
 from sqlglot.dialects.spark import Spark
-from sqlglot.errors import ParseError, TokenError
+from sqlglot.errors import ParseError
 from sqlglot.parsers.spark import SparkParser
 
 from retail_clusters import schema
@@ -57,11 +57,7 @@ _KEEPING: Final = _CHOOSING | _names("""
     try_multiply try_subtract zeroifnull
 """)
 #: Spark's functions whose result the lines alone determine: no clock, chance, partition, language or zone.
-FUNCTIONS: Final = (
-    AGGREGATES
-    | _EXACT
-    | _KEEPING
-    | _names("""
+FUNCTIONS: Final = AGGREGATES | _EXACT | _KEEPING | _names("""
     equal_null isnan isnotnull isnull nanvl
     degrees e exp expm1 ln log log10 log1p log2 pi pow power radians rint sign signum sqrt try_divide width_bucket
     boolean date double float string
@@ -70,8 +66,7 @@ FUNCTIONS: Final = (
     substring_index translate xxhash64
     add_months date_add date_format date_from_unix_date date_part date_sub date_trunc dateadd datepart dayname
     last_day make_date monthname months_between next_day timestampadd to_date trunc try_to_date
-""")
-)
+""")  # fmt: skip
 #: Of these the first of three arguments is a unit of time, which looks like a column.
 _OF_TIME: Final = _names("date_add date_diff dateadd datediff timestampadd timestampdiff")
 #: What to write instead of functions that people reach for.
@@ -232,8 +227,8 @@ def _read(sql: str) -> exp.Expr:
             return tree
     except ParseError as error:
         rest = "".join(error.errors[0].get(part) or "" for part in ("highlight", "end_context")) or sql
-    except TokenError:
-        pass  # a quote that does not end
+    except Exception:  # a quote that does not end, and whatever else trips the parser
+        rest = sql
     raise InputError(
         "sql must be one expression of Spark SQL, without a name (AS), comment, semicolon or statement, but cannot "
         f"be read as one from {shorten(rest, 60)!r} on: leave that out, or correct it"
@@ -319,15 +314,14 @@ def _check_aggregate(call: exp.Anonymous, declared: _Declared) -> None:
 def _check_grouping(tree: exp.Expr, columns: Sequence[exp.Column], unit: Unit) -> None:
     """Refuse what has a value for each line, and what is the same for all keys."""
     keys = {key.lower() for key in unit.by}
-    bare = [column for column in columns if not _is_aggregated(column)]
-    of_lines = [column for column in bare if column.name.lower() not in {*keys, AS_OF}]
-    is_one_for_all = all(column.name.lower() == AS_OF for column in bare) and not tree.find(
-        exp.Anonymous, bfs=False
-    )
-    if of_lines or is_one_for_all:
+    bare = [column for column in columns if not _is_aggregated(column) and column.name.lower() != AS_OF]
+    of_lines = [_shown(column) for column in bare if column.name.lower() not in keys]
+    has_aggregate = any(_is_call(node, AGGREGATES) for node in tree.walk())
+    if of_lines or not (has_aggregate or bare):
+        found, example = (of_lines or [_shown(tree)])[0], (of_lines or [COST])[0]
         raise InputError(
             "with a unit sql must be made of aggregates and of the columns in unit.by, "
-            f"but got {_shown(of_lines[0] if of_lines else tree)}: write such as max({_shown(of_lines[0]) if of_lines else COST})"
+            f"but got {found}: write such as max({example})"
         )
 
 
