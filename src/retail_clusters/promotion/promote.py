@@ -213,6 +213,7 @@ def _describe_version(
         settings=challenger.settings,
         metrics=challenger.metrics,
         clusters=clusters,
+        question=challenger.parts.space.question,
         gates=verdict.gates,
     )
     registry.tag(version=version, tags={"cluster_numbers": numbering.to_text(numbers)})

@@ -60,7 +60,9 @@ def log_report(
     seeds = seeds_table(groups, evaluator.agreements(groups))
     tracking.log_table(seeds, "seed_agreement")
     drawn = {
-        "charts/choice_of_k.png": charts.choice_chart(table, chosen=chosen, guardrail=guardrail),
+        "charts/choice_of_k.png": charts.choice_chart(
+            table, chosen=chosen, guardrail=guardrail, noun=experiment.noun
+        ),
         "charts/seed_agreement.png": charts.seed_agreement_chart(seeds),
     }
     tracking.log_files(plots.to_pngs(drawn))
