@@ -27,6 +27,8 @@ from retail_clusters.registry.numbering import Migration
 #: Under which names a registered version's metadata holds what it is made of.
 SPACE: Final = "feature_space"
 NUMBERS: Final = "cluster_numbers"
+#: Where an empty cluster counts as being: farther than any other, and no infinity.
+_FAR: Final = 1e100
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,21 @@ class ScoringModel:
     def centres_in(self, space: FeatureSpace) -> Floats:
         """Return the centres with their columns in the order of another, same space."""
         return self.centres[:, self.space.order_in(space)]
+
+    def centres_seen_by(
+        self, other: "ScoringModel", rows: WeightedRows, labels: Labels, *, spark: SparkSession
+    ) -> Floats:
+        """Return the centres in the space of another model of the same question.
+
+        Where its constants differ these are the means of the rows with n labels; of an empty cluster, infinitely
+        far.
+        """
+        if self.space.same_as(other.space):
+            return self.centres_in(other.space)
+        values = pipeline.vectors([rows], space=other.space, spark=spark)[0]
+        weights = np.bincount(labels, rows.weights, len(self.centres))
+        sums = [np.bincount(labels, rows.weights * column, len(self.centres)) for column in values.T]
+        return np.where(weights, np.stack(sums) / np.maximum(weights, 1), _FAR).T
 
     def same_clusters_as(self, other: "ScoringModel") -> bool:
         """Tell whether two models have the same clusters to the bit, whatever their numbers."""

@@ -1,6 +1,7 @@
 """Lines made records, by part of the data, as cells that add up."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import reduce
 from typing import Final
@@ -24,15 +25,27 @@ _HARDLY_ANY: Final = 0.1
 _LONG: Final = timedelta(days=31)
 
 
-def cells(lines: DataFrame, question: Question, *, split: Split, last_day: date) -> DataFrame:
+@dataclass(frozen=True)
+class Windows:
+    """Where the parts of the data begin and end; `last_day` is the last day with lines."""
+
+    split: Split
+    last_day: date
+
+    @property
+    def end(self) -> date:
+        """Return the end of the data, exclusive."""
+        return self.last_day + timedelta(days=1)
+
+
+def cells(lines: DataFrame, question: Question, windows: Windows) -> DataFrame:
     """Return how many records have the same values, in each part of the data and each group of records.
 
     A group is the day of a line, or a hash of a unit's key: what is drawn anew for resampling. Columns: `_split`,
     `_cell`, `_left_out`, the features, the texts that describe them, `_records`, and of each number that
     describes them `_sum_NAME` and `_count_NAME`.
     """
-    parts = _parts(lines, question, split=split, last_day=last_day)
-    made = reduce(DataFrame.unionByName, parts)
+    made = reduce(DataFrame.unionByName, _parts(lines, question, windows))
     numbers = [name for name in question.describe if _is_number(made, name)]
     texts = [name for name in question.describe if name not in numbers]
     sums = [
@@ -47,9 +60,7 @@ def cells(lines: DataFrame, question: Question, *, split: Split, last_day: date)
     return made.groupBy(*keys).agg(F.count(F.lit(1)).alias(RECORDS), *sums)
 
 
-def left_out_lines(
-    lines: DataFrame, question: Question, *, split: Split, last_day: date
-) -> Mapping[str, int]:
+def left_out_lines(lines: DataFrame, question: Question, windows: Windows) -> Mapping[str, int]:
     """Count the lines of a unit's windows that each rule of `clean` leaves out."""
     ends = (
         [split.train_until, last_day + timedelta(days=1)] if question.unit and question.unit.days else [None]
@@ -78,9 +89,9 @@ def _is_number(frame: DataFrame, name: str) -> bool:
     return isinstance(frame.schema[name].dataType, NumericType | BooleanType)
 
 
-def _parts(lines: DataFrame, question: Question, *, split: Split, last_day: date) -> list[DataFrame]:
+def _parts(lines: DataFrame, question: Question, windows: Windows) -> list[DataFrame]:
     """Return the records of the parts of the data, each with `_split` and `_cell`."""
-    unit = question.unit
+    unit, split = question.unit, windows.split
     if unit is None:
         passed = {SPLIT: _part_of("day", split), CELL: "unix_date(day)"}
         return [_records(lines, question, passed)]
@@ -93,7 +104,7 @@ def _parts(lines: DataFrame, question: Question, *, split: Split, last_day: date
     later = {SPLIT: f"'{schema.TEST}'"}
     return [
         _records(lines, question, training | of_key, as_of=split.train_until),
-        _records(lines, question, later | of_key, as_of=last_day + timedelta(days=1)),
+        _records(lines, question, later | of_key, as_of=windows.end),
     ]
 
 

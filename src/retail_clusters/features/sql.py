@@ -118,7 +118,7 @@ def _lines(question: Question, *, as_of: date | None, every: bool = False) -> st
     if schema.INVOICE_DATE in typed:
         derived[DAY] = "CAST(InvoiceDate AS DATE)"
     if question.unit and question.unit.days:
-        last = f"(SELECT date_add(max(CAST(CAST(InvoiceDate AS TIMESTAMP) AS DATE)), 1) FROM __THIS__)"
+        last = "(SELECT date_add(max(CAST(CAST(InvoiceDate AS TIMESTAMP) AS DATE)), 1) FROM __THIS__)"
         derived[AS_OF] = f"DATE'{as_of}'" if as_of else last
     more = "".join(f", {sql} AS {name}" for name, sql in derived.items())
     return f"SELECT *{more} FROM ({_select(whole | typed)} FROM __THIS__)"

@@ -23,6 +23,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.features import pipeline, records, sql
 from retail_clusters.features.check import analyse, check_question
 from retail_clusters.features.pipeline import FeatureSpace
+from retail_clusters.features.records import Windows
 from retail_clusters.features.rows import RECORDS, SPLIT, WeightedRows, merge, partitions, weighted_rows
 from retail_clusters.question import Question
 from retail_clusters.registry.models import check_model_folder
@@ -51,6 +52,11 @@ class Counted:
     rows: Mapping[str, int]
     left_out_lines: Mapping[str, int]
     left_out_records: Mapping[str, int]
+
+    @property
+    def all_records(self) -> int:
+        """Count the records of all parts."""
+        return sum(self.records.values())
 
     @property
     def all_rows(self) -> int:
@@ -145,9 +151,9 @@ def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingC
     check_model_folder(spark)
     check_question(question)
     analyse(spark, question)
-    how = {"split": experiment.split, "last_day": records.last_day(prepared.table.days)}
-    cells = records.cells(prepared.lines, question, **how).persist(StorageLevel.MEMORY_AND_DISK)
-    lines = records.left_out_lines(prepared.lines, question, **how) if question.unit else None
+    windows = Windows(experiment.split, prepared.table.last_day)
+    cells = records.cells(prepared.lines, question, windows).persist(StorageLevel.MEMORY_AND_DISK)
+    lines = records.left_out_lines(prepared.lines, question, windows) if question.unit else None
     counted = _count(cells, question, lines=lines)
     _check_parts(counted, experiment)
     if counted.all_rows <= experiment.training.in_memory_rows:
@@ -206,7 +212,7 @@ def _in_memory(
     prepared: Prepared, experiment: Experiment, counted: Counted, cells: DataFrame
 ) -> TrainingContext:
     spark, question = cells.sparkSession, experiment.question
-    weighted = by_split(cells.toArrow(), question)
+    weighted = by_split(_kept(cells).toArrow(), question)
     cells.unpersist()
     pipeline.check_varies(weighted[schema.TRAIN], question)
     space = pipeline.fit_space(weighted[schema.TRAIN], question, spark=spark)
@@ -222,7 +228,7 @@ def _in_spark(
     prepared: Prepared, experiment: Experiment, counted: Counted, cells: DataFrame
 ) -> TrainingContext:
     spark, question = cells.sparkSession, experiment.question
-    kept = cells.where(F.col(sql.LEFT_OUT).isNull())
+    kept = _kept(cells)
     every = -(-max(counted.rows.values()) // _SAMPLE_ROWS)
     chosen = F.pmod(F.xxhash64(F.lit("sample"), *question.features), F.lit(every)) == 0
     weighted = by_split(kept.where(chosen).toArrow(), question)
@@ -241,15 +247,15 @@ def _in_spark(
 
 def by_split(cells: pa.Table, question: Question) -> dict[str, WeightedRows]:
     """Part cells into the rows of train, validation, test, and of the last two together."""
-    kept = cells.filter(pc.is_null(cells[sql.LEFT_OUT]))
     parts = {
-        part: weighted_rows(
-            kept.filter(pc.equal(kept[SPLIT], part)).drop_columns([SPLIT, sql.LEFT_OUT]),
-            list(question.features),
-        )
+        part: weighted_rows(cells.filter(pc.equal(cells[SPLIT], part)).drop_columns(SPLIT), list(question.features))
         for part in schema.SPLITS
     }
     return parts | {AFTER_TRAIN: merge(parts[schema.VALIDATION], parts[schema.TEST])}
+
+
+def _kept(cells: DataFrame) -> DataFrame:
+    return cells.where(F.col(sql.LEFT_OUT).isNull()).drop(sql.LEFT_OUT)
 
 
 def _canonical(cells: DataFrame, question: Question, *, count: int) -> DataFrame:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.ml import PipelineModel
 
 from retail_clusters import schema
 from retail_clusters.clustering import metrics
@@ -19,11 +18,11 @@ from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS, Evalua
 from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.errors import RegistryError
-from retail_clusters.features import model, stages
+from retail_clusters.features import model
 from retail_clusters.features.drift import DRIFT_BASELINE, calibrated, measure_baseline
-from retail_clusters.features.interface import INTERFACE, TRAINED_ON, open_model
-from retail_clusters.features.model import ParsedModel
-from retail_clusters.features.rows import WeightedRows, weighted_rows
+from retail_clusters.features.interface import TRAINED_ON, interface, open_model
+from retail_clusters.features.model import NUMBERS, ScoringModel
+from retail_clusters.features.rows import RECORDS, SPLIT
 from retail_clusters.infra import markdown
 from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import champion, evidence, numbering, tracking
@@ -31,7 +30,7 @@ from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report import charts, plots, profile
 from retail_clusters.report.card import ABOUT_MODEL, Card
 from retail_clusters.report.stability_report import STABILITY_METRICS, StabilityReport, compare_with_permuted
-from retail_clusters.search.context import TrainingContext
+from retail_clusters.search.context import TrainingContext, by_split
 from retail_clusters.search.measure import Measured, measure
 from retail_clusters.search.prepared import log_inputs
 from retail_clusters.settings import CHAMPION
@@ -43,7 +42,6 @@ ALGORITHM_VERSION: Final = "2"
 #: The table of what is measured of each cluster: a row a cluster, as they were trained.
 CLUSTERS: Final = "stability"
 
-_EVIDENCE: Final = [*schema.WEIGHTED_ROW.names, schema.DAYS]
 #: Clusters in a description; a tag of MLflow holds 8,000 characters.
 _DESCRIBED: Final = 15
 
@@ -89,18 +87,18 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
     measured = measure(context, found)
     registry, tags = ModelRegistry(context.experiment.model), run_tags(context, measured)
     version = _registered_before(registry, tags) if reuse else None
-    new = ParsedModel.of(context.pipeline, found.centres)
+    new = ScoringModel.of(context.space, found.centres)
     numbers = _numbers(registry, new, version, context=context)
-    tags = {**tags, "cluster_numbers": numbering.to_text(numbers)}
+    new, tags = new.numbered(numbers), {**tags, NUMBERS: numbering.to_text(numbers)}
     clustering = _clustering(context, measured, numbers)
     values = {**measured.metrics, **clustering.stability.metrics}
-    _log_tables(clustering, numbers)
+    _log_tables(clustering, new)
     _log_charts(context, clustering, numbers)
-    data_sets = log_inputs(context.prepared.table, split=context.experiment.split)
+    data_sets = log_inputs(context)
     tracking.log_metrics(values, measured_on=measured_on(values, data_sets))
     tracking.set_tags(tags)
     if version is None:
-        version = _register(context, registry, new.renumbered(numbers, spark=context.spark), clustering, tags)
+        version = _register(context, registry, new, clustering, tags)
         card = version_card(
             registry,
             version,
@@ -133,13 +131,13 @@ def _registered_before(registry: ModelRegistry, tags: Mapping[str, str]) -> str 
 
 
 def _numbers(
-    registry: ModelRegistry, new: ParsedModel, version: str | None, *, context: TrainingContext
+    registry: ModelRegistry, new: ScoringModel, version: str | None, *, context: TrainingContext
 ) -> tuple[int, ...]:
     """Return the numbers of a version that there is, else those that a new one is to have."""
     if version is None:
         return number_clusters(registry, new, context=context)
     tags = registry.read_version(version=version).tags
-    return numbering.from_text(tags.get("cluster_numbers", "")) or new.numbers
+    return numbering.from_text(tags.get(NUMBERS, "")) or new.numbers
 
 
 def _clustering(context: TrainingContext, measured: Measured, numbers: Sequence[int]) -> Clustering:
@@ -147,7 +145,7 @@ def _clustering(context: TrainingContext, measured: Measured, numbers: Sequence[
     return Clustering(
         found=measured.evaluation,
         labels=labels,
-        profile=profile.profile(context.weighted[schema.TRAIN], labels),
+        profile=profile.profile(context.weighted[schema.TRAIN], labels, context.experiment.question),
         stability=measure_stability(context, measured.evaluation),
     )
 
@@ -155,7 +153,7 @@ def _clustering(context: TrainingContext, measured: Measured, numbers: Sequence[
 def _register(
     context: TrainingContext,
     registry: ModelRegistry,
-    scorer: PipelineModel,
+    new: ScoringModel,
     clustering: Clustering,
     tags: Mapping[str, str],
 ) -> str:
@@ -163,36 +161,46 @@ def _register(
     rows, said = evidence_rows(context)
     evidence.log_evidence(rows)
     tracking.set_tags({evidence.TAG: said})
-    train, labels = context.weighted[schema.TRAIN], clustering.labels
-    clusters = max(numbering.from_text(tags["cluster_numbers"])) + 1
-    baseline = calibrated(measure_baseline(train, labels, clusters=clusters), rows=train, labels=labels)
-    metadata = {DRIFT_BASELINE: baseline.to_json(), TRAINED_ON: masked(context.prepared.table.data)}
-    uri = registry.log(scorer, interface=INTERFACE, metadata=metadata)
+    question, metadata = context.experiment.question, new.metadata
+    metadata |= {TRAINED_ON: masked(context.prepared.table.data)} | _baseline(context, new, clustering)
+    uri = registry.log(
+        new.pipeline(spark=context.spark), interface=interface(question), metadata=metadata
+    )
     return registry.register(uri, tags={**tags, evidence.TAG: said}, about=ABOUT_MODEL)
 
 
-def _log_tables(clustering: Clustering, numbers: Sequence[int]) -> None:
+def _baseline(context: TrainingContext, new: ScoringModel, clustering: Clustering) -> dict[str, str]:
+    """Return what drift is measured against; nothing for a unit, whose records no batch of lines holds."""
+    question = context.experiment.question
+    if question.unit:
+        return {}
+    train, labels = context.weighted[schema.TRAIN], clustering.labels
+    baseline = measure_baseline(train, labels, clusters=max(new.numbers) + 1, question=question)
+    return {DRIFT_BASELINE: calibrated(baseline, rows=train, labels=labels).to_json()}
+
+
+def _log_tables(clustering: Clustering, new: ScoringModel) -> None:
     """Log the centres, the profile, and what is measured of each cluster."""
     validation = clustering.found.validation
     clusters = clustering.stability.table().assign(
-        cluster=numbers,
+        cluster=new.numbers,
         validation_lines=validation.sizes,
         validation_silhouette=validation.cluster_silhouettes,
     )
     tracking.log_table(clusters, CLUSTERS)
-    tracking.log_table(model.centres_table(clustering.found.centres).assign(cluster=numbers), "centres")
+    tracking.log_table(model.centres_table(new).assign(cluster=new.numbers), "centres")
     tracking.log_table(clustering.profile, "profile")
     tracking.log_comparable_table(clustering.profile, "profile")
 
 
 def _log_charts(context: TrainingContext, clustering: Clustering, numbers: Sequence[int]) -> None:
     found, clusters = clustering.found, clustering.profile
-    rows = context.weighted[schema.TRAIN]
+    rows, question = context.weighted[schema.TRAIN], context.experiment.question
     labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
     drawn = {
         "charts/sizes.png": charts.sizes_chart(clusters),
-        "charts/price_quantity.png": charts.price_quantity_chart(rows, clustering.labels, clusters),
-        "charts/centres.png": charts.centres_chart(rows, clustering.labels, clusters),
+        "charts/pairs.png": charts.pairs_chart(rows, clustering.labels, clusters, question),
+        "charts/centres.png": charts.centres_chart(rows, clustering.labels, clusters, question),
         "charts/silhouettes.png": charts.silhouettes_chart(
             np.take(np.array(numbers), labels),
             silhouettes,
@@ -206,68 +214,64 @@ def _log_charts(context: TrainingContext, clustering: Clustering, numbers: Seque
 
 
 def number_clusters(
-    registry: ModelRegistry, new: ParsedModel, *, context: TrainingContext
+    registry: ModelRegistry, new: ScoringModel, *, context: TrainingContext
 ) -> tuple[int, ...]:
-    """Return each cluster the number of the champion's cluster that holds the same test lines.
+    """Return each cluster the number of the champion's cluster that holds the same test records.
 
-    The others get numbers that no champion's cluster has had. Without a champion, or with one of another
-    feature space, they are 0 to K-1.
+    The others get numbers that no champion's cluster has had. Without a champion, or with one that asks another
+    question, they are 0 to K-1.
     """
     named = registry.version_named(alias=CHAMPION)
     if named is None:
         return new.numbers
     try:
-        before = model.parse(open_model(registry, version=named).model, version=named)
+        before = open_model(registry, version=named).model
     except RegistryError as problem:
         click.secho(f"register: clusters are numbered from 0: {problem}", fg="yellow", err=True)
         return new.numbers
-    test = by_split(evidence_rows(context)[0])[schema.TEST]  # what a promotion will match on
-    if not new.space.same_as(before.space) or before.refused_days(test):
+    # what a promotion will match on
+    test = by_split(evidence_rows(context)[0], context.experiment.question)[schema.TEST]
+    if before is None or not new.space.asks_the_same_as(before.space) or before.refused(test):
         return new.numbers
     one, other = (each.labels(test, spark=context.spark) for each in (before, new))
     moved = numbering.migration(one, other, test.weights, old=before.numbers, k=len(new.centres))
     used = champion.used_numbers(registry, champion.read_moves(registry.name))
-    matching = new.match(before, moved, used=used)
+    centres = new.centres_seen_by(before, test, other, spark=context.spark)
+    matching = new.match(before, moved, centres=centres, used=used)
     click.echo(f"register: {numbering.summary(matching, moved)}")
     return tuple(matching["number"].tolist())
 
 
 def evidence_rows(context: TrainingContext) -> tuple[pa.Table, str]:
-    """Return the rows of every split as one table, and whether these are all of them.
+    """Return the cells of every part as one table, and whether these are all of them.
 
-    Of more than `training.evidence_rows` it is a sample by the hash of their keys.
+    Of more than `training.evidence_rows` it is a sample by the hash of the features.
     """
-    tables = {name: context.weighted[name].table.select(_EVIDENCE) for name in schema.SPLITS}
+    names = list(context.experiment.question.features)
     table = pa.concat_tables(
-        [each.append_column(schema.SPLIT, pa.repeat(name, len(each))) for name, each in tables.items()]
+        [
+            each.cells.drop_columns("_row").append_column(SPLIT, pa.repeat(part, each.cells.num_rows))
+            for part, each in context.weighted.items()
+            if part in schema.SPLITS
+        ]
     )
-    most = context.experiment.training.evidence_rows
-    if len(table) > most:
-        keys = table.select(list(schema.ROW_KEY)).to_pandas()
-        hashes = pd.util.hash_pandas_object(keys, index=False).to_numpy()
+    most, cells = context.experiment.training.evidence_rows, table.num_rows
+    if cells > most:
+        hashes = pd.util.hash_pandas_object(table.select(names).to_pandas(), index=False).to_numpy()
         table = table.take(np.sort(np.argsort(hashes, kind="stable")[:most]))
-    rows = sum(context.prepared.table.rows[name] for name in schema.SPLITS)
-    said = evidence.ALL_ROWS if len(table) == rows else f"a sample: {len(table):,} of {rows:,} rows"
+    every = table.num_rows == cells and context.whole
+    records = int(pc.sum(table[RECORDS]).as_py())
+    said = evidence.ALL_ROWS if every else f"a sample: {records:,} of {context.counted.all_records:,} records"
     return table, said
-
-
-def by_split(rows: pa.Table) -> dict[str, WeightedRows]:
-    """Part a table of `evidence_rows` into its splits again."""
-    return {
-        name: weighted_rows(rows.filter(pc.equal(rows[schema.SPLIT], name)).drop_columns(schema.SPLIT))
-        for name in schema.SPLITS
-    }
 
 
 def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityReport:
     """Refit on training days drawn anew, and do the same on permuted data."""
-    train = context.weighted[schema.TRAIN]
-    values = context.sample.values
     return compare_with_permuted(
-        values,
-        train.weights_by_group,
+        context.sample.values,
+        context.weighted[schema.TRAIN].weights_by_group,
         found.centres,
-        features=stages.feature_columns(values.shape[1]),
+        features=context.features,
         seed=found.seed,
         settings=context.experiment.stability,
         lloyd=context.experiment.lloyd,
@@ -300,7 +304,7 @@ def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
         "model_digest": model.centres_digest(found.centres),
         "labels_digest": model.labels_digest(measured.train_labels),
         "prepare_run_id": context.prepared.table.run_id,
-        "prepared_lines": json.dumps(dict(context.prepared.table.lines)),
+        "records": json.dumps(dict(context.counted.records)),
         "kernel": ALGORITHM_VERSION,
         "usable": str(usable).lower(),
     }
