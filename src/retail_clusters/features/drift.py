@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from operator import add
 from typing import Any, Final
 
@@ -38,8 +39,10 @@ _FLOOR: Final = 1e-4
 #: 30 % is not always told within three; with fewer, real days give false alarms (decision 0021).
 DAYS: Final = 4
 _LINES: Final = 1_000
-#: Of days that lie further apart than training days do, as those of a copied folder, so many.
-_DAYS_APART: Final = 30
+#: Of days that come in another order, as those of a copied folder do, so many, and so many of the latest
+#: batches tell whether they do: fewer may be in order by chance.
+_DAYS_IN_NO_ORDER: Final = 30
+_TO_JUDGE: Final = 7
 #: A day with less than this share of a usual day's lines is no day of its own, such as a wrong date.
 _HARDLY_ANY: Final = 0.1
 _MONTH: Final = 31
@@ -94,10 +97,9 @@ class Bins:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The training lines in shares, thing by thing; `span`: the most days over which `DAYS` in a row lie."""
+    """The training lines in shares, thing by thing: what later lines are compared with."""
 
     bins: Mapping[str, Bins]
-    span: int = DAYS
 
     def to_json(self) -> str:
         """Write the record as one JSON text."""
@@ -115,7 +117,7 @@ class Baseline:
         for old, new in numbers.items():
             shares[new] = earlier.shares[old]
         clusters = replace(earlier, shares=tuple(shares), names=_numbered(len(shares) - 1))
-        return replace(self, bins={**self.bins, CLUSTERS: clusters})
+        return Baseline({**self.bins, CLUSTERS: clusters})
 
 
 @dataclass(frozen=True)
@@ -204,13 +206,9 @@ def measure_baseline(rows: WeightedRows, labels: Labels, *, clusters: int, quest
 
 def bounded(baseline: Baseline, *, by: Sequence[Counts]) -> Baseline:
     """Add what a stream of days, oldest first, reaches itself: it bounds a warning."""
-    days = sum(by, empty_counts(baseline)).usual_days
-    spans = [last - first + 1 for first, last in zip(days, days[DAYS - 1 :], strict=False)]
-    baseline = replace(baseline, span=max(spans, default=DAYS))
     measured = [measure(by[end::-1], against=baseline).indices for end in range(len(by))]
     usual = {name: max((each.get(name, 0.0) for each in measured), default=0.0) for name in baseline.bins}
-    bins = {name: replace(each, usual=usual[name]) for name, each in baseline.bins.items()}
-    return replace(baseline, bins=bins)
+    return Baseline({name: replace(each, usual=usual[name]) for name, each in baseline.bins.items()})
 
 
 def count_days(rows: WeightedRows, labels: Labels, *, against: Baseline) -> list[Counts]:
@@ -257,16 +255,18 @@ def empty_counts(against: Baseline) -> Counts:
 def measure(newest_first: Sequence[Counts], *, against: Baseline) -> Drift:
     """Compare the latest lines with the training lines.
 
-    The window is the latest days, as far as they lie as close together as training days do. Days that come
-    in any order do not: more of them are added up.
+    The window is the latest days. Days that came in another order are no latest days: more of them are added up.
     """
-    window = empty_counts(against)
-    for counts in newest_first:
+    arrived, window = [counts for counts in newest_first if counts.days], empty_counts(against)
+    days = DAYS if _in_order(arrived[:_TO_JUDGE]) else _DAYS_IN_NO_ORDER
+    for counts in arrived:
         window += counts
-        if not _missing(window, against.span):
+        if window.lines >= _LINES and len(window.usual_days) >= days:
             found = {name: psi(bins.shares, window.bins[name]) for name, bins in against.bins.items()}
             return Drift(window, found)
-    return Drift(window, unmeasured=_missing(window, against.span))
+    needed = f"{days} days" if days == DAYS else f"{days} days, where they come at once or in no order,"
+    come = f"{len(window.usual_days)} of {needed} and {window.lines:,} of {_LINES:,} lines have come"
+    return Drift(window, unmeasured=come)
 
 
 def psi(expected: Iterable[float], found: Iterable[float]) -> float:
@@ -280,17 +280,11 @@ def _psi_terms(expected: Iterable[float], found: Iterable[float]) -> Floats:
     return np.asarray((f - e) * np.log(f / e))
 
 
-def _missing(window: Counts, span: int) -> str | None:
-    """Say what a window lacks; None where it has enough."""
-    days = window.usual_days
-    if len(days) < DAYS:
-        return f"lines of {len(days)} of {DAYS} days have come"
-    if window.lines < _LINES:
-        return f"{window.lines:,} of {_LINES:,} lines have come"
-    over = days[-1] - days[0] + 1
-    if over * DAYS <= span * len(days) or len(days) >= _DAYS_APART:
-        return None
-    return f"the latest {len(days)} days lie over {over:,}, and of days in any order it takes {_DAYS_APART}"
+def _in_order(newest_first: Sequence[Counts]) -> bool:
+    """Tell whether the days of each batch follow those of the batch before; one batch of many days does not say."""
+    days = [counts.usual_days for counts in newest_first]
+    alone = len(days) == 1 and len(days[0]) >= DAYS
+    return not alone and all(later[0] >= earlier[-1] for later, earlier in pairwise(days))
 
 
 def _numbered(clusters: int) -> tuple[str, ...]:

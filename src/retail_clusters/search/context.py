@@ -248,7 +248,9 @@ def _in_spark(
 def by_split(cells: pa.Table, question: Question) -> dict[str, WeightedRows]:
     """Part cells into the rows of train, validation, test, and of the last two together."""
     parts = {
-        part: weighted_rows(cells.filter(pc.equal(cells[SPLIT], part)).drop_columns(SPLIT), list(question.features))
+        part: weighted_rows(
+            cells.filter(pc.equal(cells[SPLIT], part)).drop_columns(SPLIT), list(question.features)
+        )
         for part in schema.SPLITS
     }
     return parts | {AFTER_TRAIN: merge(parts[schema.VALIDATION], parts[schema.TEST])}

@@ -163,9 +163,7 @@ def _register(
     tracking.set_tags({evidence.TAG: said})
     question, metadata = context.experiment.question, new.metadata
     metadata |= {TRAINED_ON: masked(context.prepared.table.data)} | _baseline(context, new, clustering)
-    uri = registry.log(
-        new.pipeline(spark=context.spark), interface=interface(question), metadata=metadata
-    )
+    uri = registry.log(new.pipeline(spark=context.spark), interface=interface(question), metadata=metadata)
     return registry.register(uri, tags={**tags, evidence.TAG: said}, about=ABOUT_MODEL)
 
 

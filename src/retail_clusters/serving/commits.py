@@ -15,8 +15,10 @@ from retail_clusters.serving.source import InputFile
 
 #: The folders of lines in an output: its layout is told in docs/scoring.md.
 SCORED: Final = "scored"
+#: Good lines without a cluster: of a version that gives one to units of them.
+LINES: Final = "lines"
 QUARANTINE: Final = schema.QUARANTINE
-KINDS: Final = (SCORED, QUARANTINE)
+KINDS: Final = (SCORED, LINES, QUARANTINE)
 COMMITS: Final = "commits"
 #: Batches whose metrics and counts are kept in memory: those that the chart shows, and drift is measured on.
 RECENT: Final = 1_000
@@ -49,6 +51,7 @@ class Record:
     replaces: tuple[tuple[int, str], ...] = ()
     written: Mapping[str, list[str]] | None = None
     extra: tuple[str, ...] = ()
+    rows_excluded: int = 0
 
     @property
     def points(self) -> list[tuple[str, float, int, int]]:
@@ -169,11 +172,8 @@ def _place(output: str, batch_id: int) -> str:
 
 def _last_begun(output: str) -> int:
     """Return the last batch that has scored lines, committed or not; -1 where none has."""
-    folder = join(output, SCORED)
-    names = [
-        name(each).partition("=")
-        for each in (storage.list_folders(folder) if storage.is_folder(folder) else [])
-    ]
+    folders = [folder for kind in (SCORED, LINES) if storage.is_folder(folder := join(output, kind))]
+    names = [name(each).partition("=") for folder in folders for each in storage.list_folders(folder)]
     return max(
         (int(value) for key, _, value in names if key == schema.BATCH_ID and value.isdecimal()), default=-1
     )

@@ -13,6 +13,7 @@ from retail_clusters.infra import storage
 from retail_clusters.infra.locations import for_display, join, literal
 from retail_clusters.serving.commits import (
     COMMITS,
+    LINES,
     QUARANTINE,
     SCORED,
     Record,
@@ -42,6 +43,12 @@ def read_scored(spark: SparkSession, output: str) -> DataFrame:
     source = schema.QUARANTINED_LINE[schema.SOURCE_FILE]
     others = [StructField(name, StringType()) for name in extra]
     return _read(spark, output, SCORED, StructType([*schema.INVOICE_LINE, *others, *added, source]), records)
+
+
+def read_lines(spark: SparkSession, output: str) -> DataFrame:
+    """Return the good lines that segments are made of, as `read_scored` does."""
+    source = schema.QUARANTINED_LINE[schema.SOURCE_FILE]
+    return _read(spark, output, LINES, StructType([*schema.INVOICE_LINE, source]), _records(output))
 
 
 def read_quarantine(spark: SparkSession, output: str) -> DataFrame:
@@ -99,5 +106,5 @@ def _paths(output: str, kind: str, record: Record) -> list[str]:
     """Name a batch's files, or its whole folder where an earlier release wrote it."""
     folder = batch_folder(output, kind, record.batch_id)
     if record.written is not None:
-        return [literal(join(folder, name)) for name in record.written[kind]]
+        return [literal(join(folder, name)) for name in record.written.get(kind, ())]
     return [literal(folder)] if storage.is_folder(folder) else []
