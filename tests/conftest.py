@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from retail_clusters.infra import class_archive
-from retail_clusters.infra.spark import SHORT_LIVED, spark_session
+from retail_clusters.infra.spark import spark_session
 
 if not hasattr(sys.modules["__main__"], "__file__"):
     # In a worker of pytest-xdist. Without a main file PySpark believes that its doctests run, and exits.
@@ -21,10 +21,8 @@ if not hasattr(sys.modules["__main__"], "__file__"):
 
 # Tests run new code a few times, in several small JVMs at once: Java's second compiler, and a collector
 # with threads of its own, cost them more than they give.
-SMALL = f"{SHORT_LIVED} -XX:+UseSerialGC -XX:MetaspaceSize=256m -Xmn512m -Xlog:disable"
+SMALL = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m -Xmn512m -Xlog:disable"
 os.environ.setdefault("SPARK_SUBMIT_OPTS", f"{SMALL} {class_archive.options()}".strip())
-# Its own tests turn it on: nobody looks at what the machine does in the others.
-os.environ["MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"] = "false"
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")
 

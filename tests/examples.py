@@ -1,7 +1,9 @@
 """Small data for the tests of training: literal rows, files of a shop, contexts and trials."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +12,27 @@ import pyarrow as pa
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import OneHotEncoder, SQLTransformer, StringIndexerModel, VectorAssembler
 from pyspark.sql import SparkSession
-from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StringType, StructField, StructType
 
 from retail_clusters import schema
 from retail_clusters.clustering.blocks import Floats
 from retail_clusters.clustering.evaluation import Evaluation
 from retail_clusters.clustering.metrics import Quality
-from retail_clusters.data import csv_files, invoices, reduce
+from retail_clusters.data import prepare
 from retail_clusters.data.prepare import Prepared, PreparedTable
 from retail_clusters.features.model import kmeans_model
-from retail_clusters.features.rows import WeightedRows
+from retail_clusters.features.rows import CELL, RECORDS, WeightedRows
 from retail_clusters.features.rows import weighted_rows as sorted_rows
-from retail_clusters.features.stages import NUMBERS
+from retail_clusters.question import Feature
 from retail_clusters.search.context import TrainingContext, training_context
 from retail_clusters.search.study import Trial
-from retail_clusters.settings import Experiment, Split
+from retail_clusters.settings import Experiment
 
-#: Price, quantity, weekday, lines, and how many of these cancel.
-Row = tuple[float, int, str, int, int]
+#: Price, quantity, weekday, lines.
+Row = tuple[float, int, str, int]
 
-_SAID = (schema.UNIT_PRICE, schema.QUANTITY, schema.DAY_OF_WEEK, schema.WEIGHT, schema.CANCELLATIONS)
+#: A Monday in each part of the split.
+_MONDAYS = {"train": date(2011, 6, 6), "validation": date(2011, 8, 1), "test": date(2011, 11, 7)}
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _GROUPS = ((2.0, 2), (2.0, 60), (70.0, 2), (70.0, 60))
 _DAYS = ("2011-06-06", "2011-06-07", "2011-06-09", "2011-08-01", "2011-08-03", "2011-11-07", "2011-11-10")
 
@@ -44,16 +46,25 @@ _FIRST_FILL = (
 _FIRST_TIDY = "SELECT * EXCEPT (day_of_week, day_of_week_index, day_of_week_encoded, features) FROM __THIS__"
 
 
+def lines(*, scale: str = "none", unseen: str = "keep") -> dict[str, Feature]:
+    """Declare the features of lines: price, quantity and weekday, with numbers scaled alike."""
+    return {
+        "price": Feature(sql="UnitPrice", scale=(scale,), fill=0.0),
+        "quantity": Feature(sql="Quantity", scale=(scale,), fill=0.0),
+        "weekday": Feature(sql="date_format(InvoiceDate, 'EEEE')", encode="onehot", unseen=unseen),
+    }
+
+
+#: Lines by price, quantity and weekday as they are.
+UNSCALED = Experiment(features=lines())
+
+
 def weighted(*rows: Row) -> WeightedRows:
-    """Make weighted rows of literal ones."""
-    made = [dict(zip(schema.WEIGHTED_ROW.names, whole(row), strict=True)) for row in rows]
-    return sorted_rows(pa.Table.from_pylist(made, schema=to_arrow_schema(schema.WEIGHTED_ROW)))
-
-
-def whole(row: Row) -> tuple[object, ...]:
-    """Return a row in the columns of `schema.WEIGHTED_ROW`; of what it does not say, all lines have a 0."""
-    said = dict(zip(_SAID, row, strict=True))
-    return tuple(said.get(name, 0) for name in schema.WEIGHTED_ROW.names)
+    """Make weighted rows of literal ones, each a cell of its own, of the first day that is such a weekday."""
+    names = ("price", "quantity", "weekday", RECORDS)
+    made = [dict(zip(names, (float(row[0]), float(row[1]), *row[2:]), strict=True)) for row in rows]
+    cells = [row | {CELL: WEEKDAYS.index(str(row["weekday"]))} for row in made]
+    return sorted_rows(pa.Table.from_pylist(cells), names[:3])
 
 
 def sort_rows(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
@@ -64,9 +75,8 @@ def sort_rows(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def centres(points: Sequence[Sequence[float]], slots: Sequence[float]) -> Floats:
-    """Make centres of (price, quantity), with 0 for any other number and the same slots of the weekday."""
-    others = [0.0] * (len(NUMBERS) - 2)
-    return np.array([[*point, *others, *slots] for point in points], dtype=float)
+    """Make centres of (price, quantity), with the same columns of the weekday."""
+    return np.array([[*point, *slots] for point in points], dtype=float)
 
 
 def context(
@@ -77,35 +87,39 @@ def context(
     test: Sequence[Row],
     experiment: Experiment,
 ) -> TrainingContext:
-    """Make a training context of literal rows, each distinct within its part."""
-    parts = dict(zip(schema.SPLITS, (train, validation, test), strict=True))
-    columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAYS_FIELD])
-    reduced = spark.createDataFrame(
-        [(name, *whole(row), [(at, row[3])]) for name, rows in parts.items() for at, row in enumerate(rows)],
-        columns,
-    )
-    lines = {name: sum(row[3] for row in rows) for name, rows in parts.items()}
-    table = _table(
-        "some/folder", digest="d" * 32, lines=lines, rows={name: len(parts[name]) for name in parts}
-    )
-    return training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
+    """Make a training context of literal rows, each so many lines of its part."""
+    made = [
+        (
+            "1",
+            "A",
+            "CUP",
+            row[1],
+            _MONDAYS[part] + timedelta(WEEKDAYS.index(row[2])),
+            float(row[0]),
+            None,
+            "UK",
+        )
+        for part, rows in zip(_MONDAYS, (train, validation, test), strict=True)
+        for row in rows
+        for _ in range(row[3])
+    ]
+    dated = [(*line[:4], datetime.combine(line[4], time(10)), *line[5:]) for line in made]
+    frame = spark.createDataFrame(dated, schema.INVOICE_LINE)
+    days = Counter(line[4].isoformat() for line in made)
+    return training_context(Prepared(_table("some/folder", "d" * 32, days), frame), experiment=experiment)
 
 
 def context_of_files(spark: SparkSession, folder: Path, *, experiment: Experiment) -> TrainingContext:
-    """Prepare files in memory, without a cache or a run."""
-    parsed, _ = invoices.read(spark, csv_files.check_data(str(folder))[1])
-    reduced = reduce.reduce_lines(parsed, split=Split()).cache()
-    contents = reduce.summarize(reduced)
-    table = _table(str(folder), digest=contents.digest, lines=contents.lines, rows=contents.rows)
-    context = training_context(Prepared(table=table, reduced=reduced), experiment=experiment)
-    reduced.unpersist()
-    return context
+    """Prepare files and make their training context, without a run."""
+    made = prepare.make(spark, prepare.source(str(folder), experiment.input), run_id="unknown")
+    return training_context(made, experiment=experiment)
 
 
-def _table(data: str, *, digest: str, lines: Mapping[str, int], rows: Mapping[str, int]) -> PreparedTable:
+def _table(data: str, digest: str, days: Mapping[str, int]) -> PreparedTable:
     return PreparedTable(
-        folder="none", run_id="unknown", data=data, data_digest=digest, lines=lines, rows=rows, quarantined=0
-    )
+        folder="none", run_id="unknown", data=data, data_digest=digest, days=days,
+        quarantined=0,
+    )  # fmt: skip
 
 
 def write_files(folder: Path, *, lines: int = 60) -> Path:

@@ -13,19 +13,18 @@ import pytest
 from mlflow.models import Model
 from mlflow.pyfunc import FLAVOR_NAME as PYTHON
 from mlflow.tracking import MlflowClient
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
-from retail_clusters.features import stages
-from retail_clusters.features.interface import INTERFACE
-from retail_clusters.features.model import centres_digest, scoring_pipeline
-from retail_clusters.features.rows import WeightedRows
+from retail_clusters.features import pipeline
+from retail_clusters.features.interface import interface
+from retail_clusters.features.model import ScoringModel, centres_digest
+from retail_clusters.features.rows import SPLIT, WeightedRows
 from retail_clusters.infra.locations import literal
-from retail_clusters.registry import evidence, tracking
+from retail_clusters.question import Question
+from retail_clusters.registry import evidence, numbering, tracking
 from retail_clusters.registry.champion import Move, move_champion, read_moves
-from retail_clusters.registry.models import ModelInterface, ModelRegistry
-from retail_clusters.settings import Features
+from retail_clusters.registry.models import ModelRegistry
 from tests import examples
 
 #: The versions of `stocked`: three clusters; four, better ones; these in another order, moved a little; four
@@ -46,49 +45,58 @@ DIGEST = "d" * 32
 def rows() -> dict[str, WeightedRows]:
     """Return the same rows for each split; test lines come on a Saturday, too."""
     literal = [
-        (price + 0.01 * step, quantity, "Monday" if step % 2 else "Friday", 1 + step % 3, 0)
+        (price + 0.01 * step, quantity, "Monday" if step % 2 else "Friday", 1 + step % 3)
         for price, quantity in GROUPS
         for step in range(40)
     ]
-    saturday = (2.0, 2, "Saturday", 1, 0)
+    saturday = (2.0, 2, "Saturday", 1)
     return {
         name: examples.weighted(*literal, *([saturday] if name == schema.TEST else []))
         for name in schema.SPLITS
     }
 
 
-def model(spark: SparkSession, centres: Sequence[Sequence[float]], *, how: Features) -> PipelineModel:
+def model(
+    spark: SparkSession, centres: Sequence[Sequence[float]], *, scale: str = "none", unseen: str = "keep"
+) -> ScoringModel:
     """Make a model of raw lines with given centres (price, quantity), as good on any weekday."""
-    pipeline = stages.fit_features(rows()[schema.TRAIN], features=how, spark=spark)
+    question = Question(features=examples.lines(scale=scale, unseen=unseen))
+    space = pipeline.fit_space(rows()[schema.TRAIN], question, spark=spark)
     points = np.array(centres, dtype=float)
-    if how.scaling == "log":
+    if scale == "log":
         points = np.sign(points) * np.log1p(np.abs(points))
-    slots = 2 if how.unseen_days == "keep" else 1
-    return scoring_pipeline(pipeline, examples.centres(points.tolist(), [0.5] * slots), spark=spark)
+    slots = [0.5] * (len(space.names) - 2)
+    return ScoringModel.of(space, examples.centres(points.tolist(), slots))
 
 
-def register(made: PipelineModel, *, interface: ModelInterface = INTERFACE, carries_rows: bool = True) -> str:
+def register(made: ScoringModel, *, carries_rows: bool = True, **metadata: str) -> str:
     """Register a model as a training does, with its rows; give its version."""
-    centres = np.array(made.stages[-2].clusterCenters())
+    spark = SparkSession.active()
     with mlflow.start_run():
-        mlflow.log_params({"k": len(centres), "split.train_until": "2011-07-01", "data": "some/folder"})
+        mlflow.log_params({"k": len(made.centres), "split.train_until": "2011-07-01", "data": "some/folder"})
         mlflow.log_metrics({"validation_silhouette": 0.5, "stable_line_share": 0.6})
         if carries_rows:
             evidence.log_evidence(evidence_table())
         return registry.register(
-            registry.log(made, interface=interface),
+            registry.log(
+                made.pipeline(spark=spark),
+                interface=interface(made.space.question),
+                metadata=made.metadata | metadata,
+            ),
             tags={
                 "data_digest": DIGEST,
-                "prepared_lines": json.dumps({name: int(of.weights.sum()) for name, of in rows().items()}),
-                "model_digest": centres_digest(centres),
+                "records": json.dumps({name: int(of.weights.sum()) for name, of in rows().items()}),
+                "model_digest": centres_digest(made.centres),
+                "cluster_numbers": numbering.to_text(made.numbers),
             },
         )
 
 
 def evidence_table() -> pa.Table:
     """Return the rows as a training keeps them with its version."""
+    parts = {name: of.cells.drop_columns("_row") for name, of in rows().items()}
     return pa.concat_tables(
-        [of.table.append_column(schema.SPLIT, pa.repeat(name, len(of))) for name, of in rows().items()]
+        [cells.append_column(SPLIT, pa.repeat(name, len(cells))) for name, cells in parts.items()]
     )
 
 
@@ -164,8 +172,8 @@ def stocked(spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.Tem
         experiment = MlflowClient().create_experiment("shop", str(folder / "artifacts"))
         mlflow.set_experiment(experiment_id=experiment)
         for centres in (FAIR, BETTER, TWIN):
-            register(model(spark, centres, how=Features()))
-        register(model(spark, BETTER, how=Features(scaling="log")))
+            register(model(spark, centres))
+        register(model(spark, BETTER, scale="log"))
     return folder
 
 

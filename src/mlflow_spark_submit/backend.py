@@ -15,9 +15,7 @@ from mlflow.projects import utils as projects
 from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_BACKEND
 
-from mlflow_spark_submit.command import parse_command
-from mlflow_spark_submit.config import read_config
-from mlflow_spark_submit.submission import prepare_submission
+from mlflow_spark_submit.submission import parse_command, prepare_submission, read_config
 from mlflow_spark_submit.submitted import SparkSubmitRun
 
 NAME = "spark-submit"

@@ -1,26 +1,70 @@
-"""What to start: spark-submit's command line, its environment and its properties file."""
+"""What to start: the backend's configuration and an entry point's command, as a call of spark-submit."""
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from mlflow.exceptions import ExecutionException
-
-from mlflow_spark_submit.command import ModuleCommand
-from mlflow_spark_submit.config import ClusterConfig, is_local
+from mlflow.projects import utils as projects
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _UNPACKED = "environment"
-_SPECIAL = re.compile(r"[\\\n\r\t\f]")
-_KEY_SPECIAL = re.compile(r"[\\\n\r\t\f :=#!]")
-_LETTERS = {"\n": "n", "\r": "r", "\t": "t", "\f": "f"}
-_ARCHIVED_PYTHON = f"./{_UNPACKED}/bin/python"
+
+# What MLflow adds to the configuration by itself.
+_ADDED_BY_MLFLOW = (
+    projects.PROJECT_ENV_MANAGER,
+    projects.PROJECT_SYNCHRONOUS,
+    projects.PROJECT_DOCKER_ARGS,
+    projects.PROJECT_STORAGE_DIR,
+    projects.PROJECT_BUILD_IMAGE,
+    projects.PROJECT_DOCKER_AUTH,
+)
+
+# Quoted text of which a shell changes nothing.
+_LITERAL = re.compile(r"""'[^']*'|"[^"$`\\]*\"""")
+# What a shell takes as it stands, outside quotes.
+_PLAIN = re.compile(r"[\w \t@%+=:,./-]*")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_PYTHON = re.compile(r"python(3(\.\d+)?)?")
+
+
+class ClusterConfig(BaseModel):
+    """Where and how to submit. What is not given is left to `spark-defaults.conf`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    master: str | None = None
+    deploy_mode: Literal["client", "cluster"] = "client"
+    conf: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    archive: str | None = None
+    py_files: list[str] = Field(default_factory=list)
+    spark_submit: str | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_files(self) -> Self:
+        for path in [*self.py_files, *filter(None, [self.archive, self.spark_submit])]:
+            if _is_local(path) and not Path(path).is_file():
+                raise ValueError(f"found no file {path!r} in {os.getcwd()}")  # noqa: PTH109 - as typed
+        return self
+
+
+@dataclass(frozen=True)
+class ModuleCommand:
+    """A module to run as `python -m` would, with the variables that the command sets for it."""
+
+    module: str
+    arguments: tuple[str, ...]
+    variables: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -29,6 +73,48 @@ class Submission:
 
     words: tuple[str, ...]
     environment: dict[str, str]
+
+
+def read_config(backend_config: Mapping[str, Any]) -> ClusterConfig:
+    """Return the checked configuration; MLflow's own additions are checked and left out.
+
+    Raises:
+        ExecutionException: in one line, which `mlflow run` prints before it exits with 1.
+    """
+    manager = backend_config.get(projects.PROJECT_ENV_MANAGER)
+    if manager not in {None, "local"}:
+        raise ExecutionException(
+            "the backend spark-submit runs in the environment of its config's archive, or in this one, "
+            f"but got --env-manager {manager}: leave it out"
+        )
+    given = {key: value for key, value in backend_config.items() if key not in _ADDED_BY_MLFLOW}
+    try:
+        return ClusterConfig.model_validate(given)
+    except ValidationError as error:
+        raise ExecutionException(f"backend config: {_first_line(error)}") from None
+
+
+def parse_command(command: str) -> ModuleCommand:
+    """Return the module, arguments and variables of an entry point's computed command.
+
+    One form is understood, as a shell would read it: `[env] [NAME=VALUE …] python -m MODULE [ARGUMENT …]`.
+
+    Raises:
+        ExecutionException: for another form, and for anything that a shell would expand, join or redirect.
+    """
+    command = command.strip()
+    if not _PLAIN.fullmatch(_LITERAL.sub("", command)):
+        raise _refused("one that needs a shell")
+    words = shlex.split(command)
+    if words[:1] == ["env"]:
+        words = words[1:]
+    variables = {}
+    while words and _ASSIGNMENT.match(words[0]):
+        name, _, value = words.pop(0).partition("=")
+        variables[name] = value
+    if len(words) < 3 or not _PYTHON.fullmatch(words[0]) or words[1] != "-m":
+        raise _refused(repr(" ".join(words[:2])))
+    return ModuleCommand(module=words[2], arguments=tuple(words[3:]), variables=variables)
 
 
 def prepare_submission(
@@ -41,19 +127,17 @@ def prepare_submission(
     Spark's properties travel in a file that only its owner reads: a command line is everyone's to read.
     """
     program, home = _program(config)
-    inherited = os.environ | home | config.env
+    environment = os.environ | home | config.env
+    properties = _properties(config)
     if config.deploy_mode == "client":
-        properties = _properties(config)
-        environment = inherited | command.variables | run_variables
+        environment |= command.variables | run_variables
     else:
         # A command's PYTHONPATH names folders of this machine; there, archive and py_files bring the module.
         elsewhere = {name: value for name, value in command.variables.items() if name != "PYTHONPATH"}
-        properties = _driver_variables(config, config.env | elsewhere | run_variables) | _properties(config)
-        environment = inherited
-    words = [program]
+        properties = _driver_variables(config, config.env | elsewhere | run_variables) | properties
+    words = [program, "--deploy-mode", config.deploy_mode]
     if config.master:
         words += ["--master", config.master]
-    words += ["--deploy-mode", config.deploy_mode]
     if properties:
         words += ["--load-spark-defaults", "--properties-file", _write_properties(properties, folder)]
     if config.archive:
@@ -62,6 +146,24 @@ def prepare_submission(
         words += ["--py-files", ",".join(_importable(each, folder) for each in config.py_files)]
     words += [str(_LAUNCHER), command.module, *command.arguments]
     return Submission(words=tuple(words), environment=environment)
+
+
+def _first_line(error: ValidationError) -> str:
+    """Return the first fault in one line, without the values, which may be secret."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(ClusterConfig.model_fields)
+        return f"it has no key {place!r}; its keys are {known}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def _refused(found: str) -> ExecutionException:
+    return ExecutionException(
+        "the backend spark-submit runs commands of the form "
+        f"'[env] [NAME=VALUE …] python -m MODULE [ARGUMENT …]', but got {found}: change the entry point"
+    )
 
 
 def _program(config: ClusterConfig) -> tuple[str, dict[str, str]]:
@@ -79,7 +181,7 @@ def _properties(config: ClusterConfig) -> dict[str, str]:
     """Return the properties: which Python, unless the user says so, and the user's own."""
     python: dict[str, str] = {}
     if config.archive:
-        python["spark.pyspark.python"] = _ARCHIVED_PYTHON
+        python["spark.pyspark.python"] = f"./{_UNPACKED}/bin/python"
     if config.deploy_mode == "client":
         python["spark.pyspark.driver.python"] = sys.executable
     given = {
@@ -90,13 +192,8 @@ def _properties(config: ClusterConfig) -> dict[str, str]:
 
 
 def _driver_variables(config: ClusterConfig, variables: Mapping[str, str]) -> dict[str, str]:
-    _refuse_unreachable(variables.get("MLFLOW_TRACKING_URI", ""))
-    prefix = "spark.yarn.appMasterEnv." if config.master == "yarn" else "spark.kubernetes.driverEnv."
-    return {f"{prefix}{name}": value for name, value in variables.items()}
-
-
-def _refuse_unreachable(tracking_uri: str) -> None:
-    parts = urlsplit(tracking_uri)
+    """Return the properties that hand variables to a driver on another machine."""
+    parts = urlsplit(variables.get("MLFLOW_TRACKING_URI", ""))
     if parts.password is not None:
         raise ExecutionException(
             "in cluster mode the tracking URI goes into Spark's configuration, which Spark logs, "
@@ -108,28 +205,31 @@ def _refuse_unreachable(tracking_uri: str) -> None:
             "in cluster mode the driver runs on another machine, but got a tracking store in a file: "
             "set MLFLOW_TRACKING_URI to a tracking server"
         )
+    prefix = "spark.yarn.appMasterEnv." if config.master == "yarn" else "spark.kubernetes.driverEnv."
+    return {f"{prefix}{name}": value for name, value in variables.items()}
 
 
 def _write_properties(properties: Mapping[str, str], folder: Path) -> str:
     """Write the properties as java.util.Properties reads them back."""
     path = folder / "spark.properties"
     path.touch(mode=0o600)
-    lines = (f"{_escape(key, _KEY_SPECIAL)}={_escape(value, _SPECIAL)}" for key, value in properties.items())
-    path.write_text("\n".join(lines), encoding="utf-8")
+    escaped = {key: value.replace("\\", "\\\\").replace("\n", "\\n") for key, value in properties.items()}
+    path.write_text("\n".join(f"{key}={value}" for key, value in escaped.items()), encoding="utf-8")
     return str(path)
-
-
-def _escape(text: str, special: re.Pattern[str]) -> str:
-    return special.sub(lambda found: "\\" + _LETTERS.get(found[0], found[0]), text)
 
 
 def _importable(path: str, folder: Path) -> str:
     """Return a file that executors import from: of a wheel, a copy that is named a zip, as Spark wants it."""
-    if not (is_local(path) and path.endswith(".whl")):
+    if not (_is_local(path) and path.endswith(".whl")):
         return _absolute(path)
     return str(shutil.copy(path, folder / f"{Path(path).stem}.zip"))
 
 
 def _absolute(path: str) -> str:
     """Return a path as typed here; spark-submit starts in the project's folder."""
-    return str(Path(path).absolute()) if is_local(path) else path
+    return str(Path(path).absolute()) if _is_local(path) else path
+
+
+def _is_local(path: str) -> bool:
+    """Tell a path of this machine from a URI that Spark fetches itself."""
+    return not urlsplit(path).scheme

@@ -122,7 +122,7 @@ def _log_result(context: TrainingContext, result: MainResult, *, champion: str, 
     if tracking.is_active(trained):
         tracking.log_metrics(tracking.metrics_of(tracking.read_run(trained)))
     tracking.use_model(str(version.source))
-    log_inputs(context.prepared.table, split=context.experiment.split)
+    log_inputs(context)
     flat = context.experiment.flat()
     tracking.log_settings({name: value for name, value in flat.items() if name not in {"k", "seed"}})
     tracking.set_tags(

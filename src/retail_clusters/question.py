@@ -92,6 +92,8 @@ class Feature(_Settings):
             raise ValueError(f"scale names each step once, or none alone, but got {', '.join(self.scale)}")
         if not self.scale:
             raise ValueError("scale names at least one step: none, log or standard")
+        if self.top and self.unseen == "error":
+            raise ValueError("unseen: error refuses values, but top puts all others together: leave one out")
         return self
 
 
@@ -114,11 +116,11 @@ ABOUT_LINES: Final[Mapping[str, Description]] = {
 }
 
 
-def _usual_features(given: Mapping[str, Any]) -> Mapping[str, Feature]:
+def _usual_features(given: dict[str, Any]) -> dict[str, Feature]:
     return {} if given.get("unit") else dict(LINES_BY_LOG)
 
 
-def _usual_descriptions(given: Mapping[str, Any]) -> Mapping[str, Description]:
+def _usual_descriptions(given: dict[str, Any]) -> dict[str, Description]:
     return dict(ABOUT_LINES) if given.get("features") == LINES_BY_LOG else {}
 
 

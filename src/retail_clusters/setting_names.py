@@ -13,6 +13,8 @@ RETIRED: Final[Mapping[str, str]] = {
         "each category has its own rule: write features.weekday.unseen, as in experiments/notebook.yaml"
     ),
     "columns": "it is part of input by now: write input.columns.NAME for a name, input.date_format for the date",
+    "sweep.sampler": "leave it out, as the whole space is searched in a shuffled order, and trials cuts it off",
+    "sweep.batch_size": "leave it out, as the whole space is searched in a shuffled order, and trials cuts it off",
     "purchases.allowed_lateness_days": (
         "leave it out, as the appending stream of purchases is gone; spend in an output that grows is a "
         "GROUP BY over OUTPUT/scored (docs/scoring.md)"

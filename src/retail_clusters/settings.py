@@ -17,7 +17,6 @@ Archive = Annotated[
     Literal["off", "move", "delete"], BeforeValidator(lambda how: "off" if how is False else how)
 ]
 Solver = Literal["exact", "spark"]
-Sampler = Literal["grid", "tpe"]
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -89,9 +88,7 @@ class Sweep(_Settings):
     k_min: Clusters = 2
     k_max: Clusters = 60
     seeds: Count = 8
-    sampler: Sampler = "grid"
     trials: Count | None = None
-    batch_size: Count = 8
     sampler_seed: Seed = 0
     objective: Objective = "silhouette"
     min_seeds: Count = 3

@@ -1,5 +1,6 @@
 """How figures and tables are written for people."""
 
+import re
 from typing import Final
 
 
@@ -23,7 +24,16 @@ def pluralize(number: int, one: str, many: str = "") -> str:
     >>> pluralize(1, "batch", "batches"), pluralize(2000, "file"), pluralize(0, "line")
     ('1 batch', '2,000 files', '0 lines')
     """
-    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+    return f"{number:,} {one if number == 1 else many or plural(one)}"
+
+
+def plural(one: str) -> str:
+    """Return what several of something are called.
+
+    >>> plural("line"), plural("country"), plural("day")
+    ('lines', 'countries', 'days')
+    """
+    return re.sub("(?<![aeiou])y$", "ie", one) + "s"
 
 
 #: A wide space, behind one of no width that keeps it from being cut off as the start of a cell.

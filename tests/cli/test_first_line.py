@@ -53,8 +53,6 @@ main()
         ("purchases --mode stream", "purchases: spend per customer and day of data/sample/by-day"),
         ("verify --version 3", "verify: version 3 of retail-clusters"),
         ("report --version 3", "report: version 3 of retail-clusters, to output/report.html, in "),
-        ("report --version 3 --output page/", "report: version 3 of retail-clusters, to page/report.html, "),
-        ("report --version 3 --output docs", "report: version 3 of retail-clusters, to docs/report.html, "),
         ("generate --output made", "generate: 60 days"),
         ("fetch", "fetch: the public data set from https://"),
     ],

@@ -117,21 +117,6 @@ def test_fetch_refuses_files_with_another_checksum_and_keeps_nothing(book: Book,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fetch_refuses_the_same_bytes_under_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    listing = "".join(f"{name} {len(DAYS[name])}\n" for name in sorted(DAYS))
-    monkeypatch.setattr("retail_clusters.data.fetch.BY_DAY_SHA256", SHA256)
-    monkeypatch.setattr(
-        "retail_clusters.data.fetch.BY_DAY_LISTING", hashlib.sha256(listing.encode()).hexdigest()
-    )
-    for folder, renamed in (("right", {}), ("wrong", {"2011-01-02.csv": "2011-01-01.csv"})):
-        (tmp_path / folder).mkdir()
-        for name, content in DAYS.items():
-            (tmp_path / folder / renamed.get(name, name)).write_bytes(content)
-    fetch(output=str(tmp_path / "right"), url="http://127.0.0.1:1/", sha256=SHA256)
-    with pytest.raises(InputError, match="new or empty"):
-        fetch(output=str(tmp_path / "wrong"), url="http://127.0.0.1:1/", sha256=SHA256)
-
-
 @pytest.mark.parametrize("cut_at", [0, 100, -150])
 def test_fetch_tells_how_to_go_on_when_the_archive_does_not_come_whole(
     book: Book, tmp_path: Path, cut_at: int
@@ -149,18 +134,6 @@ def test_fetch_without_a_network_says_in_one_line_how_to_place_the_files(tmp_pat
         fetch(output=str(tmp_path / "retail"), url="http://127.0.0.1:1/archive")
     assert f"into {tmp_path / 'retail'}" in str(told.value)
     assert "\n" not in str(told.value)
-
-
-@pytest.mark.parametrize(
-    ("limit", "told"),
-    [("_LONGEST_ARCHIVE", "is longer than 99 bytes"), ("_LONGEST_CONTENT", "more than 99 bytes")],
-)
-def test_fetch_takes_no_more_than_the_data_set_can_have(
-    book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, told: str
-):
-    monkeypatch.setattr(f"retail_clusters.data.fetch.{limit}", 99)
-    with pytest.raises(TransferError, match=told):
-        fetch_from(book, tmp_path / "retail")
 
 
 def test_fetch_tells_that_nothing_stands_at_the_address(book: Book, tmp_path: Path):

@@ -1,5 +1,6 @@
-"""Registered models taken apart and put together again."""
+"""Registered models: from raw lines to numbers of clusters, saved, loaded and put together again."""
 
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,137 +9,153 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 from retail_clusters import schema
-from retail_clusters.errors import RegistryError
-from retail_clusters.features import model, stages
-from retail_clusters.features.model import ParsedModel, parse
-from retail_clusters.settings import Features
+from retail_clusters.features import earlier, model, pipeline
+from retail_clusters.features.model import ScoringModel
+from retail_clusters.features.pipeline import FeatureSpace, Fitted
+from retail_clusters.question import Feature, Question, Unit
 from tests import examples, shop
 
 DAYS = ("Monday", "Friday", "Sunday")
+CUSTOMERS = Question(
+    unit=Unit(by=("CustomerID",), days=30),
+    clean={"no_customer": "CustomerID IS NULL", "cancelled": "InvoiceNo LIKE 'C%'"},
+    features={
+        "recency": Feature(sql="datediff(as_of, max(InvoiceDate))"),
+        "spend": Feature(sql="sum(cost)", fill=None),
+    },
+)
 
 
-def pipeline_of(
-    spark: SparkSession, *, days: tuple[str, ...] = DAYS, how: Features | None = None
-) -> PipelineModel:
+def made(
+    spark: SparkSession, *, days: tuple[str, ...] = DAYS, scale: str = "none", unseen: str = "keep"
+) -> ScoringModel:
     """Make a model of two clusters; the first day has most lines."""
-    how = how or Features()
-    rows = examples.weighted(*((1.0 + n, 2 * n, day, 9 - n, 0) for n, day in enumerate(days)))
-    slots = len(days) - (how.unseen_days == "error")
-    centres = examples.centres([(1.0, 2.0), (50.0, 60.0)], range(slots))
-    fitted = stages.fit_features(rows, features=how, spark=spark)
-    return model.scoring_pipeline(fitted, centres, spark=spark)
+    rows = examples.weighted(*((1.0 + n, 2 * n, day, 9 - n) for n, day in enumerate(days)))
+    space = pipeline.fit_space(
+        rows, Question(features=examples.lines(scale=scale, unseen=unseen)), spark=spark
+    )
+    return ScoringModel.of(space, examples.centres([(1.0, 2.0), (50.0, 60.0)], range(len(space.names) - 2)))
 
 
-def made(spark: SparkSession, **changes: object) -> ParsedModel:
-    return parse(pipeline_of(spark, **changes), version="1")  # type: ignore[arg-type]
+def customers() -> ScoringModel:
+    """Make a model of customers of two clusters: recency 1 and spend 10, recency 20 and spend 0."""
+    space = FeatureSpace(CUSTOMERS, {"recency": Fitted(), "spend": Fitted()})
+    return ScoringModel.of(space, np.array([[1.0, 10.0], [20.0, 0.0]])).numbered((5, 2))
 
 
-def predictions(scorer: PipelineModel, lines: DataFrame) -> list[int]:
+def bought(spark: SparkSession) -> DataFrame:
+    """Return lines of four customers: lately, long ago, only cancelled, without a price; and of none."""
+    return spark.createDataFrame(
+        [
+            ("1", "A", None, 4, datetime(2011, 6, 30, 8), 2.5, "lately", "UK"),
+            ("2", "A", None, 1, datetime(2011, 6, 11, 8), 0.1, "once", "UK"),
+            ("3", "A", None, 1, datetime(2011, 5, 1, 8), 9.0, "lately", "UK"),
+            ("C4", "A", None, -1, datetime(2011, 6, 11, 8), 0.1, "cancelled", "UK"),
+            ("5", "A", None, 1, datetime(2011, 6, 11, 8), None, "free", "UK"),
+            ("6", "A", None, 1, datetime(2011, 6, 11, 8), 1.0, None, "UK"),
+        ],
+        schema.INVOICE_LINE,
+    )
+
+
+def saved(spark: SparkSession, one: ScoringModel, place: Path) -> PipelineModel:
+    one.pipeline(spark=spark).write().save(str(place))
+    return PipelineModel.load(str(place))
+
+
+def predictions(scorer: PipelineModel, lines: DataFrame) -> list[int | None]:
     return [row.prediction for row in scorer.transform(lines).select(schema.PREDICTION).collect()]
 
 
-def test_space_is_the_same_whatever_the_order_of_its_weekdays(spark: SparkSession):
-    one, other = made(spark), made(spark, days=("Sunday", "Monday", "Friday"))
-
-    assert one.space.same_as(other.space)
-    assert one.space.slots != other.space.slots
-    expected = examples.centres([(1, 2), (50, 60)], (1, 2, 0))
-    assert other.centres_in(one.space).tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize(
-    ("days", "how"),
-    [
-        (DAYS, Features(scaling="log")),
-        (DAYS, Features(scaling="standard")),
-        (DAYS, Features(unseen_days="error")),
-        (("Monday", "Friday"), Features()),
-        (("Monday", "Friday", "Tuesday"), Features()),
-    ],
-)
-def test_space_differs_with_scaling_unseen_days_and_weekdays(
-    spark: SparkSession, days: tuple[str, ...], how: Features
-):
-    assert not made(spark).space.same_as(made(spark, days=days, how=how).space)
-
-
-@pytest.mark.parametrize("numbers", [(1, 0), (7, 3)])
-def test_renumbered_model_keeps_its_clusters_through_save_and_load(
-    spark: SparkSession, tmp_path: Path, numbers: tuple[int, int]
-):
+@pytest.mark.parametrize("numbers", [(0, 1), (1, 0), (7, 3)])
+def test_numbered_model_keeps_its_clusters_through_save_and_load(spark, tmp_path, numbers):
     before = made(spark)
-
-    before.renumbered(numbers, spark=spark).write().save(str(tmp_path / "model"))
-    loaded = PipelineModel.load(str(tmp_path / "model"))
-    after = parse(loaded, version="2")
-
-    assert after.numbers == tuple(sorted(numbers))
-    assert after.in_trained_order(numbers).centres.tolist() == before.centres.tolist()
-    assert after.in_trained_order(()) is after
-    assert after.same_clusters_as(before)
-    assert before.same_clusters_as(after)
+    loaded = saved(spark, before.numbered(numbers), tmp_path / "model")
     lines = shop.raw_lines(spark)
-    old = predictions(before.renumbered((0, 1), spark=spark), lines)
+    old = predictions(before.pipeline(spark=spark), lines)
     assert predictions(loaded, lines) == [numbers[number] for number in old]
 
 
-def test_centres_come_back_from_the_model_to_the_bit(spark: SparkSession):
+def test_lines_stay_as_they_came_with_any_column_and_get_one_more(spark):
+    raw = spark.sql(
+        "SELECT 'x' AS price, n AS Quantity, day AS InvoiceDate, cost AS UnitPrice, 7 AS `a b` FROM VALUES "
+        "(6, '2011-06-27', 2.55D), (null, '2011-06-26', null) AS t(n, day, cost)"
+    )
+    scored = made(spark).pipeline(spark=spark).transform(raw)
+    assert scored.columns == [*raw.columns, schema.PREDICTION]
+    assert scored.drop(schema.PREDICTION).collect() == raw.collect()
+
+
+def test_line_that_a_rule_leaves_out_has_no_prediction_and_stays_in_its_place(spark):
+    one = made(spark)
+    question = one.space.question.model_copy(update={"clean": {"cancelled": "Quantity < 0"}})
+    scorer = ScoringModel.of(FeatureSpace(question, one.space.fitted), one.centres).pipeline(spark=spark)
+    raw = spark.sql(
+        "SELECT n AS Quantity, '2011-06-27' AS InvoiceDate, 1D AS UnitPrice FROM VALUES (1), (-1), (2) AS t(n)"
+    )
+    assert [found is None for found in predictions(scorer, raw)] == [False, True, False]
+
+
+def test_category_that_a_model_refuses_has_no_prediction(spark):
+    scorer = made(spark, unseen="error").pipeline(spark=spark)
+    raw = spark.sql(
+        "SELECT 1 AS Quantity, day AS InvoiceDate, 1D AS UnitPrice FROM VALUES ('2011-06-27'), ('2011-06-28') AS t(day)"
+    )
+    assert predictions(scorer, raw) == [0, None]  # a Monday, a Tuesday
+
+
+def test_model_of_a_unit_gives_key_and_number_as_of_the_last_day(spark, tmp_path):
+    loaded = saved(spark, customers(), tmp_path / "model")
+    found = {row.CustomerID: row.prediction for row in loaded.transform(bought(spark)).collect()}
+    assert found == {"lately": 5, "once": 2, "free": None}
+
+
+def test_end_of_the_window_can_be_another_day(spark):
+    scorer = customers().pipeline(spark=spark, as_of=date(2011, 6, 12))
+    found = {row.CustomerID: row.prediction for row in scorer.transform(bought(spark)).collect()}
+    assert found == {"once": 5, "free": None}
+
+
+def test_same_clusters_are_the_same_whatever_the_order_of_categories_and_numbers(spark):
+    one, other = made(spark), made(spark, days=("Sunday", "Monday", "Friday"))
+    aligned = ScoringModel(other.space, one.centres[::-1][:, one.space.order_in(other.space)], (4, 9))
+    assert aligned.same_clusters_as(one)
+    assert not other.same_clusters_as(one)
+    assert not made(spark, scale="log").same_clusters_as(one)
+
+
+def test_centres_are_seen_in_another_space_of_the_same_question_as_means_of_their_records(spark):
+    rows = examples.weighted((1.0, 1, "Monday", 1), (3.0, 5, "Friday", 3))
+    one, other = made(spark), made(spark, days=("Monday", "Friday"))
+    seen = one.centres_seen_by(other, rows, np.array([0, 0]), spark=spark)
+    assert seen[0].tolist() == [2.5, 4.0, 0.25, 0.75]
+    assert (seen[1] > 1e99).all()
+
+
+def test_centres_come_back_from_the_model_to_the_bit(spark):
     centres = np.array([[0.1 + 0.2, -7.5], [5e-324, 80_995.000000000015], [1e300, 1 / 3]])
     found = model.kmeans_model(centres, spark=spark).clusterCenters()
     assert np.array(found).tobytes() == centres.tobytes()
 
 
-def test_model_that_is_not_of_this_project_is_refused(spark: SparkSession):
-    with pytest.raises(RegistryError, match="version 3 has the stages SQLTransformer"):
-        parse(PipelineModel([stages.fill_stage()]), version="3")
-
-
-@pytest.mark.parametrize("scaling", ["none", "standard", "log"])
-def test_scoring_pipeline_takes_raw_lines_and_adds_only_the_prediction(spark, tmp_path, scaling):
-    rows = examples.weighted(
-        *[(2.55, 6, "Thursday", 3, 0), (1.0, -6, "Monday", 1, 1), (0.0, 0, "Sunday", 2, 0)],
-        (38970.0, 80995, "Monday", 1, 0),
-    )
-    pipeline = stages.fit_features(rows, features=Features(scaling=scaling), spark=spark)
-    (values,) = stages.vectors([rows], pipeline=pipeline, spark=spark)
-    scorer = model.scoring_pipeline(pipeline, values, spark=spark)
-    raw = spark.sql(
-        "SELECT '1' AS InvoiceNo, 'A' AS StockCode, 'CUP' AS Description, n AS Quantity, "
-        "to_timestamp(day) AS InvoiceDate, price AS UnitPrice, cast(null AS string) AS CustomerID, "
-        "'UK' AS Country FROM VALUES (6, '2011-06-30', 2.55D), (null, '2011-06-26', null), "
-        "(80995, '2011-06-27', 38970D), (6, '2011-07-02', 2.55D) AS t(n, day, price)"
-    )
-    scored = scorer.transform(raw)
-    assert set(scored.columns) == {*schema.COLUMNS, schema.PREDICTION}
-    assert [row.prediction for row in scored.collect()] == [2, 0, 3, 2]
-    scorer.write().save(str(tmp_path / "model"))
-    assert predictions(PipelineModel.load(str(tmp_path / "model")), raw) == [2, 0, 3, 2]
-
-
-def test_model_of_the_first_version_is_parsed_and_scores_as_one_of_today(spark: SparkSession, tmp_path: Path):
-    centres = made(spark).centres
-    examples.first_version(spark, centres, days=DAYS).write().save(str(tmp_path / "model"))
+def test_model_of_the_first_version_scores_as_one_of_today(spark, tmp_path):
+    today = made(spark)
+    examples.first_version(spark, today.centres, days=DAYS).write().save(str(tmp_path / "model"))
     old = PipelineModel.load(str(tmp_path / "model"))
-
-    parsed = parse(old, version="1")
-    assert parsed.same_clusters_as(made(spark))
-    assert parsed.numbers == (0, 1)
-    model.check_model(spark, old, version="1")
     lines = shop.raw_lines(spark)
-    assert predictions(old, lines) == predictions(pipeline_of(spark), lines)
-    renumbered = parsed.renumbered((1, 4), spark=spark)
-    assert parse(renumbered, version="2").numbers == (1, 4)
+    found = [row.prediction for row in earlier.score(lines, old).collect()]
+    assert found == predictions(today.pipeline(spark=spark), lines)
+    assert all(earlier.foreign(stage) is None for stage in old.stages)
 
 
 def test_labels_digest_is_that_of_the_numbers_whatever_their_type():
-    assert model.labels_digest(np.array([1, 0, 2], dtype=np.int32)) == model.labels_digest(
-        np.array([1, 0, 2])
-    )
-    assert model.labels_digest(np.array([1, 0, 2])) != model.labels_digest(np.array([1, 2, 0]))
+    small = np.array([1, 0, 2], dtype=np.int32)
+    assert model.labels_digest(small) == model.labels_digest(np.array([1, 0, 2]))
+    assert model.labels_digest(small) != model.labels_digest(np.array([1, 2, 0]))
 
 
-def test_table_of_centres_gives_their_bits_back():
-    centres = np.array([[0.1 + 0.2, 1 / 3, 1.0], [2.0, -7.5, 0.0]])
-    table = model.centres_table(centres)
-    assert table.columns.tolist() == ["cluster", "UnitPrice", "Quantity", "weekday_0"]
-    assert model.centres_digest(table.drop(columns="cluster").to_numpy()) == model.centres_digest(centres)
+def test_table_of_centres_gives_their_bits_back(spark):
+    one = made(spark)
+    table = model.centres_table(one)
+    assert table.columns.tolist() == ["cluster", *one.space.names]
+    assert model.centres_digest(table.drop(columns="cluster").to_numpy()) == model.centres_digest(one.centres)

@@ -5,14 +5,11 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from retail_clusters import schema
 from retail_clusters.clustering import blocks, kmeans, metrics
 from retail_clusters.clustering.blocks import Block, Rows
 from retail_clusters.features import rows
 from retail_clusters.settings import Experiment, Lloyd, Training
 from tests import examples
-
-KEYS = {"UnitPrice": [1.0, 2.0], "Quantity": [5, 6], "day_of_week": ["Monday", "Friday"]}
 
 
 def vectors(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +22,7 @@ def vectors(n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def frame_of(spark: SparkSession, values: np.ndarray, weights: np.ndarray) -> DataFrame:
     """Return rows in one partition, in their order."""
-    table = pa.table({rows.VALUES: pa.array(values.tolist()), schema.WEIGHT: weights.astype(int)})
+    table = pa.table({rows.VALUES: pa.array(values.tolist()), rows.RECORDS: weights.astype(int)})
     return spark.createDataFrame(table).coalesce(1)
 
 
@@ -48,10 +45,10 @@ def test_one_partition_gives_the_bits_of_memory(spark):
 def test_partitions_repeat_to_the_bit_and_an_empty_one_adds_nothing(spark):
     values, weights = vectors(300)
     frame = frame_of(spark, values, weights)
-    three = frame.repartitionByRange(3, schema.WEIGHT).sortWithinPartitions(rows.VALUES, schema.WEIGHT)
+    three = frame.repartitionByRange(3, rows.RECORDS).sortWithinPartitions(rows.VALUES, rows.RECORDS)
     one, with_empty = (
         fitted(rows.partitions(each), values[:5])
-        for each in (three, three.union(frame.where(f"{schema.WEIGHT} < 0")))
+        for each in (three, three.union(frame.where(f"{rows.RECORDS} < 0")))
     )
     assert one[0].centres.tobytes() == with_empty[0].centres.tobytes()
     assert one[1] == with_empty[1]
@@ -61,13 +58,17 @@ def test_partitions_repeat_to_the_bit_and_an_empty_one_adds_nothing(spark):
 
 
 def test_rows_that_stay_in_spark_train_the_model_that_rows_in_memory_train(spark):
-    made = [(1.0 + n % 7 * 10, 2 * n, "Monday" if n % 3 else "Friday", 1 + n % 4, 0) for n in range(40)]
+    made = [(1.0 + n % 7 * 10, 2 * n, "Monday" if n % 3 else "Friday", 1 + n % 4) for n in range(40)]
     parts = {"train": made, "validation": made[::2], "test": made[1::3]}
     memory, partitions = (
         examples.context(
             spark,
             **parts,
-            experiment=Experiment(training=Training(in_memory_rows=most), lloyd=Lloyd(max_iterations=2)),
+            experiment=Experiment(
+                features=examples.lines(),
+                training=Training(in_memory_rows=most),
+                lloyd=Lloyd(max_iterations=2),
+            ),
         )
         for most in (1000, 50)
     )
@@ -77,17 +78,18 @@ def test_rows_that_stay_in_spark_train_the_model_that_rows_in_memory_train(spark
     assert dict(one.metrics) == dict(other.metrics)
 
 
-def test_weighted_rows_are_sorted_by_their_key_and_merged_ones_add_up():
-    one = examples.weighted((2.0, 1, "Monday", 5, 0), (1.0, 9, "Tuesday", 2, 1), (1.0, 9, "Friday", 3, 1))
-    assert one.prices.tolist() == [1, 1, 2]
-    assert one.weekdays.tolist() == [4, 1, 0]
-    merged = rows.merge(one, examples.weighted((1.0, 9, "Friday", 4, 2)))
+def test_weighted_rows_are_sorted_by_their_features_and_merged_ones_add_up():
+    one = examples.weighted((2.0, 1, "Monday", 5), (1.0, 9, "Tuesday", 2), (1.0, 9, "Friday", 3))
+    assert one.numbers("price").tolist() == [1, 1, 2]
+    assert one.texts("weekday") == ["Friday", "Tuesday", "Monday"]
+    merged = rows.merge(one, examples.weighted((1.0, 9, "Friday", 4)))
     assert merged.weights.tolist() == [7, 2, 5]
-    assert merged.numbers(schema.CANCELLATIONS).tolist() == [3, 1, 0]
+    assert merged.weights_by_group.sum(axis=1).tolist() == [7, 2, 5]
 
 
-def test_lines_are_counted_by_row_and_group_of_days():
-    days = pa.array([[{"day": 3, "lines": 2}, {"day": 23, "lines": 1}], [{"day": 19, "lines": 4}]])
-    found = rows.weighted_rows(pa.table({**KEYS, "days": days})).weights_by_group
-    assert found.shape == (2, schema.DAY_GROUPS)
-    assert (found[0, 3], found[1, 19], found.sum()) == (3, 4, 7)
+def test_records_are_counted_by_row_and_group():
+    cells = {"price": [1.0, 1.0, 2.0], rows.CELL: [3, 23, 19], rows.RECORDS: [2, 1, 4]}
+    for order in ([0, 1, 2], [2, 1, 0]):
+        found = rows.weighted_rows(pa.table(cells).take(order), ["price"]).weights_by_group
+        assert found.shape == (2, rows.DAY_GROUPS)
+        assert (found[0, 3], found[1, 19], found.sum()) == (3, 4, 7)

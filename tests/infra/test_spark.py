@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError
 from retail_clusters.infra.spark import (
-    check_variables,
+    check_spark_home,
     is_one_machine,
     master,
     settings,
@@ -21,7 +21,7 @@ from retail_clusters.infra.spark import (
 EARLY = """
 import sys, time
 from retail_clusters.infra.spark import spark_session, start_session_early
-start_session_early("early", short_lived=True)
+start_session_early("early")
 if sys.argv[1] == "refused":
     sys.exit(2)
 with spark_session("job") as spark:
@@ -30,7 +30,7 @@ with spark_session("job") as spark:
     one = spark.sparkContext.parallelize([0], 1)
     print(one.map(lambda _: __import__("retail_clusters").__file__).first())
     options = list(spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())
-    print("-XX:TieredStopAtLevel=1" in options, [option for option in options if option.startswith("-Xmx")])
+    print([option for option in options if option.startswith("-Xmx")])
 print("stopped", spark.sparkContext._jsc is None)
 """
 
@@ -111,14 +111,13 @@ def test_a_streams_own_session_is_set_as_the_one_that_it_is_made_from(spark: Spa
 
 
 def test_a_session_that_was_begun_early_is_the_job_s_brings_executors_the_package_and_is_stopped(monkeypatch):
-    monkeypatch.delenv("SPARK_SUBMIT_OPTS")  # the tests' own JVMs are short-lived, all of them
     monkeypatch.setenv("SPARK_DRIVER_MEMORY", "512m")
     done = run(EARLY, "job", master="local-cluster[1,1,1024]")
     assert done.returncode == 0, done.stderr
     job, package, *options = done.stdout.splitlines()
     assert job == "3 retail-clusters early UTC"
     assert package.endswith("retail_clusters.zip/retail_clusters/__init__.py")
-    assert options == ["True ['-Xmx512m']", "stopped True"]
+    assert options == ["['-Xmx512m']", "stopped True"]
 
 
 def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_leaves_nothing(
@@ -147,11 +146,10 @@ def test_a_job_that_fails_names_the_log_of_what_spark_said(tmp_path: Path, monke
     assert "what Spark says" in log.read_text()
 
 
-@pytest.mark.parametrize("variable", ["SPARK_HOME", "PYSPARK_PYTHON"])
-def test_a_variable_that_points_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, variable: str):
-    monkeypatch.setenv(variable, "/nowhere/at/all")
-    with pytest.raises(InputError, match=f"{variable} must be .* /nowhere/at/all"):
-        check_variables("local[2]")
+def test_a_spark_home_that_points_nowhere_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPARK_HOME", "/nowhere/at/all")
+    with pytest.raises(InputError, match=r"SPARK_HOME must be .* /nowhere/at/all"):
+        check_spark_home()
 
 
 def test_a_spark_of_another_version_than_pyspark_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -160,9 +158,4 @@ def test_a_spark_of_another_version_than_pyspark_is_named(monkeypatch: pytest.Mo
         (tmp_path / place).touch()
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
     with pytest.raises(InputError, match=r"SPARK_HOME must be Spark 4\..* is 3\.5\.0: unset it"):
-        check_variables("local[2]")
-
-
-def test_a_python_of_other_machines_is_their_affair(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYSPARK_PYTHON", "/opt/of-the-executors/bin/python")
-    check_variables("spark://host:7077")
+        check_spark_home()

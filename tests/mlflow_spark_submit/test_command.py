@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.exceptions import ExecutionException
 
-from mlflow_spark_submit.command import ModuleCommand, parse_command
+from mlflow_spark_submit.submission import ModuleCommand, parse_command
 
 
 def test_command_of_a_module_gives_its_arguments_and_variables():

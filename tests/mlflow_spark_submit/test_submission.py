@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import ExecutionException
 
-from mlflow_spark_submit.command import ModuleCommand
-from mlflow_spark_submit.config import ClusterConfig
-from mlflow_spark_submit.submission import Submission, prepare_submission
+from mlflow_spark_submit.submission import ClusterConfig, ModuleCommand, Submission, prepare_submission
 
 COMMAND = ModuleCommand("job", ("--text", "a b"), {"PYTHONPATH": "src", "LEVEL": "high"})
 RUN = {"MLFLOW_RUN_ID": "r1", "MLFLOW_TRACKING_URI": "https://mlflow.example", "MLFLOW_EXPERIMENT_ID": "7"}

@@ -3,19 +3,22 @@
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import numpy as np
+import pytest
 from pyspark.sql import SparkSession
 
+from retail_clusters.errors import PromotionRefusedError, RegistryError
 from retail_clusters.features import interface
 from retail_clusters.promotion.promote import promote
 from retail_clusters.registry.models import OPTIONAL
-from retail_clusters.settings import Experiment, Features
+from retail_clusters.settings import Experiment, Promotion
 from tests import examples, shop
 from tests.shop import registry
 
 #: What the first version registered: all eight columns of a line, each of its own type.
 INTERFACE = replace(
-    interface.INTERFACE,
+    interface.interface(examples.UNSCALED.question),
     inputs={name: kind + OPTIONAL for name, kind in interface.RAW_LINES.items()},
 )
 
@@ -25,14 +28,16 @@ def test_model_of_the_first_version_is_champion_and_is_followed_by_one_of_today(
 ):
     centres = np.hstack([np.array(shop.FAIR), np.full((len(shop.FAIR), 2), 0.5)])
     model = examples.first_version(spark, centres, days=("Friday", "Monday"))
-    old = shop.register(model, interface=INTERFACE, carries_rows=False)
+    with mlflow.start_run():
+        old = registry.register(registry.log(model, interface=INTERFACE), tags={})
     registry.set_alias(alias="champion", version=old)
-    new = shop.register(shop.model(spark, shop.BETTER, how=Features()))
-    assert interface.open_model(registry, version=old).inputs == INTERFACE.inputs
+    new = shop.register(shop.model(spark, shop.BETTER))
+    assert interface.open_model(registry, version=old).scores_lines
 
-    promote(spark, Experiment(), version=new, reason="better")
+    with pytest.raises(PromotionRefusedError, match="another feature space.*--accept-new-space true"):
+        promote(spark, Experiment(), version=new, reason="better")
+    promote(spark, Experiment(promotion=Promotion(accept_new_space=True)), version=new, reason="better")
 
-    champion = shop.aliases()["champion"]
-    assert champion not in {None, old}
-    assert shop.aliases()["previous"] == old
-    assert registry.read_version(version=str(champion)).tags["gate.feature_space"].startswith("passed")
+    assert shop.aliases() == {"champion": new, "challenger": None, "previous": old}
+    with pytest.raises(RegistryError, match="of a release before declared features.*: train again"):
+        promote(spark, Experiment(), version=old, reason="back")

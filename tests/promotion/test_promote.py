@@ -1,6 +1,7 @@
 """Promotion on real models and a real registry, in a folder that has nothing but the store."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, NotRegisteredError, PromotionRefusedError, RegistryError
-from retail_clusters.features.model import parse
+from retail_clusters.features.interface import open_model, parts_of
+from retail_clusters.promotion.compare import compare
 from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.promotion.history import rollback
 from retail_clusters.promotion.promote import Promotion, promote, refusal
 from retail_clusters.registry import evidence
 from retail_clusters.registry.champion import DONE
-from retail_clusters.settings import Experiment, Features
+from retail_clusters.settings import Experiment
 from retail_clusters.settings import Promotion as Bounds
 from retail_clusters.wording import ROOM
 from tests import shop
@@ -90,7 +92,7 @@ def test_version_that_another_champion_came_before_is_registered_anew_with_its_n
     assert version.tags["model_digest"] == made_from.tags["model_digest"]
     assert version.run_id == made_from.run_id
     migration = pd.read_csv(StringIO(artifact("migration.csv")))
-    assert migration["lines"].sum() == json.loads(version.tags["prepared_lines"])["test"]
+    assert migration["lines"].sum() == json.loads(version.tags["records"])["test"]
     assert (migration["old_cluster"] == migration["new_cluster"]).all()
     matching = pd.read_csv(StringIO(artifact("matching.csv")))
     assert matching["number"].tolist() == [3, 0, 1, 2]
@@ -107,7 +109,7 @@ def test_cluster_numbers_keep_their_meaning_through_promotions_and_a_rollback(
     crown(FAIR_VERSION)
 
     better = go(spark, BETTER_VERSION).champion
-    parts = parse(registry.open_version(version=str(better)).model, version="?")
+    parts = parts_of(open_model(registry, version=str(better)))
     kept = {tuple(centre[:2]): n for centre, n in zip(parts.centres, parts.numbers, strict=True)}
     assert (kept[70.5, 60.0], kept[70.5, 2.0]) == (2, 1)
     assert sorted(kept[2.5, quantity] for quantity in (2.0, 60.0)) == [3, 4]
@@ -141,7 +143,7 @@ def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
 ):
     crown(BETTER_VERSION)
 
-    with pytest.raises(PromotionRefusedError, match="feature_space is new") as refused:
+    with pytest.raises(PromotionRefusedError, match="feature_space is another feature space") as refused:
         go(spark, LOG_VERSION)
 
     assert refused.value.exit_code == 3
@@ -151,7 +153,7 @@ def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
     version = registry.read_version(version=LOG_VERSION)
     assert version.tags["verdict"] == "refused"
     assert version.tags["gate.feature_space"].startswith("FAILED")
-    assert "| feature_space | new |" in version.description.replace(ROOM, "")
+    assert "| feature_space | another feature space |" in version.description.replace(ROOM, "")
 
     done = go(spark, LOG_VERSION, accept_new_space=True)
 
@@ -159,9 +161,9 @@ def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
     assert "silhouettes of two feature spaces do not compare" in capsys.readouterr().out
 
 
-SPACE = Gate("feature_space", "new", "the champion's", passed=False, overrule="--accept-new-space true")
+SPACE = Gate("feature_space", "another", "the champion's", passed=False, overrule="--accept-new-space true")
 WORSE = Gate("not_worse", "0.1", "at least 0.3", passed=False, overrule="--set promotion.margin=0.25")
-WEEKDAYS = Gate("weekdays", "without a slot for Sunday", "complete", passed=False)
+CATEGORIES = Gate("categories", "without weekday = Sunday", "complete", passed=False)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ WEEKDAYS = Gate("weekdays", "without a slot for Sunday", "complete", passed=Fals
             "--accept-new-space true --set promotion.margin=0.25",
         ),
         (
-            [SPACE, WEEKDAYS],
+            [SPACE, CATEGORIES],
             "retail-clusters",
             "no setting lets it pass; train another version, and promote that",
         ),
@@ -186,17 +188,35 @@ def test_refusal_ends_with_the_exact_way_out(gates: list[Gate], model: str, way_
     assert str(told).endswith(way_out)
 
 
-def test_version_of_an_earlier_release_whose_data_is_gone_must_be_trained_again(
-    spark: SparkSession, store: Path
-):
-    old = shop.register(shop.model(spark, shop.BETTER, how=Features()), carries_rows=False)
+def test_version_whose_rows_are_gone_must_be_trained_again(spark: SparkSession, store: Path):
+    bare = shop.register(shop.model(spark, shop.BETTER), carries_rows=False)
 
     with pytest.raises(
-        InputError, match=rf"version {old}, of an earlier release, does not.*: train it again"
+        InputError, match=f"the store has none of version {bare}'s run .*: restore that run, or train"
     ):
-        go(spark, old)
+        go(spark, bare)
 
     assert moves() == []
+
+
+def test_where_constants_differ_labels_are_compared_and_silhouettes_in_the_champions_space(
+    spark: SparkSession, store: Path
+):
+    crown(BETTER_VERSION)
+    one = shop.model(spark, shop.TWIN)
+    days = one.space.fitted["weekday"]
+    fewer = replace(days, categories=days.categories[:1])
+    space = replace(one.space, fitted={**one.space.fitted, "weekday": fewer})
+    other = shop.register(replace(one, space=space, centres=one.centres[:, :3]))
+
+    comparison = compare(spark, registry, challenger=other, champion=BETTER_VERSION)
+
+    assert not comparison.same_clusters
+    assert comparison.in_champions_space is not None
+    assert comparison.challenger.test is not None
+    assert comparison.in_champions_space.sizes == comparison.challenger.test.sizes
+    assert comparison.in_champions_space.silhouette != comparison.challenger.test.silhouette
+    assert predictions(spark, go(spark, other).champion) == predictions(spark, BETTER_VERSION)
 
 
 def test_version_that_carries_a_sample_of_its_rows_is_promoted_and_says_so(

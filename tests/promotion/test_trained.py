@@ -4,7 +4,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import pytest
 from pyspark.sql import SparkSession
 
@@ -13,13 +12,11 @@ from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.publish import Published
 from retail_clusters.search.train import train, verify
-from retail_clusters.settings import Experiment, Features, Stability
+from retail_clusters.settings import Experiment, Stability
 from retail_clusters.settings import Promotion as Bounds
 from tests import examples, shop
 
-EXPERIMENT = Experiment(
-    k=4, features=Features(scaling="log"), stability=Stability(draws=2), promotion=Bounds(margin=2)
-)
+EXPERIMENT = Experiment(k=4, stability=Stability(draws=2), promotion=Bounds(margin=2))
 registry = ModelRegistry(EXPERIMENT.model)
 
 
@@ -90,15 +87,3 @@ def test_rows_that_stay_in_spark_are_carried_too(trainer: Trainer):
     version = trainer.train(seed=0, in_memory_rows=50).version
 
     assert trainer.promote(version) == version
-
-
-def test_version_of_an_earlier_release_is_measured_on_rows_that_are_prepared_again(
-    trainer: Trainer, capsys: pytest.CaptureFixture[str]
-):
-    version = trainer.train(seed=0).version
-    run = mlflow.get_run(registry.training_run(version=version))
-    shutil.rmtree(Path(run.info.artifact_uri.removeprefix("file://"), "evidence"))
-
-    assert trainer.promote(version) == version
-
-    assert "carries no rows to be measured on: they are prepared again" in capsys.readouterr().out

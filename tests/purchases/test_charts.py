@@ -1,13 +1,7 @@
 from datetime import date
 from decimal import Decimal
-from io import StringIO
 
 from retail_clusters.purchases import charts
-
-
-class Terminal(StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_table_shows_totals_to_the_cent_and_a_missing_customer_as_null():
@@ -21,26 +15,3 @@ def test_table_shows_totals_to_the_cent_and_a_missing_customer_as_null():
         ["17850", "2011-03-01", "2.00", "1", "0"],
     ]
     assert charts.table(charts.cells([])) == "(no rows)"
-
-
-def test_screen_redraws_in_place_on_a_terminal_and_logs_new_headlines_elsewhere():
-    terminal, log = Terminal(), StringIO()
-    for out in (terminal, log):
-        screen = charts.Screen(out, interval=0)
-        for headline, body in (("", "?"), ("batch 1", "a\nb"), ("batch 1", "?"), ("batch 2", "c\nd")):
-            screen.show(headline, lambda body=body: body)  # type: ignore[misc]
-        screen.clear()
-
-    assert terminal.getvalue() == "batch 1\na\nb\n\x1b[3F\x1b[Jbatch 2\nc\nd\n\x1b[3F\x1b[J"
-    assert log.getvalue() == "batch 1\nbatch 2\n"
-
-
-def test_charts_draw_few_days_and_many_and_tell_of_lines_without_a_customer():
-    figure = charts.customers_chart([(None, Decimal(900), 9), ("17850", Decimal(5), 1)])
-    assert "Without CustomerID, not drawn: 900 on 9 days" in [text.get_text() for text in figure.texts]
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["17850"]
-
-    year = [(date(2011, month, day), Decimal(day)) for month in range(1, 7) for day in (1, 15)]
-    for days in (year[:1], year):
-        labels = [label.get_text() for label in charts.days_chart(days).axes[0].get_xticklabels()]
-        assert any("2011" in label for label in labels)

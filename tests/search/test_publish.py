@@ -22,8 +22,8 @@ from tests import examples
 
 #: Rows half-way between two centres far from zero, where expanded squares lose what decides. Spark expands
 #: them for sparse vectors alone, so every weekday has a slot.
-HALF_WAY = [(38_970.0, quantity, "Monday", 1 + quantity % 3, 0) for quantity in range(1000, 1060)]
-OTHER_DAYS = [(1.0, 1, day, 1, 0) for day in schema.WEEKDAYS[1:]]
+HALF_WAY = [(38_970.0, quantity, "Monday", 1 + quantity % 3) for quantity in range(1000, 1060)]
+OTHER_DAYS = [(1.0, 1, day, 1) for day in schema.WEEKDAYS[1:]]
 CENTRES = examples.centres([(38_960.0, 1030.0), (38_980.0, 1030.0)], (1, 0, 0, 0, 0, 0, 0))
 
 
@@ -97,7 +97,7 @@ def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_metrics_are_t
 
 
 def test_tags_tell_data_model_labels_algorithm_and_whether_it_is_usable(spark):
-    rows = [(1.0, 1, "Monday", 9, 0), (50.0, 1, "Monday", 1, 0)]
+    rows = [(1.0, 1, "Monday", 9), (50.0, 1, "Monday", 1)]
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
     measured = measure(context, context.fit(k=2, seed=0))
     tags = publish.run_tags(context, measured)
@@ -109,7 +109,7 @@ def test_tags_tell_data_model_labels_algorithm_and_whether_it_is_usable(spark):
 
 
 def test_rows_beyond_the_setting_are_kept_as_a_sample_of_each_split_and_come_apart_again(spark):
-    many = [(1.0 + at, 1 + at % 7, "Monday", 1 + at % 3, 0) for at in range(700)]
+    many = [(1.0 + at, 1 + at % 7, "Monday", 1 + at % 3) for at in range(700)]
     context = examples.context(spark, train=many, validation=many, test=many, experiment=Experiment())
 
     whole, said = publish.evidence_rows(context)

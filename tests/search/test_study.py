@@ -19,16 +19,14 @@ from retail_clusters.search.study import Batch, Candidate, Trial
 from retail_clusters.settings import Sweep
 from tests import databases, examples
 
-TPE = Sweep(k_min=2, k_max=9, seeds=3, trials=14, batch_size=4, sampler="tpe")
-GRID = TPE.model_copy(update={"sampler": "grid"})
-BOTH = pytest.mark.parametrize("settings", [TPE, GRID], ids=["tpe", "grid"])
+SMALL = Sweep(k_min=2, k_max=9, seeds=3, trials=14)
+#: More than a batch.
+LARGE = Sweep(k_min=2, k_max=9, seeds=20)
 SPACES = st.builds(
     Sweep,
     k_max=st.integers(2, 7),
     seeds=st.integers(1, 3),
-    batch_size=st.integers(1, 6),
     sampler_seed=st.integers(0, 9),
-    sampler=st.sampled_from(["grid", "tpe"]),
 )
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -60,7 +58,7 @@ def open_study(storage: str, **identity: str) -> AbstractContextManager[optuna.S
 def run(
     storage: str = "journal",
     *,
-    settings: Sweep = TPE,
+    settings: Sweep = SMALL,
     begin: Callable[[Batch], "Future[list[Trial]]"] = start,
     stop: Callable[[], bool] = lambda: False,
     **identity: str,
@@ -75,7 +73,7 @@ def run(
     return examples.bits(trials)
 
 
-def unbroken(settings: Sweep = TPE) -> list[tuple[object, ...]]:
+def unbroken(settings: Sweep = SMALL) -> list[tuple[object, ...]]:
     return run("sqlite:///:memory:", settings=settings)
 
 
@@ -97,35 +95,26 @@ def test_no_pair_is_proposed_twice_and_the_space_can_be_exhausted(space: Sweep):
     assert len(set(pairs)) == len(pairs) == study.space_size(space)
 
 
-@BOTH
 @pytest.mark.parametrize("until", [(3, 14), (1, 2, 3, 14), (4, 14), (9, 14)])
-def test_a_study_cut_off_anywhere_and_prolonged_asks_what_an_unbroken_one_asks(settings, until):
-    assert searched(settings, until=until) == searched(settings, until=(14,))
+def test_a_study_cut_off_anywhere_and_prolonged_asks_what_an_unbroken_one_asks(until):
+    assert searched(SMALL, until=until) == searched(SMALL, until=(14,))
 
 
-def test_grid_is_in_the_shuffled_order_of_optuna_s_grid_sampler():
+def test_space_is_in_the_shuffled_order_of_optuna_s_grid_sampler():
     space = {"k": list(range(2, 10)), "seed": list(range(3))}
     for seed in (0, 1):
         sampled = optuna.create_study(sampler=optuna.samplers.GridSampler(space, seed=seed))
         asked = [sampled.ask() for _ in range(24)]
         expected = [(each.suggest_int("k", 2, 9), each.suggest_int("seed", 0, 2)) for each in asked]
-        assert searched(GRID.model_copy(update={"sampler_seed": seed}), until=(24,)) == expected
+        assert searched(SMALL.model_copy(update={"sampler_seed": seed}), until=(24,)) == expected
 
 
-def test_grid_asks_for_what_is_missing_anywhere_in_its_order_in_batches_that_show_progress():
-    order = searched(GRID, until=(24,))
+def test_what_is_missing_anywhere_in_the_order_is_asked_for_in_batches_that_show_progress():
+    order = searched(SMALL, until=(24,))
     history = [evaluate(number, order[number]) for number in (0, 2, 5)]
-    batch = study.next_batch(history, settings=GRID.model_copy(update={"trials": 7}))
+    batch = study.next_batch(history, settings=SMALL.model_copy(update={"trials": 7}))
     assert batch == [(number, order[number]) for number in (1, 3, 4, 6)]
     assert [number for number, _ in study.next_batch([], settings=Sweep())] == list(range(128))
-
-
-def test_tpe_asks_what_it_always_asked_and_for_what_is_left_of_a_batch():
-    whole = searched(TPE, until=(14,))
-    assert whole[:8] == [(2, 0), (4, 1), (7, 2), (9, 0), (5, 0), (2, 1), (3, 2), (4, 0)]
-    assert whole[8:] == [(7, 0), (3, 1), (3, 0), (8, 2), (5, 1), (5, 2)]
-    history = [evaluate(number, pair) for number, pair in enumerate(whole[:6])]
-    assert study.next_batch(history, settings=TPE) == [(6, whole[6]), (7, whole[7])]
 
 
 def break_off(before: int) -> Callable[[Batch], "Future[list[Trial]]"]:
@@ -145,16 +134,15 @@ def assert_goes_on(storage: str, settings: Sweep) -> None:
             opened.add_trial(study.record(evaluate(number, pair), settings=settings))
         opened.ask()  # as another tool may leave a trial running, and one waiting
         opened.enqueue_trial({"k": 2, "seed": 0})
-    for told in (4, 8, 12):
+    for told in (4, 130):
         with pytest.raises(KeyboardInterrupt):
             run(storage, settings=settings, begin=break_off(told))
     assert run(storage, settings=settings) == unbroken(settings)
 
 
-@BOTH
 @pytest.mark.parametrize("storage", ["journal", "sqlite:///study.db"])
-def test_study_killed_and_interrupted_ends_like_an_unbroken_one(settings: Sweep, storage: str):
-    assert_goes_on(storage, settings)
+def test_study_killed_and_interrupted_ends_like_an_unbroken_one(storage: str):
+    assert_goes_on(storage, LARGE)
 
 
 def test_study_on_postgresql_killed_and_interrupted_ends_like_an_unbroken_one():
@@ -162,35 +150,34 @@ def test_study_on_postgresql_killed_and_interrupted_ends_like_an_unbroken_one():
     if binaries is None:
         pytest.skip("there is no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
     with databases.postgresql(binaries) as storage:
-        assert_goes_on(storage, TPE)
+        assert_goes_on(storage, LARGE)
 
 
 def test_study_is_prolonged_by_more_trials_and_then_has_nothing_left():
-    run(settings=TPE.model_copy(update={"trials": 5}))
+    run(settings=SMALL.model_copy(update={"trials": 5}))
     assert run() == unbroken()
     assert run() == unbroken()
 
 
 def test_stop_ends_after_the_running_batch_and_the_study_goes_on():
     asked = iter([False, True])
-    assert len(run(stop=lambda: next(asked))) == 4
-    assert run() == unbroken()
+    assert len(run(settings=LARGE, stop=lambda: next(asked))) == 128
+    assert run(settings=LARGE) == unbroken(LARGE)
 
 
-@BOTH
-def test_two_machines_on_one_database_record_the_same_trials_and_each_counts_once(place: Path, settings):
+def test_two_machines_on_one_database_record_the_same_trials_and_each_counts_once(place: Path):
     storage, other = f"sqlite:///{place / 'study.db'}", place / "other"
     other.mkdir()
 
     def meanwhile(batch: Batch) -> "Future[list[Trial]]":
         with chdir(other):
-            assert run(storage, settings=settings) == unbroken(settings)
+            assert run(storage) == unbroken()
         return start(batch)
 
-    assert run(storage, settings=settings, begin=meanwhile) == unbroken(settings)
+    assert run(storage, begin=meanwhile) == unbroken()
     with open_study(storage) as opened:
         assert len(opened.get_trials(states=[TrialState.COMPLETE])) == 2 * 14
-        assert examples.bits(study.finished(opened)) == unbroken(settings)
+        assert examples.bits(study.finished(opened)) == unbroken()
 
 
 def test_a_second_process_of_this_machine_is_refused():
@@ -207,8 +194,8 @@ def test_the_end_of_a_study_is_told():
     whole = "the whole space of 12 pairs of K and seed is tried"
     assert study.wanted_trials(twelve) == 12
     assert study.ended(12, settings=twelve, stopped=False) == whole
-    assert study.ended(14, settings=TPE, stopped=False) == "all 14 trials are done"
-    assert study.ended(4, settings=TPE, stopped=True) == "stopped by the user after 4 of 14 trials"
+    assert study.ended(14, settings=SMALL, stopped=False) == "all 14 trials are done"
+    assert study.ended(4, settings=SMALL, stopped=True) == "stopped by the user after 4 of 14 trials"
 
 
 def test_other_settings_or_data_under_the_same_name_are_refused():
@@ -237,12 +224,12 @@ def test_trial_is_read_from_its_record_to_the_bit(silhouette, centres, share):
     made = examples.trial(
         7, 5, 2, silhouette=silhouette, macro=-0.0, largest_share=share, centres=np.array(centres)
     )
-    again = study.recorded(study.record(made, settings=TPE))
+    again = study.recorded(study.record(made, settings=SMALL))
     assert examples.bits([again]) == examples.bits([made])
 
 
 def test_record_holds_the_guardrails_as_constraints_and_other_metrics_are_refused():
-    record = study.record(evaluate(3, (2, 0)), settings=TPE)
+    record = study.record(evaluate(3, (2, 0)), settings=SMALL)
     assert record.constraints["largest_cluster_share"] == pytest.approx(0.2)
     record.user_attrs["trial"] = record.user_attrs["trial"].replace("davies_bouldin", "dunn")
     with pytest.raises(InputError, match=r"trial 3 differs in davies_bouldin, dunn: choose another study"):
@@ -290,6 +277,6 @@ def test_best_usable_trial_by_each_objective(trials: list[Trial], settings, chos
 def test_no_usable_trial_names_the_nearest_miss():
     trials = [evaluate(0, (2, 0)), evaluate(1, (3, 0))]
     with pytest.raises(NoUsableClusteringError, match=r"none of 2 trials is; the nearest miss is K=3"):
-        study.best(trials, settings=TPE)
+        study.best(trials, settings=SMALL)
     with pytest.raises(NoUsableClusteringError, match="its K has too few usable seeds"):
         study.best(several(9, 0.95), settings=Sweep(objective=MEDIAN))

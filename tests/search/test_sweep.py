@@ -29,7 +29,8 @@ from retail_clusters.search.sweep import STORAGE, search_run, sweep
 from retail_clusters.settings import CHALLENGER, Experiment
 from tests import examples, processes
 
-PAIRS = 12
+PAIRS = 300
+SEVERAL_BATCHES = {"seeds": 75}
 COLUMNS = ["number", "k", "seed", "validation_silhouette", "train_cost", "largest_cluster_share", "usable"]
 
 
@@ -51,8 +52,8 @@ def shop(place: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def settings(folder: Path, name: str = "settings", **changes: object) -> Path:
-    """Write an experiment file: K from 3 to 6 with three seeds, in batches of two."""
-    small = {"k_min": 3, "k_max": 6, "seeds": 3, "sampler": "tpe", "batch_size": 2}
+    """Write an experiment file: K from 3 to 6 with three seeds."""
+    small = {"k_min": 3, "k_max": 6, "seeds": 3}
     file = folder / f"{name}.yaml"
     tree = {"sweep": small | dict(changes.pop("sweep", {})), "stability": {"draws": 2}} | changes  # type: ignore[call-overload]
     file.write_text(yaml.safe_dump(tree), encoding="utf-8")
@@ -110,21 +111,29 @@ def latest_version() -> str | None:
 
 
 def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spark, shop, capsys):
-    swept(spark, shop, "one")
+    swept(spark, shop, "one", sweep=SEVERAL_BATCHES)
     (one,) = parents("one")
     assert f"{PAIRS} trials, the whole space of {PAIRS} pairs" in capsys.readouterr().out
 
-    command = ["sweep", "--data", shop, "--experiment", settings(shop.parent), "--study", "killed"]
+    command = [
+        "sweep",
+        "--data",
+        shop,
+        "--experiment",
+        settings(shop.parent, sweep=SEVERAL_BATCHES),
+        "--study",
+        "killed",
+    ]
     environment = {"SPARK_MASTER": "local[1]", "MLFLOW_EXPERIMENT_NAME": "sweeps"}
     processes.kill_when(processes.start(*command, **environment), lambda: finished("killed") >= 2)
     assert finished("killed") < PAIRS
     before = latest_version()
     waiting = interrupt_when("killed", finished("killed") + 1)
     with pytest.raises(StoppedError, match="nothing is registered: sweep --study killed goes on from there"):
-        swept(spark, shop, "killed")
+        swept(spark, shop, "killed", sweep=SEVERAL_BATCHES)
     waiting.join()
     assert latest_version() == before
-    swept(spark, shop, "killed")
+    swept(spark, shop, "killed", sweep=SEVERAL_BATCHES)
 
     (killed,) = parents("killed")
     pd.testing.assert_frame_equal(table_of(killed), table_of(one))
@@ -139,7 +148,7 @@ def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spa
     assert version == killed.data.tags["model_version"]
     assert killed.data.metrics["trials_completed"] == PAIRS
 
-    swept(spark, shop, "killed")
+    swept(spark, shop, "killed", sweep=SEVERAL_BATCHES)
 
     assert f"version {version} holds this model already, so none is added" in capsys.readouterr().out
     assert latest_version() == version

@@ -10,7 +10,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra.console import Progress
 from retail_clusters.registry import tracking
 from retail_clusters.serving.commits import CommitLog
-from retail_clusters.serving.score_run import ScoreRun, drift_chart
+from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import ScoreSummary
 from tests import scorers
 from tests.serving.test_commits import record
@@ -75,12 +75,3 @@ def test_an_output_holds_the_lines_of_one_source(workplace: Path) -> None:
     opened(workplace)
     with pytest.raises(InputError, match="must hold the lines of one source"):
         opened(workplace, source="else")
-
-
-def test_drift_is_drawn_for_each_thing_with_the_bound_that_warns() -> None:
-    points = {3: {"drift_psi": 0.3, "drift/price": 0.3, "drift/weekday": 0.1}, 4: {"drift/price": 0.2}}
-    chart = drift_chart(points, warning=0.25)
-    assert chart is not None
-    drawn = {line.get_label(): list(line.get_ydata()) for line in chart.axes[0].lines}
-    assert drawn == {"no warning below 0.25": [0.25, 0.25], "price": [0.3, 0.2], "weekday": [0.1]}
-    assert drift_chart({0: {"rows_in": 5.0}}, warning=0.25) is None

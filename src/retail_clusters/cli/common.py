@@ -14,7 +14,7 @@ import click
 from retail_clusters.cli.results import print_json
 from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra.secrets import masked
-from retail_clusters.settings import REPORT, Experiment
+from retail_clusters.settings import Experiment
 
 DATA: Final = "data/sample/by-day"
 EXPERIMENT: Final = Path("experiments", "default.yaml")
@@ -103,26 +103,10 @@ class _Location(click.ParamType[str, str]):
         return value if "://" in value or not value else os.path.normpath(value)
 
 
-class _PageLocation(_Location):
-    """The file of a page; a folder, one that is there or that ends in a slash, takes it as `report.html`."""
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from retail_clusters.infra import storage
-        from retail_clusters.infra.locations import is_local
-
-        place = super().convert(value, param, ctx)
-        is_folder = value.endswith("/") or (is_local(place) and storage.is_folder(place))
-        return f"{place.rstrip('/')}/{REPORT}" if is_folder else place
-
-
 #: Where Click keeps, for one call, the settings that have options of their own.
 _GIVEN: Final = "retail_clusters.settings"
 
-#: A command on fewer bytes of lines is over before Java's second compiler has earned its time back.
-_FEW_BYTES: Final = 256 << 20
-
 LOCATION: Final = _Location()
-PAGE_LOCATION: Final = _PageLocation()
 
 data_option = click.option(
     "--data",
@@ -153,12 +137,11 @@ class ExperimentOptions:
         """Read the settings, checked."""
         return load_experiment(self.file, self.parameters, assignments=self.assignments)
 
-    def connect(self, *, beside_model: str | None = None) -> None:
-        """Choose the tracking store and the MLflow experiment; `beside_model` makes none for a command."""
+    def connect(self) -> None:
+        """Choose the tracking store and the MLflow experiment."""
         from retail_clusters.registry import tracking
 
-        beside = None if self.name else beside_model
-        tracking.connect(experiment=self.name or self.file.stem, beside_model=beside)
+        tracking.connect(experiment=self.name or self.file.stem)
 
 
 def experiment_options(of: Command) -> Command:
@@ -197,13 +180,11 @@ def open_session(
     connect: Callable[[], None],
     check: Callable[[], object] = lambda: None,
     locations: Sequence[str] = (),
-    lasting: bool = False,
 ) -> Iterator[Any]:
     """Open the Spark session; while it starts, connect to MLflow and import the module of the job.
 
     `check` refuses before Spark starts where all locations are on this machine; others are reached through
-    the session. At the first of them are the lines that the job reads; without any, it reads none. A job is
-    `lasting` if it may run for long on few lines, as a stream does.
+    the session.
     """
     from retail_clusters.infra.locations import is_local
     from retail_clusters.infra.spark import check_java, spark_session, start_session_early
@@ -212,21 +193,13 @@ def open_session(
     if all_here:
         check()
     check_java()
-    start_session_early(job, short_lived=not lasting and reads_little(locations))
+    start_session_early(job)
     connect()
     import_module(imports)
     with spark_session(job) as spark:
         if not all_here:
             check()
         yield spark
-
-
-def reads_little(locations: Sequence[str]) -> bool:
-    """Tell whether the lines at the first of some locations are few, and on this machine."""
-    from retail_clusters.infra import storage
-    from retail_clusters.infra.locations import is_local
-
-    return all(is_local(lines) and storage.total_length(lines) < _FEW_BYTES for lines in locations[:1])
 
 
 @contextmanager

@@ -1,20 +1,15 @@
 """`--json`: a command's result alone on standard output, what is written for people on standard error."""
 
-import dataclasses
 import json
-import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import redirect_stdout
-from datetime import date
-from decimal import Decimal
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.secrets import masked
-
-_LEFT_OUT: Final = object()
 
 
 def print_json(run: Callable[[], object]) -> None:
@@ -30,36 +25,11 @@ def print_json(run: Callable[[], object]) -> None:
 
 
 def to_json(result: object) -> str:
-    """Return a result as JSON: records by their fields; frames, models and the like are left out."""
-    return json.dumps(_plain(result), indent=2)
-
-
-def _plain(value: object) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _kept({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
-    if isinstance(value, Mapping):
-        return _kept({str(name): each for name, each in value.items()})
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain for each in value if (plain := _plain(each)) is not _LEFT_OUT]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return _foreign(value)
+    """Return a result as JSON: records by their fields; of frames, models and the like nothing."""
+    return json.dumps(to_jsonable_python(result, inf_nan_mode="null", fallback=_foreign), indent=2)
 
 
 def _foreign(value: object) -> Any:
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, Path):
-        return str(value)
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    return _LEFT_OUT
-
-
-def _kept(fields: Mapping[str, object]) -> dict[str, Any]:
-    plain = {name: _plain(each) for name, each in fields.items()}
-    return {name: each for name, each in plain.items() if each is not _LEFT_OUT}
+        return to_jsonable_python(value.tolist(), inf_nan_mode="null", fallback=_foreign)
+    return None

@@ -1,7 +1,5 @@
 """Commands that put models to work: promote, rollback, history, score."""
 
-from functools import partial
-
 import click
 
 from retail_clusters.cli.common import (
@@ -43,7 +41,7 @@ def promote_command(
         print_header_reading("promote", f"{named} of {settings.model}, the gates alone")
     else:
         print_header("promote", f"{named} of {settings.model}, the gates, then champion")
-    connect = connect_to_read if dry_run else partial(experiment.connect, beside_model=settings.model)
+    connect = connect_to_read if dry_run else experiment.connect
     with open_session("promote", imports="retail_clusters.promotion.promote", connect=connect) as spark:
         from retail_clusters.promotion.promote import promote
 
@@ -60,7 +58,7 @@ def rollback_command(experiment: ExperimentOptions, reason: str | None) -> objec
     print_header("rollback", f"{settings.model} back to the champion before this one")
     from retail_clusters.promotion.history import rollback
 
-    experiment.connect(beside_model=settings.model)
+    experiment.connect()
     return rollback(model=settings.model, reason=reason or "")
 
 
@@ -129,7 +127,6 @@ def score_command(
         connect=connect,
         check=lambda: check_places(request),
         locations=[request.source, request.output, request.state],
-        lasting=True,
     ) as spark:
         from retail_clusters.serving.score import run
 

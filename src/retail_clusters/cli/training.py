@@ -8,7 +8,6 @@ import click
 
 from retail_clusters.cli.common import (
     LOCATION,
-    PAGE_LOCATION,
     ExperimentOptions,
     command,
     connect_to_read,
@@ -36,14 +35,8 @@ def _storage(_: click.Context, __: click.Parameter, value: str | None) -> str | 
         raise InputError(
             "storage must be typed without a password, which the process list and MLflow would show, but "
             f"got {masked(value)}: put the whole URL into the environment variable RETAIL_CLUSTERS_STORAGE"
-            f"{_already_logged()}"
         )
     return value or os.environ.get("RETAIL_CLUSTERS_STORAGE") or None
-
-
-def _already_logged() -> str:
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    return f"; mlflow run has logged it, so delete run {run_id}, do mlflow gc, change it" if run_id else ""
 
 
 storage_option = click.option(
@@ -212,10 +205,10 @@ def verify_command(run_id: str | None, version: str | None, model: str) -> objec
 @model_of_version_option
 @click.option(
     "--output",
-    type=PAGE_LOCATION,
+    type=LOCATION,
     default=f"output/{REPORT}",
     show_default=True,
-    help="file of the page, or a folder for it",
+    help="file of the page",
 )
 def report_command(run_id: str | None, version: str | None, model: str, output: str) -> object:
     """One HTML page on a sweep or a version."""

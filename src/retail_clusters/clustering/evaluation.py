@@ -1,4 +1,4 @@
-"""A candidate fitted and measured, and every metric of a clustering: its name, words, value and lines."""
+"""A candidate fitted and measured, and every metric of a clustering: its name, words, value and part of the data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,10 +31,10 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A fitted (K, seed), and how it measured on the validation lines.
+    """A fitted (K, seed), and how it measured on the validation records.
 
     Attributes:
-        train_cost: sum over the training lines of the squared distance to the nearest centre (WSSSE).
+        train_cost: sum over the training records of the squared distance to the nearest centre (WSSSE).
         centres: K x d.
     """
 
@@ -53,7 +53,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Later:
-    """A clustering measured on lines that chose nothing: test lines, and all after the training lines."""
+    """A clustering measured on records that chose nothing: test records, and all after the training records."""
 
     test: Quality
     holdout: Quality
@@ -61,40 +61,40 @@ class Later:
 
 @dataclass(frozen=True)
 class Metric(Generic[T]):
-    """What a person reads for a metric, its value, and the part of the lines it is of; None for several."""
+    """What a person reads for a metric, its value, and the part of the data it is of; None for several."""
 
     words: str
     of: Callable[[T], float]
-    lines: str | None = "validation"
+    part: str | None = "validation"
 
 
 #: Metrics under their names in MLflow: of trials and runs, in tables, reports and `verify`.
 METRICS: Final[Mapping[str, Metric[Evaluation]]] = {
-    "validation_silhouette": Metric("silhouette, validation lines", lambda e: e.validation.silhouette),
+    "validation_silhouette": Metric("silhouette, validation records", lambda e: e.validation.silhouette),
     "validation_macro_silhouette": Metric(
-        "silhouette, mean over clusters, validation lines", lambda e: e.validation.macro_silhouette
+        "silhouette, mean over clusters, validation records", lambda e: e.validation.macro_silhouette
     ),
     "train_cost": Metric("training cost (WSSSE)", lambda e: e.train_cost, "train"),
     "iterations": Metric("iterations of the fit", lambda e: e.iterations, "train"),
     "largest_cluster_share": Metric(
-        "largest cluster's share of the validation lines", lambda e: e.validation.largest_cluster_share
+        "largest cluster's share of the validation records", lambda e: e.validation.largest_cluster_share
     ),
     "effective_clusters": Metric("effective clusters", lambda e: e.validation.effective_clusters),
     "clusters": Metric("clusters that hold a validation line", lambda e: e.validation.clusters),
-    "davies_bouldin": Metric("Davies-Bouldin, validation lines", lambda e: e.validation.davies_bouldin),
+    "davies_bouldin": Metric("Davies-Bouldin, validation records", lambda e: e.validation.davies_bouldin),
     "calinski_harabasz": Metric(
-        "Calinski-Harabasz, validation lines", lambda e: e.validation.calinski_harabasz
+        "Calinski-Harabasz, validation records", lambda e: e.validation.calinski_harabasz
     ),
 }
 
 #: Metrics that a registered model adds.
 LATER_METRICS: Final[Mapping[str, Metric[Later]]] = {
-    "test_silhouette": Metric("silhouette, test lines", lambda x: x.test.silhouette, "test"),
+    "test_silhouette": Metric("silhouette, test records", lambda x: x.test.silhouette, "test"),
     "test_macro_silhouette": Metric(
-        "silhouette, mean over clusters, test lines", lambda x: x.test.macro_silhouette, "test"
+        "silhouette, mean over clusters, test records", lambda x: x.test.macro_silhouette, "test"
     ),
     "holdout_silhouette": Metric(
-        "silhouette, all lines from the train cut on", lambda x: x.holdout.silhouette, None
+        "silhouette, all records from the train cut on", lambda x: x.holdout.silhouette, None
     ),
 }
 
@@ -105,7 +105,7 @@ def later_metrics(*, test: Quality, holdout: Quality) -> Mapping[str, float]:
 
 
 def evaluate(problem: Problem, *, k: int, seed: int) -> Evaluation:
-    """Fit (K, seed) on the training lines and measure it on the validation lines."""
+    """Fit (K, seed) on the training records and measure it on the validation records."""
     fitted = kmeans.fit(
         problem.train,
         problem.sample,
@@ -118,7 +118,7 @@ def evaluate(problem: Problem, *, k: int, seed: int) -> Evaluation:
 
 
 def measured(problem: Problem, fitted: Fit, *, seed: int) -> Evaluation:
-    """Measure what was fitted on the training lines on the validation lines."""
+    """Measure what was fitted on the training records on the validation records."""
     return Evaluation(
         k=len(fitted.centres),
         seed=seed,

@@ -1,4 +1,4 @@
-"""Fetch the public data set: one CSV file a day, checked by name, size and SHA-256."""
+"""Fetch the public data set: one CSV file a day, checked by SHA-256."""
 
 import gzip
 import hashlib
@@ -8,7 +8,6 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import IO, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -26,14 +25,8 @@ ARCHIVE_URL: Final = f"https://codeload.github.com/databricks/Spark-The-Definiti
 #: Of the unpacked files, one after the other in name order, not of the archive: an archive is packed anew
 #: on demand, and its bytes change with the packer.
 BY_DAY_SHA256: Final = "589eb7f92993f886706fc7e7a2c2b250725b5c25bf2346e900ce0d0b1fbebb6f"
-#: Of a line "name size" for each of these files, in name order.
-BY_DAY_LISTING: Final = "3ca4a532d77dcadbcb7f25c470435fc52516481c9234a4001be7e7ec12e8d8ab"
-
 _MEMBERS: Final = re.compile(r"[^/]+/data/retail-data/by-day/([\w-]+\.csv)")
 _TIMEOUT: Final = 60.0
-#: In bytes: what may come before the checksum has a say. The files have 47 MB, the archive a few hundred.
-_LONGEST_ARCHIVE: Final = 2 << 30
-_LONGEST_CONTENT: Final = 256 << 20
 _DAMAGE: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 
 
@@ -53,13 +46,16 @@ def fetch(*, output: str, url: str = ARCHIVE_URL, sha256: str = BY_DAY_SHA256) -
         TransferError: nothing came, or not what was to come.
     """
     there = _files_of(output)
-    if there and not _difference(there, sha256):
+    if there and _digest(there) == sha256:
         click.echo(f"{for_display(output)} is already complete, nothing to fetch")
         return Fetched(output, len(there))
     with new_folder(output) as folder:
         files = _download(url, output=output)
-        if problem := _difference(files, sha256):
-            raise TransferError(f"{problem}: thrown away; {_by_hand(output)}")
+        if (found := _digest(files)) != sha256:
+            raise TransferError(
+                f"The files must have SHA-256 {sha256}, but the {len(files)} that came have {found}: thrown away; "
+                f"{_by_hand(output)}"
+            )
         for file, content in files.items():
             storage.write_bytes(join(folder, file), content)
     click.echo(f"Fetched {len(files)} daily files into {for_display(output)}, SHA-256 as expected")
@@ -73,17 +69,8 @@ def _files_of(output: str) -> dict[str, bytes]:
     return {name(file.location): storage.read_bytes(file.location) for file in found}
 
 
-def _difference(files: Mapping[str, bytes], sha256: str) -> str | None:
-    """Say how files differ from those of a checksum; their names and sizes are known for the usual one."""
-    found = hashlib.sha256(b"".join(files[file] for file in sorted(files))).hexdigest()
-    if found != sha256:
-        return f"The files must have SHA-256 {sha256}, but the {len(files)} that came have {found}"
-    listing = "".join(f"{file} {len(files[file])}\n" for file in sorted(files))
-    if sha256 == BY_DAY_SHA256 and hashlib.sha256(listing.encode()).hexdigest() != BY_DAY_LISTING:
-        return (
-            f"The files must be those of the public data set, but the {len(files)} that came have other names"
-        )
-    return None
+def _digest(files: Mapping[str, bytes]) -> str:
+    return hashlib.sha256(b"".join(files[file] for file in sorted(files))).hexdigest()
 
 
 def _download(url: str, *, output: str) -> dict[str, bytes]:
@@ -92,7 +79,7 @@ def _download(url: str, *, output: str) -> dict[str, bytes]:
         raise InputError(f"An address must start with http:// or https://, but got {url!r}; correct it")
     try:
         with urlopen(url, timeout=_TIMEOUT) as answer:
-            return dict(_unpack(_Limited(answer)))
+            return dict(_unpack(answer))
     except HTTPError as error:
         reason = f"it answered {error.code} {error.reason}"
     except _DAMAGE as error:
@@ -102,33 +89,13 @@ def _download(url: str, *, output: str) -> dict[str, bytes]:
     raise TransferError(f"The archive must come from {url}, but {reason}; {_by_hand(output)}")
 
 
-def _unpack(archive: "_Limited") -> Iterator[tuple[str, bytes]]:
-    left = _LONGEST_CONTENT
-    with tarfile.open(fileobj=archive, mode="r|gz") as tar:  # type: ignore[call-overload]
+def _unpack(archive: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(fileobj=archive, mode="r|gz") as tar:
         for member in tqdm(tar, desc="fetch", unit=" entries", disable=None, leave=False):
             found = _MEMBERS.fullmatch(member.name)
             content = tar.extractfile(member) if found and member.isreg() else None
-            left -= member.size if content else 0
-            if left < 0:
-                raise EOFError(f"the files have more than {_LONGEST_CONTENT:,} bytes")
             if found and content:
-                yield PurePosixPath(found[1]).name, content.read()
-
-
-class _Limited:
-    """A stream that ends in an error where it is longer than any archive should be."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._left = _LONGEST_ARCHIVE
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes."""
-        piece = self._stream.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise EOFError(f"it is longer than {_LONGEST_ARCHIVE:,} bytes")
-        return piece
+                yield found[1], content.read()
 
 
 def _by_hand(output: str) -> str:

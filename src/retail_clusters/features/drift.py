@@ -150,9 +150,9 @@ class Counts:
         return Counts(bins, dict(Counter(self.days) + Counter(other.days)))
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Counts | None":
-        """Read what a batch's record holds; None of one that an early release wrote."""
-        return TypeAdapter(cls).validate_python(found) if "bins" in found else None
+    def from_json(cls, found: Mapping[str, Any]) -> "Counts":
+        """Read what a batch's record holds."""
+        return TypeAdapter(cls).validate_python(found)
 
 
 @dataclass(frozen=True)

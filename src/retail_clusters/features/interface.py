@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -63,6 +63,7 @@ def interface(question: Question) -> ModelInterface:
         outputs=keys | {schema.PREDICTION: "integer"},
         example=_EXAMPLE[list(inputs)],
         packages=("mlflow", "pyspark", "pandas", "numpy"),
+        keyed=question.unit is not None,
     )
 
 
@@ -190,9 +191,7 @@ def _unlike(pipeline: PipelineModel, model: ScoringModel) -> str | None:
         return str(problem)
     expected = model.statements
     found = [
-        str(cast("SQLTransformer", stage).getStatement())
-        if isinstance(stage, SQLTransformer)
-        else type(stage).__name__
+        str(stage.getStatement()) if isinstance(stage, SQLTransformer) else type(stage).__name__
         for stage in pipeline.stages
     ]
     other = [one for one, due in zip(found, expected, strict=False) if one != due]

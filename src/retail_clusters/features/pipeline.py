@@ -145,7 +145,7 @@ def fit_space(rows: WeightedRows, question: Question, *, spark: SparkSession) ->
     fitted = {
         name: _categories(rows, name, feature)
         if feature.is_category
-        else Fitted(clip=_quantiles(rows, name, feature))
+        else Fitted(clip=quantiles(rows, name, feature.clip) if feature.clip else None)
         for name, feature in question.features.items()
     }
     standardized = [name for name in question.numbers if "standard" in question.features[name].scale]
@@ -215,11 +215,9 @@ def _literal(number: float) -> str:
     return f"({number!r}D)"
 
 
-def _quantiles(rows: WeightedRows, name: str, feature: Feature) -> tuple[float, float] | None:
-    """Return the values at the two quantiles of a feature over records: values that occur."""
-    if feature.clip is None:
-        return None
-    found = np.quantile(rows.numbers(name), feature.clip, weights=rows.weights, method="inverted_cdf")
+def quantiles(rows: WeightedRows, name: str, at: tuple[float, float]) -> tuple[float, float]:
+    """Return two quantiles of a feature over records: values that occur."""
+    found = np.quantile(rows.numbers(name), at, weights=rows.weights, method="inverted_cdf")
     return float(found[0]), float(found[1])
 
 

@@ -62,9 +62,7 @@ def cells(lines: DataFrame, question: Question, windows: Windows) -> DataFrame:
 
 def left_out_lines(lines: DataFrame, question: Question, windows: Windows) -> Mapping[str, int]:
     """Count the lines of a unit's windows that each rule of `clean` leaves out."""
-    ends = (
-        [split.train_until, last_day + timedelta(days=1)] if question.unit and question.unit.days else [None]
-    )
+    ends = [windows.split.train_until, windows.end] if question.unit and question.unit.days else [None]
     counted: dict[str, int] = dict.fromkeys(question.clean, 0)
     for end in ends if question.clean else ():
         statement = sql.left_out_lines(question, as_of=end)
@@ -73,14 +71,16 @@ def left_out_lines(lines: DataFrame, question: Question, windows: Windows) -> Ma
     return counted
 
 
-def last_day(days: Mapping[date, int]) -> date:
-    """Return the last day of data with lines by day, but for a wrong date in the future.
+def last_day(days: Mapping[str, int]) -> date:
+    """Return the last day of data with lines by day (ISO), but for a wrong date in the future.
 
     A wrong date has hardly any lines, and comes more than a month after the day before it.
     """
-    ordered = sorted(days)
+    ordered = sorted(map(date.fromisoformat, days))
     usual = sorted(days.values())[len(days) // 2]
-    while len(ordered) > 1 and ordered[-1] - ordered[-2] > _LONG and days[ordered[-1]] < _HARDLY_ANY * usual:
+    while len(ordered) > 1 and ordered[-1] - ordered[-2] > _LONG:
+        if days[ordered[-1].isoformat()] >= _HARDLY_ANY * usual:
+            break
         ordered.pop()
     return ordered[-1]
 

@@ -63,7 +63,7 @@ class WeightedRows:
         """Return the records that each row stands for in each group, n x g."""
         at = self.of_cells * DAY_GROUPS + self.cell_numbers(CELL).astype(np.int64) % DAY_GROUPS
         counted = np.bincount(at, self.cell_numbers(RECORDS), len(self) * DAY_GROUPS)
-        return counted.reshape(len(self), DAY_GROUPS)
+        return np.asarray(counted.reshape(len(self), DAY_GROUPS), dtype=np.float64)
 
     @property
     def of_cells(self) -> NDArray[np.int64]:

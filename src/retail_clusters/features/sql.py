@@ -74,12 +74,12 @@ def records(
     lines = _lines(question, as_of=as_of, every=described)
     if question.unit is None:
         lines = f"SELECT *, {_rule(question)} AS _rule FROM ({lines})"
-        columns = (passed or {LINE: LINE}) | {"_rule": "_rule"}
+        columns = dict(passed or {LINE: LINE}) | {"_rule": "_rule"}
         columns |= {name: f"CASE WHEN _rule IS NULL THEN {value} END" for name, value in values.items()}
         made = f"{_select(columns)} FROM ({lines})"
     else:
         keys = ", ".join(question.unit.by)
-        columns = (passed or {LINE: f"struct({keys})"}) | {"_rule": "CAST(NULL AS STRING)"} | values
+        columns = dict(passed or {LINE: f"struct({keys})"}) | {"_rule": "CAST(NULL AS STRING)"} | values
         window = f", {AS_OF}" if question.unit.days else ""
         made = f"{_select(columns)} FROM ({lines}) WHERE {_counts(question)} GROUP BY {keys}{window}"
     filled = "".join(f", {_filled(feature, name)} AS {name}" for name, feature in question.features.items())

@@ -1,7 +1,6 @@
 """What a person reads while a command works, and what others' failures come down to: one line each."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,64 +11,42 @@ import click
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.infra.secrets import masked
 
-_CLEAR: Final = "\r\033[K"
 _LONGEST: Final = 300
 
 #: The packages whose exceptions tell what a server or a database answered.
 _CLIENTS: Final = frozenset({"mlflow", "requests", "urllib3", "sqlalchemy", "psycopg"})
-_CREDENTIALS: Final = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-_BY_STATUS: Final = {
-    401: f"it does not know who asks (401): {_CREDENTIALS}",
-    403: f"it does not allow this (403): ask for the right, or {_CREDENTIALS}",
-    404: "it has no such page (404): is it an MLflow server?",
-    407: "a proxy on the way does not know who asks (407): look at HTTPS_PROXY",
-    429: "it is asked too often (429): try again later",
-}
-_BY_SIGN: Final = {
-    r"timeout|timed out": "no answer in time: is it up, and the way to it open?",
-    r"connection refused|failed to establish|name or service|name resolution|max retries"
+#: What an answer of theirs means, by a sign in it; the first counts.
+_MEANINGS: Final = {
+    r"error code 401|401 Client|UNAUTHENTICATED": (
+        "it does not know who asks (401): set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+        "MLFLOW_TRACKING_TOKEN"
+    ),
+    r"error code 403|403 Client|PERMISSION_DENIED": "it does not allow this (403): ask for the right",
+    r"(?:error code|too many) 5\d\d|5\d\d Server": (
+        "it, or a proxy before it, failed: look at its log, and try again"
+    ),
+    r"time-?out|timed out|connection refused|failed to establish|name or service|name resolution|max retries"
     r"|remote end closed|connection (aborted|reset|broken)": "no answer: is it up, and the address right?",
     r"<html|<!doctype|not in a valid JSON": (
         "a page for people where MLflow answers: is a proxy or a login in between?"
     ),
 }
-_STATUS: Final = re.compile(
-    r"(?:error code|HTTP|Client Error|Server Error|status(?: code)?|too many)[ :]+(\d{3})\b"
-)
 _TAGS: Final = re.compile(r"<(style|script)\b.*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
-    """Writes how a command gets on to standard output: one line that is updated on a terminal, else many.
-
-    Warnings go to standard error.
-    """
+    """Writes how a command gets on: a line at a time to standard output, warnings to standard error."""
 
     command: str
-    open_line: bool = False
-
-    def show(self, text: str) -> None:
-        """Show where things stand, in place of what was shown before on a terminal."""
-        terminal = sys.stdout.isatty()
-        click.echo(f"{_CLEAR}{text}" if terminal else text, nl=not terminal)
-        self.open_line = terminal
 
     def note(self, text: str) -> None:
-        """Write a line that stays."""
-        self.close()
+        """Write a line."""
         click.echo(f"{self.command}: {text}")
 
     def warn(self, text: str) -> None:
-        """Write a warning on a line of its own."""
-        self.close()
+        """Write a warning."""
         click.secho(f"warning: {text}", fg="yellow", err=True)
-
-    def close(self) -> None:
-        """End the line that is being updated."""
-        if self.open_line:
-            click.echo()
-        self.open_line = False
 
 
 def in_short(failure: BaseException) -> str:
@@ -103,18 +80,4 @@ def _meaning(failure: BaseException, text: str) -> str | None:
     client = type(failure).__module__.partition(".")[0]
     if client not in _CLIENTS and not isinstance(failure, (ConnectionError, TimeoutError)):
         return None
-    status = _status(failure, text)
-    if status and status >= 500:
-        return f"it, or a proxy before it, failed ({status}): look at its log, and try again"
-    by_sign = (said for sign, said in _BY_SIGN.items() if re.search(sign, text, re.IGNORECASE))
-    return _BY_STATUS.get(status or 0) or next(by_sign, None)
-
-
-def _status(failure: BaseException, text: str) -> int | None:
-    """Return the HTTP status of a failure, where it has one."""
-    found = getattr(getattr(failure, "response", None), "status_code", None)
-    if isinstance(found, int):
-        return found
-    if said := _STATUS.search(text):
-        return int(said[1])
-    return {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}.get(getattr(failure, "error_code", ""))
+    return next((said for sign, said in _MEANINGS.items() if re.search(sign, text, re.IGNORECASE)), None)

@@ -35,38 +35,22 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbe
 
 
 def version_link(model: str, version: str) -> str:
-    """Link to a registered version.
-
-    >>> version_link("retail-clusters", "3")
-    '[version 3](#/models/retail-clusters/versions/3)'
-    """
+    """Link to a registered version."""
     return f"[version {version}](#/models/{model}/versions/{version})"
 
 
 def run_link(experiment_id: str, run_id: str, text: str) -> str:
-    """Link to a run.
-
-    >>> run_link("1", "0a1b", "sweep")
-    '[sweep](#/experiments/1/runs/0a1b)'
-    """
+    """Link to a run."""
     return f"[{text}](#/experiments/{experiment_id}/runs/{run_id})"
 
 
 def command(text: str) -> str:
-    """Write a command of this project as one types it.
-
-    >>> command("history")
-    '`python -m retail_clusters history`'
-    """
+    """Write a command of this project as one types it."""
     return f"`python -m retail_clusters {text}`"
 
 
 def short(digest: str) -> str:
-    """Return as much of a digest or run id as a person compares.
-
-    >>> short("13af985b9cbe129be4e1eb0cf2bc7685")
-    '13af985b'
-    """
+    """Return as much of a digest or run id as a person compares."""
     return digest[:8]
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import locale
+import logging
 import os
 import re
 import shlex
@@ -22,7 +23,9 @@ from typing import Final
 
 import pyspark
 from pyspark import SparkConf, SparkContext
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.java_gateway import launch_gateway
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 import retail_clusters
@@ -32,8 +35,6 @@ from retail_clusters.infra import class_archive, fixed_settings
 JAVA_NEEDED: Final = 17
 #: Options of a JVM that is started here.
 JAVA_OPTIONS = class_archive.options()
-#: Those of one that ends before Java's second compiler, which competes for the cores, has paid off.
-SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 #: What holds where the user's configuration is silent.
 #: "Debugging" notes the Python line that made each column, at five calls into the JVM a column: as much as
@@ -80,18 +81,16 @@ _early: list[_Started] = []
 _shipped: set[str] = set()
 
 
-def start_session_early(name: str, *, short_lived: bool = False) -> None:
+def start_session_early(name: str) -> None:
     """Begin to start a session in the background; the next `spark_session` waits for it and takes it.
 
-    Meanwhile the caller may import what it needs. Nothing happens where a session is there already. A JVM
-    that is `short_lived` compiles once, and quickly.
+    Meanwhile the caller may import what it needs. Nothing happens where a session is there already.
     """
     if _early or SparkContext._active_spark_context is not None:
         return
     started = _Started(_new_log())
     _early.append(started)
-    options = f"{JAVA_OPTIONS} {SHORT_LIVED}".strip() if short_lived else JAVA_OPTIONS
-    threading.Thread(target=_start, args=(started, name, options), name="spark-start", daemon=True).start()
+    threading.Thread(target=_start, args=(started, name), name="spark-start", daemon=True).start()
 
 
 @contextmanager
@@ -135,16 +134,35 @@ def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
     return session
 
 
+@contextmanager
+def saying_what_is_wrong(rule: str) -> Iterator[None]:
+    """Turn what Spark finds wrong with SQL into one line, which begins with the rule.
+
+    Raises:
+        InputError: says what Spark says.
+    """
+    log = PySparkLogger.getLogger("SQLQueryContextLogger")  # would show the stack trace of wrong SQL
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except (ParseException, AnalysisException) as wrong:
+        said = re.split(r"SQLSTATE|\n\n|; line|\(line", str(wrong).strip())[0]
+        raise InputError(f"{rule}, but Spark says: {' '.join(said.split())[:400]}") from wrong
+    finally:
+        log.setLevel(level)
+
+
 def master() -> str:
     """Return SPARK_MASTER, else the master of spark-submit or spark-defaults.conf, else `local[*]`."""
     return os.environ.get("SPARK_MASTER") or _configured().get("spark.master", "local[*]")
 
 
-def settings(*, java_options: str = "") -> dict[str, str]:
+def settings() -> dict[str, str]:
     """Return the master, and what a session is built with where the user's own configuration is silent."""
     configured, defaults = _configured(), dict(_DEFAULTS)
-    if java_options:
-        defaults["spark.driver.defaultJavaOptions"] = java_options
+    if JAVA_OPTIONS:
+        defaults["spark.driver.defaultJavaOptions"] = JAVA_OPTIONS
     if is_one_machine(master()):
         defaults[_FIRST_CUT] = str(_PIECES_PER_CORE * (os.cpu_count() or 1))
     if os.environ.get("SPARK_DRIVER_MEMORY"):
@@ -184,27 +202,25 @@ def _check_java(java: str | None) -> None:
         raise InputError(f"Spark needs Java {JAVA_NEEDED} or newer, but {java} is Java {version}: {hint}")
 
 
-def check_variables(master: str) -> None:
-    """Refuse variables that name no Spark, or no Python where executors are on this machine.
+def check_spark_home() -> None:
+    """Refuse a SPARK_HOME that names no Spark, or one of another version.
 
     Raises:
-        InputError: names the variable.
+        InputError: says what it names.
     """
-    home, python = os.environ.get("SPARK_HOME"), os.environ.get("PYSPARK_PYTHON")
-    if home and not Path(home, "bin", "spark-submit").is_file():
+    home = os.environ.get("SPARK_HOME")
+    if not home:
+        return
+    if not Path(home, "bin", "spark-submit").is_file():
         raise InputError(
             f"SPARK_HOME must be the folder of a Spark, but {home} has no bin/spark-submit: "
             "unset it, and that of pyspark is taken"
         )
-    cores = {path.stem.rpartition("-")[2] for path in Path(home or "", "jars").glob("spark-core_*.jar")}
-    if home and cores and pyspark.__version__ not in cores:
+    cores = {path.stem.rpartition("-")[2] for path in Path(home, "jars").glob("spark-core_*.jar")}
+    if cores and pyspark.__version__ not in cores:
         raise InputError(
             f"SPARK_HOME must be Spark {pyspark.__version__}, as pyspark is, but {home} is {min(cores)}: "
             "unset it, and that of pyspark is taken"
-        )
-    if python and is_one_machine(master) and not shutil.which(python):
-        raise InputError(
-            f"PYSPARK_PYTHON must be a Python, but there is no {python}: unset it, and this one is taken"
         )
 
 
@@ -217,21 +233,17 @@ def _adopted() -> Iterator[SparkSession]:
         yield spark
 
 
-def _start(started: _Started, name: str, java_options: str) -> None:
+def _start(started: _Started, name: str) -> None:
     try:
-        started.session.set_result(_build(name, started.log, java_options))
+        started.session.set_result(_build(name, started.log))
     except BaseException as failure:
         started.session.set_exception(failure)
 
 
-def _build(name: str, log: str, java_options: str) -> SparkSession:
+def _build(name: str, log: str) -> SparkSession:
     check_java()
-    check_variables(master())
-    chosen = (
-        settings(java_options=java_options)
-        | fixed_settings.OURS
-        | {"spark.app.name": f"retail-clusters {name}"}
-    )
+    check_spark_home()
+    chosen = settings() | fixed_settings.OURS | {"spark.app.name": f"retail-clusters {name}"}
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if locale.getencoding().lower().replace("-", "") != "utf8":
         os.environ["LC_ALL"] = (

@@ -39,10 +39,13 @@ _DRAFT: Final = ".writing-"
 _PIECE: Final = 1 << 20
 
 #: Failures that lie in the location; all others lie in the store.
-_UNUSABLE: Final = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR,
-    errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL,
-}  # fmt: skip
+_UNUSABLE: Final = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
 _UNUSABLE_IN_JAVA: Final = re.compile(
     "Access|Permission|Exists|NotFound|NotDirectory|NotEmpty|InvalidPath|IllegalArgument|UnsupportedFile|UnknownHost"
 )
@@ -165,13 +168,6 @@ def expand(pattern: str) -> list[str]:
         return sorted(found.getPath().toString() for found in system.globStatus(path) or [])
 
 
-def total_length(pattern: str) -> int:
-    """Add up the bytes of the files that match a pattern, or lie in folders that do."""
-    found = filter(None, map(status, expand(pattern)))
-    files = (list_files(each.location, recursive=True) if each.is_folder else [each] for each in found)
-    return sum(file.length for part in files for file in part)
-
-
 @contextmanager
 def open_read(location: str) -> Iterator[BinaryIO]:
     """Open a file as a stream of bytes; it can seek."""
@@ -210,33 +206,28 @@ def open_write(location: str) -> Iterator[BinaryIO]:
     that is mounted under another scheme, where Hadoop removes the earlier file first.
     """
     draft = location if is_object_store(location) else draft_beside(location)
-    try:
-        if is_local(location):
-            with _told(location):
-                stream = Path(local_path(draft)).open("wb")  # noqa: SIM115 - what the block raises stays as it is
-            with stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            with _told(location):
+    with _told(location):
+        try:
+            if is_local(location):
+                with Path(local_path(draft)).open("wb") as stream:
+                    yield stream
                 Path(local_path(draft)).replace(local_path(location))
-            return
-        with tempfile.TemporaryFile() as spool:
-            yield spool
-            spool.seek(0)
-            with _told(location):
+                return
+            with tempfile.TemporaryFile() as spool:
+                yield spool
+                spool.seek(0)
                 _upload(spool, draft, overwrite=True)
-                if draft != location:
-                    _rename_in_java(draft, location, "OVERWRITE")
-    except BaseException:
-        if draft != location:
-            remove(draft)
-        raise
+            if draft != location:
+                _rename_in_java(draft, location, "OVERWRITE")
+        except BaseException:
+            if draft != location:
+                remove(draft)
+            raise
 
 
 def write_bytes(location: str, content: bytes) -> None:
     """Put a file in place whole, or leave the earlier one."""
-    with _told(location), open_write(location) as stream:
+    with open_write(location) as stream:
         stream.write(content)
 
 
@@ -488,7 +479,7 @@ def _told(location: str) -> Iterator[None]:
     except RetailClustersError:
         raise
     except OSError as failed:
-        unusable, reason = failed.errno in _UNUSABLE, failed.strerror or str(failed)
+        unusable, reason = isinstance(failed, _UNUSABLE), failed.strerror or str(failed)
         raise _failure(location, reason, unusable=unusable) from failed
     except Exception as failed:
         if not type(failed).__module__.startswith(("py4j.", "pyspark.")):

@@ -63,7 +63,7 @@ def run_batches(
     query = start(writer, session=arriving.sparkSession, checkpoint=checkpoint)
     try:
         with stopped(query):
-            wait(query, stopping=stopping)
+            _wait(query, stopping)
     except StreamingQueryException:
         if failures:
             raise failures[0] from None
@@ -87,17 +87,11 @@ def stopped(query: StreamingQuery) -> Iterator[None]:
         query.stop()
 
 
-def wait(
-    query: StreamingQuery,
-    *,
-    stopping: threading.Event | None = None,
-    meanwhile: Callable[[], None] = lambda: None,
-) -> None:
-    """Wait until a query ends, or is between two batches once it is to stop; call `meanwhile` again and again."""
+def _wait(query: StreamingQuery, stopping: threading.Event) -> None:
+    """Wait until a query ends, or is between two batches once it is to stop."""
     while not query.awaitTermination(_POLL):  # type: ignore[arg-type]
-        if stopping and stopping.is_set() and not query.status["isTriggerActive"]:
+        if stopping.is_set() and not query.status["isTriggerActive"]:
             return
-        meanwhile()
 
 
 @contextmanager

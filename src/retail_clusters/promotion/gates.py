@@ -37,14 +37,14 @@ class Verdict:
         return str(self.table().to_markdown(index=False, tablefmt="plain", disable_numparse=True))
 
 
-def weekday_gate(refused: Sequence[str]) -> Gate:
-    """Require a cluster for every line, whatever its weekday."""
-    value = f"without a slot for {', '.join(refused)}" if refused else "complete"
-    return Gate("weekdays", value, "complete for the data's lines", not refused)
+def category_gate(refused: Sequence[str]) -> Gate:
+    """Require a cluster for every record, whatever its categories."""
+    value = f"without {', '.join(refused)}" if refused else "complete"
+    return Gate("categories", value, "complete for the data's records", not refused)
 
 
 def absolute_gates(test: Quality, *, settings: Promotion) -> list[Gate]:
-    """Hold a challenger, measured on test lines, against the bounds that need no champion."""
+    """Hold a challenger, measured on test records, against the bounds that need no champion."""
     silhouette = Gate(
         name="test_silhouette",
         value=f"{test.silhouette:.4f}",
@@ -75,24 +75,24 @@ def usable_gates(validation: Quality, *, settings: Guardrails) -> list[Gate]:
 
 
 def comparing_gates(
-    test: Quality, *, champion: Quality | None, same_space: bool, settings: Promotion
+    test: Quality | None, *, champion: Quality | None, same_space: bool, settings: Promotion
 ) -> list[Gate]:
-    """Hold a challenger against the champion on the same test lines; None when that cannot score them.
+    """Hold a challenger, measured in the champion's space, against it; None where one cannot be measured.
 
-    A silhouette belongs to its feature space: in another one the comparison is not decided, and a person
+    A silhouette belongs to its feature space: with another question the comparison is not decided, and a person
     has to accept the new space.
     """
     space = Gate(
         name="feature_space",
-        value="the champion's" if same_space else "new",
+        value="the champion's" if same_space else "another feature space",
         bound="the champion's, or accepted with promotion.accept_new_space: true",
         passed=same_space or settings.accept_new_space,
         overrule="--accept-new-space true",
     )
-    if champion is None:
-        return [_not_decided("not_worse", "the champion cannot score these lines"), space]
     if not same_space:
         return [_not_decided("not_worse", "silhouettes of two feature spaces do not compare"), space]
+    if champion is None or test is None:
+        return [_not_decided("not_worse", "the champion cannot score these records"), space]
     floor = champion.silhouette - settings.margin
     not_worse = Gate(
         name="not_worse",
@@ -105,7 +105,7 @@ def comparing_gates(
 
 
 def stability_gate(share: float | None, *, settings: Promotion) -> list[Gate]:
-    """Hold the share of lines in stable clusters against its bound; no gate where the bound is 0."""
+    """Hold the share of records in stable clusters against its bound; no gate where the bound is 0."""
     least = settings.min_stable_line_share
     if not least:
         return []

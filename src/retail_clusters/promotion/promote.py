@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from retail_clusters import schema
 from retail_clusters.errors import NotRegisteredError, PromotionRefusedError
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline
-from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.interface import interface
 from retail_clusters.infra import markdown
 from retail_clusters.promotion.compare import Comparison, Contender, compare, judge, migration_chart
 from retail_clusters.promotion.gates import Verdict
@@ -123,11 +123,11 @@ def _promote(
     _print_verdict(comparison, verdict)
     tracking.log_table(verdict.table(), "gates")
     registry.tag(version=challenger.name, tags=_verdict_tags(verdict, before))
-    for role, _, quality in comparison.on_test_lines:
+    for role, _, quality in comparison.on_test_records:
         tracking.log_metrics({f"{role}_test_silhouette": quality.silhouette})
     if not verdict.passed:
         if challenger.test:
-            _describe_version(spark, comparison, challenger.name, challenger.parsed.numbers, verdict)
+            _describe_version(spark, comparison, challenger.name, challenger.parts.numbers, verdict)
         tracking.describe(_description(comparison, verdict, reason))
         raise refusal(verdict, version=challenger.name, experiment=experiment)
     version, numbers = _numbered(spark, comparison)
@@ -156,15 +156,15 @@ def _numbered(spark: SparkSession, comparison: Comparison) -> tuple[str, tuple[i
     of one that was champion before mean what they meant then.
     """
     challenger, champion, moved = comparison.challenger, comparison.champion, comparison.migration
-    version, numbers, moves = challenger.name, challenger.parsed.numbers, read_moves(comparison.registry.name)
+    version, numbers, moves = challenger.name, challenger.parts.numbers, read_moves(comparison.registry.name)
     known = version in {move.after for move in moves if move.state == DONE}
-    if champion and moved and comparison.same_space and not known:
+    if champion and moved and comparison.centres is not None and not known:
         used = used_numbers(comparison.registry, moves)
-        matching = challenger.parsed.match(champion.parsed, moved, used=used)
+        matching = challenger.parts.match(champion.parts, moved, centres=comparison.centres, used=used)
         numbers = tuple(matching["number"].tolist())
         click.echo(f"promote: {numbering.summary(matching, moved)}")
         tracking.log_table(matching, "matching")
-        if numbers != challenger.parsed.numbers:
+        if numbers != challenger.parts.numbers:
             version = _register_anew(spark, comparison, numbers)
             click.echo(
                 f"promote: as version {version}: the clusters of version {challenger.name} have other numbers "
@@ -182,8 +182,8 @@ def _register_anew(spark: SparkSession, comparison: Comparison, numbers: Sequenc
     challenger, registry = comparison.challenger, comparison.registry
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": numbering.to_text(numbers)}
     return registry.latest_version(tags=made_from) or registry.register_again(
-        challenger.parsed.renumbered(numbers, spark=spark),
-        interface=INTERFACE,
+        challenger.parts.numbered(numbers).pipeline(spark=spark),
+        interface=interface(challenger.parts.space.question),
         of=challenger.name,
         tags={**challenger.tags, **made_from},
         metadata=_renumbered_metadata(challenger, numbers),
@@ -192,11 +192,12 @@ def _register_anew(spark: SparkSession, comparison: Comparison, numbers: Sequenc
 
 def _renumbered_metadata(challenger: Contender, numbers: Sequence[int]) -> Mapping[str, Any]:
     """Return the metadata of the challenger, with the shares of its clusters under their new numbers."""
+    metadata = {**challenger.metadata, **challenger.parts.numbered(numbers).metadata}
     text = challenger.metadata.get(DRIFT_BASELINE)
     if text is None:
-        return challenger.metadata
-    to = dict(zip(challenger.parsed.numbers, numbers, strict=True))
-    return {**challenger.metadata, DRIFT_BASELINE: Baseline.from_json(text).renumbered(to).to_json()}
+        return metadata
+    to = dict(zip(challenger.parts.numbers, numbers, strict=True))
+    return {**metadata, DRIFT_BASELINE: Baseline.from_json(text).renumbered(to).to_json()}
 
 
 def _describe_version(
@@ -204,14 +205,15 @@ def _describe_version(
 ) -> None:
     """Write the card of a judged version: its description, and `model_card.md` of the promotion."""
     registry, challenger, rows = comparison.registry, comparison.challenger, comparison.rows[schema.TRAIN]
-    labels = challenger.parsed.labels(rows, spark=spark)
-    clusters = profile.profile(rows, np.take(np.array(numbers), labels))
+    labels = challenger.parts.labels(rows, spark=spark)
+    clusters = profile.profile(rows, np.take(np.array(numbers), labels), challenger.parts.space.question)
     card = version_card(
         registry,
         version,
         settings=challenger.settings,
         metrics=challenger.metrics,
         clusters=clusters,
+        question=challenger.parts.space.question,
         gates=verdict.gates,
     )
     registry.tag(version=version, tags={"cluster_numbers": numbering.to_text(numbers)})
@@ -266,18 +268,12 @@ def _description(
         outcome = f"**Champion is {markdown.version_link(model, champion)}**"
         following = f"{markdown.command('score')}, or {markdown.command('rollback')} to go back"
     compared = markdown.version_link(model, before) if before else "no champion"
-    measured = [
-        (role, version, *(f"{each:.4f}" for each in (of.silhouette, of.macro_silhouette)), of.clusters)
-        for role, version, of in comparison.on_test_lines
-    ]
-    header = ["on the test lines", "version", "silhouette", "mean over clusters", "clusters"]
     checks = verdict.table()
     parts = [
         f"{outcome}. {markdown.version_link(model, name)} of `{model}` was compared with {compared}.",
         f"Reason: {reason}" if reason else "",
-        markdown.table(header, [list(map(str, row)) for row in measured]) if measured else "",
         "## Gates\n\n" + markdown.table(list(checks.columns), checks.to_numpy().tolist(), numbers_from=4),
-        "`model_card.md` says what the champion is, `migration.png` where the lines went."
+        "`model_card.md` says what the champion is, `migration.png` where the records went."
         if champion
         else "",
         f"Next: {following}.",

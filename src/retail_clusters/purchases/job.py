@@ -5,7 +5,6 @@ OUTPUT/quarantine                        lines that are not counted, as they cam
 """
 
 import contextlib
-import io
 import logging
 import shutil
 import time
@@ -33,8 +32,8 @@ from retail_clusters.infra import locations, markdown, storage
 from retail_clusters.infra.locations import for_display, join
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.storage import FileStatus, staged_folder
-from retail_clusters.infra.stream import DRAIN, start, stopped, wait
+from retail_clusters.infra.storage import staged_folder
+from retail_clusters.infra.stream import DRAIN, start, stopped
 from retail_clusters.input_settings import Input
 from retail_clusters.purchases import charts
 from retail_clusters.purchases.request import PurchasesRequest, check
@@ -50,7 +49,6 @@ from retail_clusters.purchases.spend import (
     per_day,
     spend,
     summed,
-    top_customers,
 )
 from retail_clusters.registry import tracking
 from retail_clusters.settings import Purchases
@@ -62,9 +60,9 @@ __all__ = ["PurchasesRequest", "check", "run"]
 TABLE: Final = "customer_purchases"
 PURCHASES: Final = "purchases"
 
-_CHARTED: Final = 15
 _DESCRIBED: Final = 10
-_PLAN_WIDTH: Final = 1_500
+#: Seconds between two looks at the table as it grows.
+_SHOW_EVERY: Final = 5.0
 #: A batch of so few files is one task, without a shuffle.
 _FEW_FILES: Final = 4
 _QUARANTINED_LINE: Final = pa.schema([(name, pa.string()) for name in schema.QUARANTINED_LINE.names])
@@ -130,7 +128,6 @@ def _sum_up(session: SparkSession, request: PurchasesRequest) -> Summary:
     agreement = None
     if request.mode == "stream":
         drain(session, request, layouts=layouts)
-        tell_changes(found.files, data=request.data)
         agreement = parity(session.table(TABLE), batch)
     customer_days, counted = batch.count(), observed.get
     listing.check_read(list(layouts), invoices.files_seen(seen))
@@ -171,19 +168,19 @@ def _readable(
 
 
 def drain(session: SparkSession, request: PurchasesRequest, *, layouts: Mapping[str, Layout]) -> None:
-    """Drain files through the table in memory, show it as it grows, log the plan of the last batch."""
-    screen = charts.Screen()
+    """Drain files through the table in memory; show it, or the answer to the query, every few seconds."""
     lines = stream_lines(session, request.data, settings=request.settings, how=request.how, layouts=layouts)
     # The stream's state lies beside its result, where executors reach it as they do that.
     checkpoint = storage.draft_beside(join(request.place, PURCHASES))
-    stream = start_live(lines, checkpoint=checkpoint)
+    stream, shown = start_live(lines, checkpoint=checkpoint), time.monotonic()
     try:
         with stopped(stream):
-            wait(stream, meanwhile=lambda: screen.show(_headline(stream), lambda: _body(session, request)))
+            while not stream.awaitTermination(1):
+                if time.monotonic() - shown > _SHOW_EVERY:
+                    click.echo(f"purchases: so far\n{_so_far(session, request)}")
+                    shown = time.monotonic()
     finally:
-        screen.clear()
         storage.remove(checkpoint)
-    tracking.log_text(plan_of(stream), "physical_plan.txt")
 
 
 def stream_lines(
@@ -214,51 +211,10 @@ def start_live(lines: DataFrame, *, checkpoint: str) -> StreamingQuery:
     return start(writer.trigger(**DRAIN), session=lines.sparkSession, checkpoint=checkpoint)
 
 
-def _headline(stream: StreamingQuery) -> str:
-    progress: Any = stream.lastProgress
-    if not progress:
-        return ""
-    states = progress.stateOperators
-    held = states[0].numRowsTotal if states else 0
-    return f"purchases: batch {progress.batchId}, {held:,} customer-days in the state store"
-
-
-def _body(session: SparkSession, request: PurchasesRequest) -> str:
+def _so_far(session: SparkSession, request: PurchasesRequest) -> str:
     if request.sql is None:
         return charts.table(charts.cells(_rows(session.table(TABLE), request.top)))
     return charts.table(answer(session, request.sql, top=request.top))
-
-
-def plan_of(query: StreamingQuery) -> str:
-    """Return the physical plan of the last batch, without the ends of its longest lines, which name files.
-
-    Spark prints it, so it is caught.
-    """
-    with contextlib.redirect_stdout(io.StringIO()) as plan:
-        query.explain()
-    lines = plan.getvalue().splitlines()
-    return "\n".join(line if len(line) <= _PLAN_WIDTH else f"{line[:_PLAN_WIDTH]}…" for line in lines)
-
-
-def tell_changes(before: Sequence[FileStatus], *, data: str) -> None:
-    """Name the files that have arrived since a listing.
-
-    Raises:
-        InputError: one of the listed files has changed: nobody knows what the stream has read of it.
-    """
-    now = {file.location: file for file in listing.require(locations.to_uri(data)).files}
-    for file in before:
-        found = now.pop(file.location, None)
-        if found is None or (found.length, found.modified_ms) != (file.length, file.modified_ms):
-            raise InputError(
-                f"files must stay as they are while a stream reads them, but {for_display(file.location)} "
-                f"{'is gone' if found is None else 'has changed'}: start again"
-            )
-    if now:
-        click.echo(
-            f"purchases: {pluralize(len(now), 'file')} arrived meanwhile and are not in the result, "
-            f"{for_display(min(now))} first: start again to have them"
-        )
 
 
 def check_sql(spark: SparkSession, sql: str) -> None:
@@ -354,7 +310,7 @@ def report(
     reasons: Sequence[Reason],
     account: Account,
 ) -> Summary:
-    """Print the top of a result and the answer to the request's query; log table, charts and metrics.
+    """Print the top of a result and the answer to the request's query; log table and metrics.
 
     Raises:
         DifferenceFoundError: stream and batch differ.
@@ -366,10 +322,6 @@ def report(
     totals = {"days": len(days), "total_cost": float(sum(total for _, total in days))}
     tracking.log_metrics({**metrics, **totals})
     tracking.log_table(top, "top")
-    if days:
-        customers = [(row[0], row[1], row[2]) for row in top_customers(result, _CHARTED)]
-        tracking.log_chart(charts.customers_chart(customers), "top_customers.png")
-        tracking.log_chart(charts.days_chart(days), "spend_per_day.png")
     found = None if request.sql is None else answer(result.sparkSession, request.sql, top=request.top)
     for frame in (cells, found):
         if frame is not None:
@@ -427,6 +379,5 @@ def _description(request: PurchasesRequest, counts: str, top: pd.DataFrame) -> s
         [
             f"Spend per customer and day of `{for_display(request.data)}` as a {request.mode}: {counts}.",
             markdown.table(list(top.columns), top.head(_DESCRIBED).values.tolist()),
-            "All customers: `top_customers.png`; all days: `spend_per_day.png`.",
         ]
     )

@@ -69,14 +69,6 @@ def largest(result: DataFrame, top: int) -> list[Row]:
     return result.orderBy(*order).limit(top).collect()
 
 
-def top_customers(result: DataFrame, top: int) -> list[Row]:
-    """Return the customers of the largest spend over all days, largest first."""
-    total = result.groupBy(schema.CUSTOMER_ID).agg(
-        F.sum(TOTAL_COST).cast(TOTAL).alias(TOTAL_COST), F.count(F.lit(1)).alias("days")
-    )
-    return total.orderBy(F.desc(TOTAL_COST), F.asc_nulls_first(schema.CUSTOMER_ID)).limit(top).collect()
-
-
 def per_day(result: DataFrame) -> list[Row]:
     """Return the spend of each day, in order: `day`, total_cost, and the lines behind it."""
     day = F.to_date(F.col(WINDOW)["start"]).alias(DAY)

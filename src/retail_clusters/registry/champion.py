@@ -5,15 +5,11 @@ A command that dies in between leaves the second out; the next one adds what the
 What holds across machines: docs/decisions/0030-promotion.md.
 """
 
-import hashlib
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import click
 import mlflow
@@ -78,14 +74,9 @@ def only_command(model: str) -> AbstractContextManager[object]:
 
 
 def lock_file(store: str, model: str) -> str:
-    """Return the file that stands for a model: beside an sqlite store, else in the temporary folder."""
+    """Return the location that stands for a model: beside an sqlite store, else at its address."""
     path = tracking.sqlite_file(store)
-    if path:
-        return f"{path.resolve()}.{model}.promotion-lock"
-    parts = urlsplit(store)
-    address = f"{parts.hostname}:{parts.port}{parts.path.rstrip('/')} {model}"
-    digest = hashlib.sha256(address.encode()).hexdigest()[:16]
-    return str(Path(tempfile.gettempdir(), f"retail-clusters-{digest}.promotion-lock"))
+    return f"{path.resolve() if path else store.rstrip('/')}.{model}.promotion-lock"
 
 
 def read_moves(model: str) -> list[Move]:

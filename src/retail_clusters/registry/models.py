@@ -6,17 +6,20 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import mlflow
+import mlflow.pyfunc
 import mlflow.spark
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.environment_variables import MLFLOW_DFS_TMP
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 from pyspark import SparkContext
 from pyspark.ml import PipelineModel
@@ -26,7 +29,7 @@ from retail_clusters.errors import InputError, NotRegisteredError, RegistryError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.console import must_answer
 from retail_clusters.infra.spark import is_one_machine
-from retail_clusters.registry import tracking
+from retail_clusters.registry import keyed_predictions, tracking
 
 #: The type of a column whose type is left to the caller: no check, no conversion.
 ANY: Final = "any"
@@ -44,16 +47,21 @@ _FOLDER: Final = "MLFLOW_DFS_TMP"
 
 @dataclass(frozen=True, eq=False)
 class ModelInterface:
-    """What a client of a model must know: the columns in and out, an example, and the packages it needs."""
+    """What a client of a model must know: the columns in and out, an example, and the packages it needs.
+
+    A model that is `keyed` answers with a row a unit, and takes the end of its window as the parameter `as_of`.
+    """
 
     inputs: Columns
     outputs: Columns
     example: pd.DataFrame
     packages: tuple[str, ...]
+    keyed: bool = False
 
     def signature(self) -> ModelSignature:
         """Return the columns as MLflow's signature."""
-        return ModelSignature(inputs=_schema(self.inputs), outputs=_schema(self.outputs))
+        as_of: Any = ParamSchema([ParamSpec("as_of", "string", "")]) if self.keyed else None
+        return ModelSignature(inputs=_schema(self.inputs), outputs=_schema(self.outputs), params=as_of)
 
 
 @dataclass(frozen=True)
@@ -100,14 +108,10 @@ class ModelRegistry:
         tags: Mapping[str, str],
         metadata: Mapping[str, Any],
     ) -> str:
-        """Log a model made of a version's on the open run; register it under that one's training run.
-
-        It has that one's metrics.
-        """
+        """Log a model made of a version's on the open run; register it under that one's training run."""
         earlier = self.read_version(version=of)
         with _answered():
             logged = _log(model, interface, metadata)
-            _copy_metrics(str(earlier.source), logged.model_id, run_id=earlier.run_id)
             made = MlflowClient().create_model_version(
                 self.name,
                 source=logged.model_uri,
@@ -261,8 +265,9 @@ def _log(model: PipelineModel, interface: ModelInterface, metadata: Mapping[str,
     return Model.log(
         name="model",
         artifact_path=None,
-        flavor=mlflow.spark,
+        flavor=_Keyed if interface.keyed else mlflow.spark,
         spark_model=model,
+        code_paths=[keyed_predictions.__file__] if interface.keyed else None,
         signature=interface.signature(),
         input_example=interface.example,
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in interface.packages],
@@ -271,17 +276,16 @@ def _log(model: PipelineModel, interface: ModelInterface, metadata: Mapping[str,
     )
 
 
-def _copy_metrics(source: str, target: str, *, run_id: str | None) -> None:
-    """Give a logged model the metrics that a run has logged of another.
+class _Keyed:
+    """MLflow's flavour spark, whose Python function answers with keys."""
 
-    `source` is what that one's version was made of; an older release registered other things than models.
-    """
-    client = MlflowClient()
-    scheme, _, model_id = source.partition(":/")
-    if scheme == "models" and run_id and client.get_run(run_id).info.lifecycle_stage == "active":
-        held = client.get_logged_model(model_id).metrics or []
-        metrics = {each.key: each.value for each in held if each.run_id == run_id}
-        mlflow.log_metrics(metrics, run_id=run_id, model_id=target)
+    @staticmethod
+    def save_model(path: str, mlflow_model: Model, **given: Any) -> None:
+        """Save as `mlflow.spark.save_model` does, and name the loader that travels with the model."""
+        mlflow.spark.save_model(path=path, mlflow_model=mlflow_model, **given)
+        function = mlflow_model.flavors[mlflow.pyfunc.FLAVOR_NAME]
+        function[mlflow.pyfunc.MAIN] = keyed_predictions.__name__.rpartition(".")[2]
+        mlflow_model.save(str(Path(path) / MLMODEL_FILE_NAME))
 
 
 @contextmanager

@@ -4,10 +4,11 @@ import io
 import json
 import logging
 import os
+import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, ParamSpec
 from urllib.parse import unquote
@@ -17,20 +18,24 @@ import mlflow
 import pandas as pd
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.entities import Dataset as Dataset  # noqa: PLC0414 - for those who only name its type
-from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric
+from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, SourceType
 from mlflow.entities import Run as Run  # noqa: PLC0414 - for those who only name its type
-from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_TYPE,
+)
 
 from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra import locations
 from retail_clusters.infra.console import in_short, must_answer
 from retail_clusters.infra.locks import LockOwner
 from retail_clusters.infra.secrets import masked
-from retail_clusters.registry import experiment_page, project_run
+from retail_clusters.registry import experiment_page
 from retail_clusters.wording import pad_table
 
 _DEFAULT_URI: Final = "sqlite:///mlflow.db"
@@ -50,14 +55,19 @@ Kind = Literal[
     "customers",
 ]
 
-#: Kinds that may take long, and so log what the machine does meanwhile.
-_LONG: Final[frozenset[Kind]] = frozenset({"main", "sweep", "score", "purchases"})
 #: The process that works on a run. The UI hides tags that begin like this.
 PROCESS_TAG: Final = "mlflow.retail_clusters.process"
 #: Settings of a run that holds their params empty, as `mlflow run` logs what is given as an empty text.
 LATE_PARAM_TAG: Final = "settings."
 _SYSTEM_METRICS: Final = "system/"
 _LONGEST_TAG: Final = 8_000
+#: Names the run that `mlflow run` makes before the command starts.
+_LAUNCHED: Final = "MLFLOW_RUN_ID"
+_OF_ITS_OWN: Final = {MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_PARENT_RUN_ID}
+_DEFAULT_EXPERIMENT: Final = "0"
+#: That run where nobody named an experiment. MLflow puts it into `Default`, and cannot move it: the command's own
+#: run is in the experiment of its file, and this one becomes its child.
+_placeholder: list[Run] = []
 _UNKNOWN: Final = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 _P = ParamSpec("_P")
@@ -66,13 +76,12 @@ _P = ParamSpec("_P")
 # --- the store and its experiments
 
 
-def connect(*, experiment: str, beside_model: str | None = None) -> None:
+def connect(*, experiment: str) -> None:
     """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
 
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
     `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
-    `MLFLOW_EXPERIMENT_ID` wins over `experiment`. What moves a registered model, and trains none, makes no
-    experiment for itself: where there is no such one, it goes to that of the newest version.
+    `MLFLOW_EXPERIMENT_ID` wins over `experiment`.
 
     Raises:
         InputError: the store is a file in a folder that cannot be written to.
@@ -82,7 +91,7 @@ def connect(*, experiment: str, beside_model: str | None = None) -> None:
     _check_folder(sqlite_file(mlflow.get_tracking_uri()))
     with short_timeouts(), answered():
         client = MlflowClient()
-        experiment_page.describe(client, _choose_experiment(client, experiment, beside_model))
+        experiment_page.describe(client, _choose_experiment(client, experiment))
         for name in _end_abandoned_runs(client):
             click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
 
@@ -175,19 +184,47 @@ def _choose_stores() -> None:
     mlflow.set_registry_uri(os.environ.get("MLFLOW_REGISTRY_URI") or mlflow.get_tracking_uri())
 
 
-def _choose_experiment(client: MlflowClient, experiment: str, beside_model: str | None) -> str:
+def _choose_experiment(client: MlflowClient, experiment: str) -> str:
     """Let new runs go to an experiment, made if there is none; return its id."""
-    made = project_run.adopted()
+    made = _adopted(client)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
     given = made.info.experiment_id if made else None if name else os.environ.get("MLFLOW_EXPERIMENT_ID")
-    if given:
-        return _activate(experiment_id=given)
-    name = name or experiment
-    if beside_model and not client.get_experiment_by_name(name):
-        newest = client.search_model_versions(f"name = '{beside_model}'", 1, order_by=["version_number DESC"])
-        if newest and newest[0].run_id:
-            return _activate(experiment_id=client.get_run(newest[0].run_id).info.experiment_id)
-    return _activate(name)
+    return _activate(experiment_id=given) if given else _activate(name or experiment)
+
+
+def _adopted(client: MlflowClient) -> Run | None:
+    """Return the run of `mlflow run` in which the command goes on; make one in `Default` a placeholder."""
+    _placeholder.clear()
+    run_id = os.environ.get(_LAUNCHED)
+    made = client.get_run(run_id) if run_id else None
+    if (
+        made is None
+        or made.info.experiment_id != _DEFAULT_EXPERIMENT
+        or "MLFLOW_EXPERIMENT_NAME" in os.environ
+    ):
+        return made
+    _placeholder.append(made)
+    for name in (_LAUNCHED, "MLFLOW_EXPERIMENT_ID"):
+        os.environ.pop(name, None)
+    return None
+
+
+def _inherited_tags() -> dict[str, str]:
+    """Return what `mlflow run` has noted on the placeholder: source, commit, user, entry point."""
+    noted = _placeholder[0].data.tags if _placeholder else {}
+    return {key: noted[key] for key in noted if key.startswith("mlflow.") and key not in _OF_ITS_OWN}
+
+
+def _link_placeholder(client: MlflowClient, run_id: str) -> None:
+    """Let the placeholder, if there is one, point to the command's own run."""
+    for placeholder in _placeholder:
+        own = client.get_run(run_id).info
+        link = f"[{own.run_name}]({experiment_page.run_page(own.experiment_id, run_id)})"
+        client.set_tag(placeholder.info.run_id, MLFLOW_PARENT_RUN_ID, run_id)
+        client.set_tag(
+            placeholder.info.run_id, MLFLOW_RUN_NOTE, f"`mlflow run` started this. Its run is {link}."
+        )
+    _placeholder.clear()
 
 
 def _activate(name: str | None = None, *, experiment_id: str | None = None) -> str:
@@ -228,10 +265,8 @@ def run(kind: Kind, *, name: str | None = None, resumes: str | None = None) -> I
     made for this only points to it. An earlier run that was deleted, or is of another store, is passed over.
     """
     with answered():
-        if resumes and is_active(resumes):
-            opened = _resume(kind, resumes)
-        else:
-            opened = _open(kind, name=name or kind, watched=_is_watched(kind))
+        again = resumes if resumes and is_active(resumes) else None
+        opened = _resume(kind, again) if again else _open(kind, name=name or kind)
     with opened as active:
         yield active.info.run_id
 
@@ -239,13 +274,13 @@ def run(kind: Kind, *, name: str | None = None, resumes: str | None = None) -> I
 @contextmanager
 def separate_run(kind: Kind) -> Iterator[str]:
     """Open a run beside the one that `mlflow run` has made, and leave that one to be adopted later."""
-    made = os.environ.pop(project_run.VARIABLE, None)
+    made = os.environ.pop(_LAUNCHED, None)
     try:
         with run(kind) as run_id:
             yield run_id
     finally:
         if made:
-            os.environ[project_run.VARIABLE] = made
+            os.environ[_LAUNCHED] = made
 
 
 def detached_run(kind: Kind, *, run_id: str | None, params: Mapping[str, str]) -> str:
@@ -255,13 +290,13 @@ def detached_run(kind: Kind, *, run_id: str | None, params: Mapping[str, str]) -
     ready for this step becomes the new one, or only points to the earlier one.
     """
     detached = run_id if run_id and is_active(run_id) else ""
-    if not detached or mlflow.active_run() or os.environ.get(project_run.VARIABLE):
-        with answered(), _open(kind, name=kind, watched=False) as opened:
+    if not detached or mlflow.active_run() or os.environ.get(_LAUNCHED):
+        with answered(), _open(kind, name=kind) as opened:
             set_tags({"resumes": detached}) if detached else log_settings(params)
             detached = detached or str(opened.info.run_id)
     with answered():
         client = MlflowClient()
-        project_run.link_placeholder_run(detached)
+        _link_placeholder(client, detached)
         for key, value in run_tags(kind).items():
             client.set_tag(detached, key, value)
         client.update_run(detached, status="RUNNING")
@@ -274,61 +309,38 @@ def end_run(run_id: str, *, status: str) -> None:
     MlflowClient().set_terminated(run_id, status)
 
 
-@contextmanager
-def system_metrics(run_id: str) -> Iterator[None]:
-    """Log what the machine does on a detached run, until the end of the block.
-
-    Inside an open run do nothing: that one logs it. `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` decides if set.
-    """
-    with ExitStack() as monitored:
-        if _is_watched("score"):
-            with suppress(Exception):  # a machine that hides what it does is no reason to stop
-                monitor = SystemMetricsMonitor(run_id, resume_logging=True)
-                monitor.start()
-                monitored.callback(monitor.finish)
-        yield
-
-
 def run_tags(kind: Kind) -> dict[str, str]:
     """Return the tags of a run of some kind that this process works on."""
     return {"kind": kind, PROCESS_TAG: LockOwner.here().text}
 
 
-def _open(kind: Kind, *, name: str, watched: bool) -> mlflow.ActiveRun:
+def _open(kind: Kind, *, name: str) -> mlflow.ActiveRun:
     opened = mlflow.start_run(
         run_name=name,
         nested=mlflow.active_run() is not None,
-        tags=project_run.inherited_tags() | run_tags(kind),
-        log_system_metrics=watched,
+        tags=_inherited_tags() | run_tags(kind),
     )
     if opened.info.run_name != name:  # adopted
         mlflow.set_tag("mlflow.runName", name)
-    project_run.link_placeholder_run(opened.info.run_id)
+    _link_placeholder(MlflowClient(), opened.info.run_id)
     return opened
 
 
 def _resume(kind: Kind, run_id: str) -> mlflow.ActiveRun:
     """Start a run again. Its experiment becomes the active one: MLflow resumes a run in no other."""
     client = MlflowClient()
-    made = os.environ.get(project_run.VARIABLE)
+    made = os.environ.get(_LAUNCHED)
     if made and made != run_id:
-        del os.environ[project_run.VARIABLE]
+        del os.environ[_LAUNCHED]
         client.set_tag(made, "resumes", run_id)
         client.set_terminated(made)
     _activate(experiment_id=client.get_run(run_id).info.experiment_id)
-    project_run.link_placeholder_run(run_id)
+    _link_placeholder(client, run_id)
     return mlflow.start_run(
         run_id=run_id,
         nested=mlflow.active_run() is not None,
         tags=run_tags(kind),
-        log_system_metrics=_is_watched(kind),
     )
-
-
-def _is_watched(kind: Kind) -> bool:
-    """Tell whether MLflow logs what the machine does: on the outermost long run, if it was told nothing."""
-    told = MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
-    return bool(told.get()) if told.is_set() else kind in _LONG and mlflow.active_run() is None
 
 
 # --- what a run is told: the open one, where no `run_id` names another
@@ -564,7 +576,28 @@ def settings_of(run: Run) -> dict[str, str]:
         for key, value in run.data.tags.items()
         if key.startswith(LATE_PARAM_TAG)
     }
-    return project_run.as_typed(run) | later
+    return _as_typed(run) | later
+
+
+def _as_typed(run: Run) -> dict[str, str]:
+    """Return a run's params without the quotes of a shell, in which `mlflow run` logs what has a space."""
+    params: dict[str, str] = run.data.params
+    if run.data.tags.get(MLFLOW_SOURCE_TYPE) != SourceType.to_string(SourceType.PROJECT):
+        return params
+    return {name: _unquoted(value) for name, value in params.items()}
+
+
+def _unquoted(value: str) -> str:
+    """Undo `shlex.quote`, and nothing else.
+
+    >>> _unquoted("'my data'"), _unquoted("''"), _unquoted("it's")
+    ('my data', '', "it's")
+    """
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        return value
+    return words[0] if len(words) == 1 and shlex.quote(words[0]) == value else value
 
 
 def metrics_of(run: Run) -> dict[str, float]:

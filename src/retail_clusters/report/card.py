@@ -1,49 +1,77 @@
 """A model card: what a registered version is, was made of, measured as, and is not fit for."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import jinja2
 import pandas as pd
 
+from retail_clusters import schema
 from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.infra import markdown
+from retail_clusters.question import Question
 from retail_clusters.report import profile
-from retail_clusters.schema import ROW_KEY_IN_WORDS
-from retail_clusters.wording import pad_table, percent
+from retail_clusters.setting_names import flatten
+from retail_clusters.wording import pad_table, percent, plural
 
 #: What the model registry holds of a description.
 LONGEST: Final = 5_000
 
-#: What a registered model is, for those who find it in the registry.
-ABOUT_MODEL: Final = (
-    f"Clusters of retail invoice lines by {ROW_KEY_IN_WORDS}: a Spark pipeline that takes raw lines and adds "
-    "`prediction`, the number of the cluster.\n\n"
-    "**champion** is the version that scores, **challenger** the latest that a sweep found best, "
-    "**previous** where a rollback goes. A version's page is its card: its data, clusters, metrics and "
-    "gates, and how to score with it. Cluster numbers keep their meaning from one champion to the next; "
-    "`python -m retail_clusters history` prints every promotion."
-)
 
-_LIMITS: Final = {
-    ("features.unseen_days", "keep"): "A weekday that the training lines do not hold counts as none.",
-    ("features.unseen_days", "error"): "A weekday that the training lines do not hold fails the job.",
-    (
-        "features.scaling",
-        "none",
-    ): "Price and quantity are not scaled, so a few enormous lines hold clusters of their own.",
-}
+def about_model(question: Question) -> str:
+    """Say what a registered model is, to those who find it in the registry."""
+    return (
+        f"{_what(question)}: a Spark pipeline that takes raw invoice lines and gives `prediction`, the number of the "
+        "cluster.\n\n"
+        "**champion** is the version that scores, **challenger** the latest that a sweep found best, "
+        "**previous** where a rollback goes. A version's page is its card: its data, clusters, metrics and "
+        "gates, and how to score with it. Cluster numbers keep their meaning from one champion to the next; "
+        "`python -m retail_clusters history` prints every promotion."
+    )
 
 
-def prepared_lines(tags: Mapping[str, str]) -> dict[str, int]:
-    """Return the lines of train, validation and test, as a training notes them in a tag."""
-    return dict(json.loads(tags.get("prepared_lines", "{}")))
+def record_of(question: Question, tags: Mapping[str, str]) -> str:
+    """Say what is clustered, and which lines count."""
+    unit = question.unit
+    what = f"all lines of one {' and '.join(unit.by)}" if unit else "an invoice line"
+    window = f" within {unit.days} days" if unit and unit.days else ""
+    rules = ", ".join(f"{name} ({sql})" for name, sql in question.clean.items())
+    counts = f"Left out, the first rule that holds counts: {rules}" if rules else "Every line counts"
+    here = f"; here {tags['left_out']}" if tags.get("left_out") else ""
+    return f"A record is {what}{window}. {counts}{here}"
+
+
+def columns_of(question: Question) -> list[tuple[str, str, str]]:
+    """Return a row for each feature and description: its name, its SQL, and how it is made a number."""
+    rows = []
+    for name, feature in question.features.items():
+        steps = flatten(feature.model_dump(exclude_defaults=True, exclude={"sql"})).items()
+        rows.append((name, feature.sql, "; ".join(f"{step}: {how}" for step, how in steps) or "as it is"))
+    shown = "described, not clustered on"
+    return rows + [(name, each.sql, shown) for name, each in question.describe.items()]
+
+
+def parts_of(
+    question: Question, settings: Mapping[str, str], tags: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """Return a row for train, validation and test: which records are in it, and how many."""
+    first, second = (settings.get(f"split.{name}", "?") for name in ("train_until", "validate_until"))
+    days = [f"before {first}", f"{first} to before {second}", f"from {second} on"]
+    if question.unit and question.unit.days:
+        window = f"{question.unit.days} days before"
+        never = f"{percent(question.unit.holdout)} that never train"
+        days = [f"{window} {first}", f"{window} {first}, {never}", f"{window} the end of the data"]
+    counted = json.loads(tags.get("records", tags.get("prepared_lines", "{}")))
+    parts = [part for part in schema.SPLITS if part in counted]
+    return [(part, days[schema.SPLITS.index(part)], f"{counted[part]:,}") for part in parts]
 
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What a model card tells: the tags of the version, the settings and metrics of its training run.
+    """What a model card tells: the question and tags of the version, the settings and metrics of its training run.
 
     `clusters` is a profile table in the numbers that the model gives.
     """
@@ -56,90 +84,56 @@ class Card:
     metrics: Mapping[str, float]
     clusters: pd.DataFrame
     gates: Sequence[Gate]
+    question: Question
 
     def to_markdown(self) -> str:
         """Write the whole card."""
         later = ("promotion.", "scoring.", "purchases.")
         shaping = sorted(item for item in self.settings.items() if not item[0].startswith(later))
-        return self._text(
-            clusters=100, settings=markdown.table(("setting", "value"), shaping, numbers_from=2)
-        )
+        return self._text(100, markdown.table(("setting", "value"), shaping, numbers_from=2))
 
     def to_description(self) -> str:
         """Write the card as short as a version's description must be: fewer clusters, no settings."""
         for clusters in (25, 12, 6, 3):
-            text = pad_table(self._text(clusters=clusters, settings="The params of the source run."))
+            text = pad_table(self._text(clusters, "The params of the source run."))
             if len(text) <= LONGEST:
                 return text
         shortened = text[: LONGEST - 80].rpartition("\n")[0]
         return f"{shortened}\n\nThe whole card: `model_card.md` of the promotion.\n"
 
-    def _text(self, *, clusters: int, settings: str) -> str:
-        first, second = (
-            self.settings.get(f"split.{name}", "a day unknown") for name in ("train_until", "validate_until")
+    def _text(self, clusters: int, settings: str) -> str:
+        question = self.question
+        return template("card.md").render(
+            card=self,
+            question=question,
+            what=_what(question),
+            nouns=plural(question.noun),
+            record=record_of(question, self.tags),
+            columns=[(name, f"`{sql}`", how) for name, sql, how in columns_of(question)],
+            parts=parts_of(question, self.settings, self.tags),
+            clusters=profile.to_markdown(self.clusters, noun=question.noun, rows=clusters),
+            metrics=[(name, f"{value:.6g}") for name, value in self.metrics.items()],
+            gates=[(gate.name, gate.value, gate.bound, gate.verdict) for gate in self.gates],
+            settings=settings,
+            table=markdown.table,
         )
-        lines = ", ".join(f"{name} {count:,}" for name, count in prepared_lines(self.tags).items())
-        metrics = [(name, f"{value:.6g}") for name, value in self.metrics.items()]
-        return f"""\
-# {self.model}, version {self.version}
 
-KMeans clusters of retail invoice lines by {ROW_KEY_IN_WORDS}. \
-Trained by run `{self.run_id}`; digest of the centres `{self.tags.get("model_digest", "")}`.
 
-## Data
+def template(name: str) -> jinja2.Template:
+    """Open a template that stands beside this module; what is put into HTML is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("retail_clusters", "report"),
+        autoescape=jinja2.select_autoescape(),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda share: percent(float(share)),
+        "base64": lambda content: base64.b64encode(content).decode(),
+    }
+    return environment.get_template(name)
 
-`{self.settings.get("data", "unknown")}`, digest `{self.tags.get("data_digest", "")}`. \
-Lines before {first} train, lines before {second} validate, later ones test: {lines}.
 
-## Clusters of the training lines
-
-{profile.to_markdown(self.clusters, rows=clusters)}
-
-## Metrics
-
-{markdown.table(("metric", "value"), metrics)}
-
-## Guardrails and gates
-
-{self._gates()}
-
-## How to score
-
-With pyspark and mlflow alone, on raw invoice lines:
-
-```python
-model = mlflow.spark.load_model("models:/{self.model}/{self.version}")  # or @champion
-scored = model.transform(lines)  # adds prediction, the number of the cluster
-```
-
-With pandas, on a daily file as it is:
-
-```python
-model = mlflow.pyfunc.load_model("models:/{self.model}/{self.version}")
-clusters = model.predict(pandas.read_csv("2011-12-08.csv"))
-```
-
-## Limits
-
-{self._limits()}
-
-## Settings
-
-{settings}
-"""
-
-    def _gates(self) -> str:
-        if not self.gates:
-            return "No promotion has judged this version."
-        rows = [(gate.name, gate.value, gate.bound, gate.verdict) for gate in self.gates]
-        return markdown.table(("gate", "value", "must be", "verdict"), rows, numbers_from=4)
-
-    def _limits(self) -> str:
-        limits = [
-            f"The largest cluster holds {percent(self.clusters['share'].max())} of the training lines.",
-            "A line counts, not a customer or an order; description, customer and country play no part.",
-            "Missing prices and quantities count as 0. Days are days in UTC.",
-            "The silhouette compares only with models that scale features alike.",
-            *(text for (name, value), text in _LIMITS.items() if self.settings.get(name) == value),
-        ]
-        return "\n".join(f"- {limit}" for limit in limits)
+def _what(question: Question) -> str:
+    return f"KMeans clusters of {plural(question.noun)} by {', '.join(question.features)}"

@@ -15,180 +15,209 @@ from retail_clusters import schema
 from retail_clusters.clustering.blocks import Floats, Labels
 from retail_clusters.clustering.stability import Stability
 from retail_clusters.features.rows import WeightedRows
+from retail_clusters.question import Question
 from retail_clusters.report import plots
-from retail_clusters.report.profile import NUMBERS, PRICE, QUANTITY
-from retail_clusters.report.stability_report import StabilityReport
-from retail_clusters.wording import percent
+from retail_clusters.report.profile import number_form, standing, typical_standing, value_shares
+from retail_clusters.report.stability_report import StabilityReport, drawn
+from retail_clusters.wording import percent, plural, pluralize
 
-#: Where a run keeps its charts, in the order in which a report shows them.
+#: Where a run keeps its charts, in the order in which a report shows them; of an earlier release, another one.
 CLUSTER_CHARTS: Final = tuple(
-    f"charts/{name}.png" for name in ("sizes", "price_quantity", "centres", "silhouettes", "stability")
+    f"charts/{name}.png"
+    for name in ("sizes", "price_quantity", "pairs", "centres", "silhouettes", "stability")
 )
 SWEEP_CHARTS: Final = tuple(f"charts/{name}.png" for name in ("choice_of_k", "seed_agreement"))
 
-#: Clusters that a chart shows one by one, and in colours of their own.
+#: Clusters that a chart shows one by one, and in colours of their own; values of a category.
 _SHOWN: Final = 20
 _COLOURED: Final = len(plots.SERIES)
-#: How far apart, across and up, two centres must be to be marked both, in powers of ten.
-_APART: Final = (0.3, 0.2)
+_VALUES: Final = 8
+#: How far apart, across and up, two centres must be to be marked both, as a part of the axes.
+_APART: Final = (0.04, 0.03)
+#: Steps by which rows of one value stand apart, across and up: those of Roberts' sequence, which fill a square.
+_STEPS: Final = {"x": 0.7548777, "y": 0.5698403}
 #: How far beyond the usable trials an axis reaches, as a part of their own range.
 _MARGIN: Final = 0.12
 
 
 def names(profile: pd.DataFrame) -> dict[int, str]:
     """Return what each cluster of a profile is called in a chart, in its order: its number and its name."""
-    return {
-        int(cluster): f"{cluster}  {name}"
-        for cluster, name in zip(profile["cluster"], profile["name"], strict=True)
-    }
+    clusters = zip(profile["cluster"], profile["name"], strict=True)
+    return {int(cluster): f"{cluster}  {name}" for cluster, name in clusters}
 
 
-def sizes_chart(profile: pd.DataFrame) -> Figure:
-    """Draw the share of the training lines in each cluster, the largest on top, the smallest together."""
-    top, rest = profile.head(_SHOWN), profile.iloc[_SHOWN:]
-    called = list(names(top).values())
-    shares, lines = top["share"].to_list(), top["lines"].to_list()
+def sizes_chart(profile: pd.DataFrame, *, noun: str) -> Figure:
+    """Draw the share of the training records in each cluster, the largest on top, the smallest together."""
+    sizes, nouns = profile[["share", "records"]].set_axis([*names(profile).values()]), plural(noun)
+    shown, rest = sizes.head(_SHOWN).copy(), sizes.iloc[_SHOWN:]
     if len(rest):
-        called.append(f"{len(rest)} smaller clusters")
-        shares.append(rest["share"].sum())
-        lines.append(rest["lines"].sum())
+        shown.loc[f"{len(rest)} smaller clusters"] = rest.sum()
     figure, (axes,) = plots.figure(
         "Cluster sizes",
-        note=f"{profile['lines'].sum():,} training lines in {len(profile)} clusters",
-        size=(9, 1.6 + 0.3 * len(called)),
+        note=f"{pluralize(profile['records'].sum(), f'training {noun}')} in {len(profile)} clusters",
+        size=(9, 1.6 + 0.3 * len(shown)),
     )
-    colours = [plots.BLUE] * len(top) + [plots.PALE] * (len(called) - len(top))
-    bars = axes.barh(called, shares, color=colours)
-    texts = [f"{percent(share)} · {count:,}" for share, count in zip(shares, lines, strict=True)]
+    bars = axes.barh(shown.index, shown["share"], color=[*[plots.BLUE] * min(len(sizes), _SHOWN), plots.PALE])
+    texts = [f"{percent(share)} · {records:,.0f}" for share, records in shown.to_numpy()]
     axes.bar_label(bars, texts, padding=4, fontsize=10)
     axes.invert_yaxis()
     axes.margins(x=0.25, y=0.01)
-    axes.set_xlabel("share of the training lines · lines")
+    axes.set_xlabel(f"share of the training {nouns} · {nouns}")
     axes.xaxis.set_major_formatter(plots.PERCENT)
     plots.grid(axes, along="x")
     return figure
 
 
-def price_quantity_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame) -> Figure:
-    """Draw price against quantity, both on a signed log scale, coloured by cluster, with centres marked."""
-    coloured = names(profile.head(_COLOURED))
-    figure, (axes,) = plots.figure(
-        "Price against quantity, by cluster",
-        note=f"A dot stands for all lines of one {schema.ROW_KEY_IN_WORDS}. "
-        f"Colours: the {len(coloured)} largest clusters. Numbers: centres",
-        size=(9, 7.5),
+def pairs_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame, question: Question) -> Figure:
+    """Draw the number that separates clusters most against each of the next two, coloured by cluster.
+
+    Where there are fewer numbers, categories stand in for them, and the clusters themselves for a second feature.
+    """
+    pairs = _pairs(rows, labels, question)
+    figure, panels = plots.figure(
+        "The features that separate the clusters most",
+        note=f"A dot stands for all {plural(question.noun)} that have the same features.\n"
+        f"Colours: the largest clusters{'; numbers: medians of clusters' * (len(question.numbers) > 1)}",
+        size=(4 + 5 * len(pairs), 7.5),
+        panels=[1] * len(pairs),
     )
-    sizes = 6 + 3 * np.log2(np.maximum(rows.weights, 1))
-
-    def dots(chosen: NDArray[np.bool_], colour: str, marker: str, label: str | None) -> None:
-        axes.scatter(
-            rows.quantities[chosen], rows.prices[chosen], s=sizes[chosen],
-            color=colour, marker=marker, alpha=0.5, linewidths=0, label=label,
-        )  # fmt: skip
-
+    sizes, coloured = 6 + 3 * np.log2(np.maximum(rows.weights, 1)), names(profile.head(_COLOURED))
     others = ~np.isin(labels, list(coloured))
-    dots(others, plots.PALE, "o", "other clusters" if others.any() else None)
+    groups = [(others, plots.PALE, "o", "other clusters")] if others.any() else []
     for (cluster, name), colour, marker in zip(coloured.items(), plots.SERIES, plots.MARKERS, strict=False):
-        dots(labels == cluster, colour, marker, name)
-    _mark_centres(axes, cluster_means(rows, labels).loc[profile["cluster"].head(_SHOWN)])
-    axes.set_xscale("symlog", linthresh=1, linscale=0.4)
-    axes.set_yscale("symlog", linthresh=1, linscale=0.4)
-    axes.set_xlabel(f"{QUANTITY.name} ({QUANTITY.unit})")
-    axes.set_ylabel(f"{PRICE.name} ({PRICE.unit})")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(plots.THOUSANDS)
-    axes.grid(color="#EEEEEE")
-    plots.legend(axes, columns=2, below=True)
+        groups.append((labels == cluster, colour, marker, name))
+    for axes, pair in zip(panels, pairs, strict=True):
+        x = _place(axes, "x", pair[0], rows, labels, question)
+        y = _place(axes, "y", pair[1], rows, labels, question)
+        for members, colour, marker, label in groups:
+            axes.scatter(
+                x[members], y[members], s=sizes[members],
+                color=colour, marker=marker, alpha=0.5, linewidths=0, label=label,
+            )  # fmt: skip
+        if pair[1] in question.numbers:
+            _mark_medians(axes, profile.head(_SHOWN), pair)
+        axes.grid(color="#EEEEEE")
+    plots.legend(panels[0], columns=2, below=True)
     return figure
 
 
-def _mark_centres(axes: Axes, means: pd.DataFrame) -> None:
-    """Mark the means of clusters with their numbers, unless one would hide another."""
+def _pairs(rows: WeightedRows, labels: Labels, question: Question) -> list[tuple[str, str]]:
+    """Return what is drawn across and up: numbers, those first whose ranks differ most by cluster; categories."""
+    _, of_rows = np.unique(labels, return_inverse=True)
+    records, apart = np.bincount(of_rows, rows.weights), {}
+    for name in question.numbers:
+        stands = standing(rows.numbers(name), rows.weights) - 0.5
+        means = np.bincount(of_rows, rows.weights * stands) / records
+        apart[name] = np.average(means**2, weights=records) / np.average(stands**2, weights=rows.weights)
+    first, *others = [*sorted(apart, key=apart.__getitem__, reverse=True), *question.categories]
+    return [(first, other) for other in others[:2] or [""]]
+
+
+def _place(
+    axes: Axes, along: str, name: str, rows: WeightedRows, labels: Labels, question: Question
+) -> Floats:
+    """Give an axis, x or y, to a feature, or else to the clusters, and return where each row stands on it."""
+    axis = axes.xaxis if along == "x" else axes.yaxis
+    axis.set_label_text(name.replace("_", " ") or "cluster")
+    if name in question.numbers:
+        if "log" in question.features[name].scale:
+            getattr(axes, f"set_{along}scale")("symlog", linthresh=1, linscale=0.4)
+        axis.set_major_formatter(plots.THOUSANDS)
+        return rows.numbers(name)
+    values = pd.Categorical(rows.texts(name), _values(rows, name)) if name else pd.Categorical(labels)
+    shown = len(values.categories)
+    axis.set_ticks(range(shown + 1), [*map(str, values.categories), "others"])
+    axis.set_tick_params(rotation=40 if along == "x" else 0)
+    room = 0.7 * ((np.arange(len(rows)) * _STEPS[along]) % 1 - 0.5)
+    return np.asarray(np.where(values.codes < 0, shown, values.codes) + room)
+
+
+def _mark_medians(axes: Axes, profile: pd.DataFrame, pair: tuple[str, ...]) -> None:
+    """Mark the medians of clusters with their numbers, unless one would hide another."""
+    medians = profile[[f"{name}_median" for name in pair]].to_numpy(float)
+    axes.autoscale_view()
+    places = (axes.transData - axes.transAxes).transform(medians) / _APART
     taken: list[Floats] = []
-    for cluster, centre in zip(means.index, means[[QUANTITY.name, PRICE.name]].to_numpy(), strict=True):
-        place = _signed_log(centre) / _APART
+    for cluster, median, place in zip(profile["cluster"], medians, places, strict=True):
         if any(np.abs(place - other).max() < 1 for other in taken):
             continue
         taken.append(place)
         axes.annotate(
-            str(cluster), tuple(centre), ha="center", va="center", fontsize=8, fontweight="bold",
+            str(cluster), tuple(median), ha="center", va="center", fontsize=8, fontweight="bold",
             bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": plots.BLACK, "lw": 0.8, "alpha": 0.9},
         )  # fmt: skip
 
 
-def cluster_means(rows: WeightedRows, labels: Labels) -> pd.DataFrame:
-    """Return the mean of each of `NUMBERS` over each cluster's lines, and their shares by weekday.
-
-    Indexed by cluster: the centres, where nothing is scaled.
-    """
-    clusters, position = np.unique(labels, return_inverse=True)
-    numbers = {number.name: rows.numbers(number.column) for number in NUMBERS}
-    days = {name: rows.weekdays == day for day, name in enumerate(schema.WEEKDAYS)}
-    lines = np.bincount(position, rows.weights)
-    means = {
-        name: np.bincount(position, rows.weights * values) / lines
-        for name, values in (numbers | days).items()
-    }
-    return pd.DataFrame(means, index=clusters)
-
-
-def centres_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame) -> Figure:
-    """Draw the largest clusters as a heat map: the mean of each number, and shares of lines by weekday."""
-    shown = names(profile.head(_SHOWN))
-    means = cluster_means(rows, labels).loc[list(shown)]
-    days = [name for name in schema.WEEKDAYS if means[name].any()]
-    figure, (left, right) = plots.figure(
+def centres_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame, question: Question) -> Figure:
+    """Draw the largest clusters as a heat map: the median of each number, and shares of the values of categories."""
+    shown, nouns = names(profile.head(_SHOWN)), plural(question.noun)
+    maps = {f"share of {nouns} by {name}": _shares(rows, labels, name) for name in question.categories}
+    if question.numbers:
+        maps = {"median": typical_standing(rows, labels, question)} | maps
+    widths = [len(values.columns) for values in maps.values()]
+    figure, panels = plots.figure(
         "Centres of the largest clusters" if len(profile) > _SHOWN else "Centres of the clusters",
-        note="Means over the training lines of each cluster, and how these lines are spread over the week",
-        size=(9, 1.9 + 0.31 * len(shown)),
-        panels=(len(NUMBERS), len(days)),
+        note=f"Medians and shares of the training {nouns} of each cluster.\n"
+        f"Medians: orange is high among all {nouns}, purple low",
+        size=(max(9, 4 + 0.7 * sum(widths)), 2.6 + 0.31 * len(shown)),
+        panels=widths,
     )
-    numbers = means[[number.name for number in NUMBERS]].to_numpy()
-    texts = [
-        [f"{mean:,.{max(number.digits, 1)}f}" for mean, number in zip(row, NUMBERS, strict=True)]
-        for row in numbers
-    ]
-    logs = _signed_log(numbers)
-    bound = np.abs(logs).max(axis=0)
-    _heat(left, logs / np.where(bound > 0, bound, 1), texts, cmap=plots.DIVERGING, norm=Normalize(-1, 1))
-    left.set_xticks(range(len(NUMBERS)), [f"{number.name}\n{number.unit}" for number in NUMBERS])
-    left.set_yticks(range(len(shown)), list(shown.values()))
-    shares = means[days].to_numpy()
-    most = Normalize(0, max(0.5, shares.max()))
-    _heat(
-        right, shares, [[f"{share:.0%}" for share in row] for row in shares], cmap=plots.SEQUENTIAL, norm=most
-    )
-    right.set_xticks(range(len(days)), [day[:3] for day in days])
-    right.set_xlabel("share of a cluster's lines by weekday")
-    right.set_yticks([])
+    for axes, (what, values) in zip(panels, maps.items(), strict=True):
+        cells = values.loc[list(shown)].to_numpy(float)
+        texts = np.vectorize("{:z.0%}".format)(cells)
+        if what == "median":
+            medians = profile.head(_SHOWN)[[f"{name}_median" for name in values]]
+            texts = medians.apply(lambda column: column.map(number_form(column.to_numpy(float)))).to_numpy()
+        _heat(axes, cells, texts, is_share=what != "median")
+        axes.set_xticks(range(len(values.columns)), [*map(str, values)], rotation=40, ha="right")
+        axes.set_xlabel(what.replace("_", " "))
+        axes.set_yticks(range(len(shown)), list(shown.values()) if axes is panels[0] else [""] * len(shown))
     return figure
 
 
-def _heat(axes: Axes, values: Floats, texts: list[list[str]], *, cmap: str, norm: Normalize) -> None:
-    image = axes.imshow(values, cmap=cmap, norm=norm, aspect="auto")
+def _shares(rows: WeightedRows, labels: Labels, name: str) -> pd.DataFrame:
+    """Return the share of each cluster's records that has each of the most frequent values, and the others'."""
+    shares = value_shares(rows.table[name], rows.weights, labels).unstack(fill_value=0)
+    shown = shares[_values(rows, name)]
+    others = len(shown.columns) < len(shares.columns)
+    return shown.assign(others=1 - shown.sum(axis=1)) if others else shown
+
+
+def _values(rows: WeightedRows, name: str) -> list[str]:
+    """Return the most frequent values of a category, weekdays and whole numbers in their own order."""
+    shares = value_shares(rows.table[name], rows.weights, np.zeros(len(rows), dtype=np.intp))
+    days = {day: f"{at}" for at, day in enumerate(schema.WEEKDAYS)}
+    most = shares.droplevel("cluster").nlargest(_VALUES).index
+    return sorted(most, key=lambda value: days.get(value, value.zfill(9) if value.isdigit() else value))
+
+
+def _heat(axes: Axes, cells: Floats, texts: NDArray[np.object_], *, is_share: bool) -> None:
+    """Draw shares from none to the largest, or places among all records from the lowest to the highest."""
+    norm = Normalize(0, max(0.5, cells.max()) if is_share else 1)
+    image = axes.imshow(cells, plots.SEQUENTIAL if is_share else plots.DIVERGING, norm, aspect="auto")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    for row, column in np.ndindex(values.shape):
-        red, green, blue, _ = image.cmap(norm(values[row, column]))
+    for (row, column), cell in np.ndenumerate(cells):
+        red, green, blue, _ = image.cmap(norm(cell))
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         axes.text(
-            column, row, texts[row][column],
+            column, row, str(texts[row, column]),
             ha="center", va="center", fontsize=9, color="white" if dark else plots.BLACK,
         )  # fmt: skip
 
 
 def silhouettes_chart(
-    labels: Labels, silhouettes: Floats, weights: Floats, *, names: Mapping[int, str], mean: float
+    labels: Labels, silhouettes: Floats, weights: Floats, *, names: Mapping[int, str], mean: float, noun: str
 ) -> Figure:
-    """Draw how the silhouettes of the validation lines of each cluster spread, the largest clusters on top.
+    """Draw how the silhouettes of the validation records of each cluster spread, the largest clusters on top.
 
-    A thick bar holds half of the lines, a thin one nine in ten, the dot is the median.
+    A thick bar holds half of the records, a thin one nine in ten, the dot is the median.
     """
     shown = [cluster for cluster in names if (labels == cluster).any()][:_SHOWN]
     figure, (axes,) = plots.figure(
-        "Silhouettes of the validation lines, by cluster",
-        note="Thick: half of a cluster's lines; thin: nine in ten; dot: the median; dashed: the mean of all "
-        f"lines, {mean:.3f}.\n1 is well apart from other clusters, 0 between two, below 0 nearer to another one",
+        f"Silhouettes of the validation {plural(noun)}, by cluster",
+        note=f"Thick: half of a cluster's {plural(noun)}; thin: nine in ten; dot: the median; dashed: the mean of "
+        f"all, {mean:.3f}.\n1 is well apart from other clusters, 0 between two, below 0 nearer to another one",
         size=(9, 1.9 + 0.3 * len(shown)),
     )
     for place, cluster in enumerate(shown):
@@ -205,7 +234,7 @@ def silhouettes_chart(
     axes.set_yticks(range(len(shown)), [names[cluster] for cluster in shown])
     axes.invert_yaxis()
     axes.set_xlim(right=1.02)
-    axes.set_xlabel("silhouette of a line")
+    axes.set_xlabel(f"silhouette of a {noun}")
     plots.grid(axes, along="x")
     return figure
 
@@ -214,7 +243,9 @@ def stability_chart(report: StabilityReport) -> Figure:
     """Draw how stable the clusters are, beside those of permuted data."""
     measured, _, verdict = report.sentence.rpartition(": ")
     figure, (axes,) = plots.figure(
-        "Are the clusters stable when days are drawn anew?", note=f"{measured}:\n{verdict}", size=(9, 5.6)
+        f"Are the clusters stable when {drawn(report.noun)} are drawn anew?",
+        note=f"{measured}:\n{verdict}",
+        size=(9, 5.6),
     )
     for stability, name, colour, dash in (
         (report.real, "these clusters", plots.BLUE, "-"),
@@ -227,7 +258,7 @@ def stability_chart(report: StabilityReport) -> Figure:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.03)
     axes.xaxis.set_major_formatter(plots.PERCENT)
-    axes.set_xlabel("share of the training lines, the most stable clusters first")
+    axes.set_xlabel(f"share of the training {plural(report.noun)}, the most stable clusters first")
     axes.set_ylabel("mean Jaccard with the best match")
     plots.grid(axes)
     plots.legend(axes)
@@ -235,14 +266,16 @@ def stability_chart(report: StabilityReport) -> Figure:
 
 
 def _jaccard_curve(stability: Stability) -> tuple[Floats, Floats]:
-    """Return the share of lines in clusters with at least so high a Jaccard, from 0 on, and that Jaccard."""
+    """Return the share of records in clusters with at least so high a Jaccard, from 0 on, and that Jaccard."""
     jaccards, sizes = (np.array(column, dtype=np.float64) for column in (stability.jaccards, stability.sizes))
     order = np.argsort(-jaccards, kind="stable")
     shares = np.concatenate([[0.0], np.cumsum(sizes[order]) / sizes.sum()])
     return shares, np.concatenate([jaccards[order[:1]], jaccards[order]])
 
 
-def choice_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardrail: float) -> Figure:
+def choice_chart(
+    trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardrail: float, noun: str
+) -> Figure:
     """Draw silhouette and largest cluster of every trial against K, with the chosen (K, seed) marked.
 
     The axis of silhouettes is that of the usable trials: the others stand at its edge where they lie beyond.
@@ -250,21 +283,21 @@ def choice_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardr
     unusable = int((~trials["usable"]).sum())
     figure, (upper, lower) = plots.figure(
         "The choice of K",
-        note=f"A dot for each of {len(trials)} trials, {unusable} of them not usable; triangles: beyond the axis",
+        note=f"A dot for each of {len(trials)} trials, {unusable} of them not usable; those beyond stand at the edge",
         size=(9, 7.5),
         panels=(3, 2),
         stacked=True,
     )
-    _against_k(upper, trials, "validation_silhouette", chosen=chosen, bounds=silhouette_range(trials))
-    upper.set_ylabel("silhouette\n(mean of the validation lines)")
-    _against_k(lower, trials, "largest_cluster_share", chosen=chosen, bounds=(0, 1.03))
+    _against_k(upper, trials, "validation_silhouette", *silhouette_range(trials), chosen=chosen)
+    upper.set_ylabel(f"silhouette\n(mean of the validation {plural(noun)})")
+    _against_k(lower, trials, "largest_cluster_share", 0, 1.03, chosen=chosen)
     lower.axhspan(guardrail, 1.03, color=plots.VERMILION, alpha=0.06)
     lower.axhline(guardrail, color=plots.VERMILION, linestyle="--", linewidth=1.4)
     lower.text(
         0.01, guardrail + 0.01, f"guardrail {percent(guardrail)}: above it no trial is usable",
         color=plots.VERMILION, transform=lower.get_yaxis_transform(), va="bottom", fontsize=10,
     )  # fmt: skip
-    lower.set_ylabel("largest cluster\n(share of the validation lines)")
+    lower.set_ylabel(f"largest cluster\n(share of the validation {plural(noun)})")
     lower.yaxis.set_major_formatter(plots.PERCENT)
     lower.set_xlabel("K (clusters asked for)")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -273,27 +306,14 @@ def choice_chart(trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardr
 
 
 def _against_k(
-    axes: Axes,
-    trials: pd.DataFrame,
-    column: str,
-    *,
-    chosen: tuple[int, int] | None,
-    bounds: tuple[float, float],
+    axes: Axes, trials: pd.DataFrame, column: str, low: float, high: float, *, chosen: tuple[int, int] | None
 ) -> None:
     """Draw a metric of every trial against K; what is beyond the bounds stands at the edge."""
     usable, others = trials[trials["usable"]], trials[~trials["usable"]]
-    low, high = bounds
     axes.scatter(
-        others["k"], others[column].where(others[column].between(low, high)), s=22,
+        others["k"], others[column].clip(low, high), s=22, clip_on=False,
         facecolors="none", edgecolors=plots.GREY, linewidths=0.9, label="not usable",
     )  # fmt: skip
-    for beyond, edge, mark in ((others[column] > high, high, "^"), (others[column] < low, low, "v")):
-        if not beyond.any():
-            continue
-        at = others[beyond]["k"]
-        axes.plot(
-            at, [edge] * len(at), mark, markersize=5, markerfacecolor="none", color=plots.GREY, clip_on=False
-        )
     axes.scatter(
         usable["k"], usable[column], s=22, color=plots.BLUE, alpha=0.75, linewidths=0, label="usable"
     )
@@ -336,8 +356,3 @@ def seed_agreement_chart(seeds: pd.DataFrame) -> Figure:
     plots.grid(axes)
     plots.legend(axes, columns=2, below=True)
     return figure
-
-
-def _signed_log(values: Floats) -> Floats:
-    logs: Floats = np.sign(values) * np.log10(1 + np.abs(values))
-    return logs

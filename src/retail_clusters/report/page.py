@@ -1,28 +1,26 @@
 """One HTML page on a sweep or a version, made of what MLflow holds of it: pictures inside, no script."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
 import click
-import jinja2
 import pandas as pd
 
 from retail_clusters.clustering.evaluation import LATER_METRICS, METRICS
 from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
+from retail_clusters.question import Question
 from retail_clusters.registry import numbering, tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.registry.tracking import Run
 from retail_clusters.report import profile
-from retail_clusters.report.card import prepared_lines
+from retail_clusters.report.card import columns_of, parts_of, record_of, template
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
-from retail_clusters.report.stability_report import say
-from retail_clusters.schema import ROW_KEY_IN_WORDS
+from retail_clusters.report.stability_report import drawn, say
 from retail_clusters.settings import CHAMPION, QUARANTINE_TEXT, REPORT, Experiment
-from retail_clusters.wording import percent
+from retail_clusters.wording import percent, plural
 
 #: The tag of a run that registered a version: the run of the search that found it.
 SWEEP_RUN: Final = "sweep_run_id"
@@ -35,9 +33,9 @@ _PROFILED: Final = 30
 
 #: Metrics of a version, and the words for them, in the order in which they are shown.
 _METRICS: Final = {
-    **{name: metric.words for name, metric in LATER_METRICS.items()},
-    **{name: metric.words for name, metric in METRICS.items()},
-    "stable_line_share": "share of lines in stable clusters",
+    **{name: metric.words.replace("line", "record") for name, metric in LATER_METRICS.items()},
+    **{name: metric.words.replace("line", "record") for name, metric in METRICS.items()},
+    "stable_line_share": "share of records in stable clusters",
 }
 
 
@@ -57,6 +55,13 @@ class RunFacts:
     tables: Mapping[str, pd.DataFrame]
     charts: Mapping[str, bytes]
     quarantined: Sequence[str] = ()
+
+    @property
+    def question(self) -> Question:
+        """Return what the run asked; of an earlier release, price, quantity and weekday of lines."""
+        sections = tuple(f"{name}." for name in Question.model_fields)
+        asked = {name: value for name, value in self.settings.items() if name.startswith(sections)}
+        return Experiment.from_flat(asked).question
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,21 +85,10 @@ class Facts:
     @property
     def about(self) -> RunFacts:
         """Return the run that the report is about."""
-        about = self.training or self.search
-        if about is None:
-            raise TypeError("a report is about a training or a search")
-        return about
+        return cast("RunFacts", self.training or self.search)
 
 
-@dataclass(frozen=True)
-class Reported:
-    """Where a report is: in a file, and as an artifact of a run."""
-
-    output: str
-    run_id: str
-
-
-def write_report(*, run_id: str | None, version: str | None, model: str, output: str) -> Reported:
+def write_report(*, run_id: str | None, version: str | None, model: str, output: str) -> Mapping[str, str]:
     """Write the page on a run, or on a version of `model`, to a file, and log it on the run that it is about.
 
     Raises:
@@ -109,7 +103,7 @@ def write_report(*, run_id: str | None, version: str | None, model: str, output:
     storage.write_text(output, page)
     tracking.log_text(page, REPORT, run_id=told)
     click.echo(f"report: {output} ({len(page) / 1e6:.1f} MB), and {REPORT} of run {told}")
-    return Reported(output=output, run_id=told)
+    return {"output": output, "run_id": told}
 
 
 def log_report(run_id: str) -> None:
@@ -129,6 +123,7 @@ def facts_of_version(version: str, *, model: str) -> Facts:
     searched = trained.data.tags.get(SWEEP_RUN)
     champion = registry.version_named(alias=CHAMPION)
     beside = registry.read_version(version=champion).run_id if champion and champion != version else None
+    known = tracking.is_active(beside or "")
     return Facts(
         model=model,
         version=version,
@@ -137,9 +132,7 @@ def facts_of_version(version: str, *, model: str) -> Facts:
         search=_search(tracking.read_run(searched)) if searched else None,
         version_tags=found.tags,
         champion=champion,
-        champion_metrics=(
-            tracking.read_run(beside).data.metrics if beside and tracking.is_active(beside) else {}
-        ),
+        champion_metrics=tracking.read_run(str(beside)).data.metrics if known else {},
     )
 
 
@@ -204,14 +197,18 @@ def _read_table(run_id: str, name: str) -> pd.DataFrame:
 
 def to_html(facts: Facts) -> str:
     """Return the page."""
-    training, search = facts.training, facts.search
-    return _template().render(
+    training, search, question = facts.training, facts.search, facts.about.question
+    return template("page.html").render(
         facts=facts,
         about=facts.about,
         training=training,
         search=search,
-        row_key=ROW_KEY_IN_WORDS,
-        parts=_parts(facts.about),
+        nouns=plural(question.noun),
+        record=record_of(question, facts.about.tags),
+        columns=columns_of(question),
+        features=", ".join(question.features),
+        drawn=drawn(question.noun),
+        parts=parts_of(question, facts.about.settings, facts.about.tags),
         winners=winner_rows(search.tables["winners"]) if search else [],
         winners_header=WINNERS,
         seeds=_seeds(search) if search else None,
@@ -223,32 +220,6 @@ def to_html(facts: Facts) -> str:
         settings=sorted(facts.about.settings.items()),
         commit=facts.about.tags.get("mlflow.source.git.commit", ""),
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("retail_clusters", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": lambda text: percent(float(text)),
-        "base64": lambda content: base64.b64encode(content).decode(),
-    }
-    return environment.get_template("page.html")
-
-
-def _parts(about: RunFacts) -> list[tuple[str, str, str]]:
-    """Return a row for train, validation and test: its days and lines."""
-    first, second = (about.settings.get(f"split.{name}", "?") for name in ("train_until", "validate_until"))
-    days = {
-        "train": f"before {first}",
-        "validation": f"{first} to before {second}",
-        "test": f"from {second} on",
-    }
-    return [(name, days.get(name, ""), f"{count:,}") for name, count in prepared_lines(about.tags).items()]
 
 
 def winner_rows(winners: pd.DataFrame) -> list[list[str]]:
@@ -276,17 +247,15 @@ def _seeds(search: RunFacts) -> dict[str, float] | None:
 def _clusters(facts: Facts) -> pd.DataFrame:
     """Return the profile as texts, with the numbers that the version gives: a promotion may have changed them."""
     table = facts.about.tables["profile"]
-    before, after = (
-        numbering.from_text(tags.get("cluster_numbers", ""))
-        for tags in (facts.about.tags, facts.version_tags)
-    )
-    return profile.texts(table.replace({"cluster": dict(zip(before, after, strict=False))}))
+    held = (tags.get("cluster_numbers", "") for tags in (facts.about.tags, facts.version_tags))
+    renumbered = dict(zip(*map(numbering.from_text, held), strict=False))
+    return profile.texts(table.replace({"cluster": renumbered}), noun=facts.about.question.noun)
 
 
 def _stability(training: RunFacts) -> str:
     if "null_stable_clusters" not in training.metrics:
         return "Whether the clusters are stable was not measured"
-    return say(training.metrics, clusters=int(training.settings["k"]))
+    return say(training.metrics, clusters=int(training.settings["k"]), noun=training.question.noun)
 
 
 def _compared(facts: Facts) -> list[list[str]]:

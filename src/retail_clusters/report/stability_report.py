@@ -9,15 +9,14 @@ import pandas as pd
 from retail_clusters.clustering import kmeans
 from retail_clusters.clustering.blocks import Floats, block, in_memory
 from retail_clusters.clustering.stability import Resampling, Stability, permute_columns, stability
-from retail_clusters.settings import Lloyd
-from retail_clusters.settings import Stability as Settings
-from retail_clusters.wording import percent
+from retail_clusters.settings import Experiment
+from retail_clusters.wording import percent, plural
 
 #: By how much the share of stable clusters must exceed that of permuted data, to say that the clusters reflect
 #: more than each feature by itself: with other draws it moves by about as much.
 _CLEAR_MARGIN: Final = 0.15
 
-#: Metrics of the training lines, under their names in MLflow.
+#: Metrics of the training records, under their names in MLflow.
 STABILITY_METRICS: Final = frozenset(
     {"stable_clusters", "stable_line_share", "null_stable_clusters", "null_stable_line_share"}
 )
@@ -25,10 +24,11 @@ STABILITY_METRICS: Final = frozenset(
 
 @dataclass(frozen=True)
 class StabilityReport:
-    """How stable the clusters of the lines are, and those of the same lines with permuted features."""
+    """How stable the clusters of the records are, and those of the same records with permuted features."""
 
     real: Stability
     permuted: Stability
+    noun: str
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -43,16 +43,21 @@ class StabilityReport:
     @property
     def sentence(self) -> str:
         """Say in one sentence what the metrics mean."""
-        return say(self.metrics, clusters=len(self.real.sizes))
+        return say(self.metrics, clusters=len(self.real.sizes), noun=self.noun)
 
     def table(self) -> pd.DataFrame:
-        """Return a row a cluster: `cluster`, `lines`, `jaccard`, `stable`."""
-        table = pd.DataFrame({"lines": self.real.sizes, "jaccard": self.real.jaccards})
-        stable = (table["lines"] > 0) & (table["jaccard"] >= self.real.stable_jaccard)
+        """Return a row a cluster: `cluster`, `records`, `jaccard`, `stable`."""
+        table = pd.DataFrame({"records": self.real.sizes, "jaccard": self.real.jaccards})
+        stable = (table["records"] > 0) & (table["jaccard"] >= self.real.stable_jaccard)
         return table.assign(stable=stable).rename_axis("cluster").reset_index()
 
 
-def say(metrics: Mapping[str, float], *, clusters: int) -> str:
+def drawn(noun: str) -> str:
+    """Return what is drawn anew for a refit: the days of lines, or else groups of records."""
+    return "days" if noun == "line" else f"groups of {plural(noun)}"
+
+
+def say(metrics: Mapping[str, float], *, clusters: int, noun: str) -> str:
     """Say in one sentence what the metrics of `StabilityReport.metrics` mean."""
     share, permuted_share = metrics["stable_line_share"], metrics["null_stable_line_share"]
     more_clusters = (metrics["stable_clusters"] - metrics["null_stable_clusters"]) / clusters
@@ -62,7 +67,7 @@ def say(metrics: Mapping[str, float], *, clusters: int) -> str:
         else "the clusters are no more than slices of each feature by itself"
     )
     return (
-        f"{metrics['stable_clusters']:.0f} of {clusters} clusters are stable ({percent(share)} of lines); of "
+        f"{metrics['stable_clusters']:.0f} of {clusters} clusters are stable ({percent(share)} of {plural(noun)}); of "
         f"permuted data {metrics['null_stable_clusters']:.0f} are ({percent(permuted_share)}): {verdict}"
     )
 
@@ -74,20 +79,19 @@ def compare_with_permuted(
     *,
     features: Sequence[Sequence[int]],
     seed: int,
-    settings: Settings,
-    lloyd: Lloyd,
+    experiment: Experiment,
 ) -> StabilityReport:
     """Measure how stable the clusters are, and those of the same rows with permuted features.
 
     Args:
         values: n x d vectors in canonical order.
-        weights_by_group: n x g, the lines that each row stands for in each group of days.
+        weights_by_group: n x g, the records that each row stands for in each group.
         centres: k x d.
-        features: the columns of each feature, such as price (0,), quantity (1,), weekday (2, 3, 4).
+        features: the columns of each feature in a vector.
         seed: of the clustering of the permuted rows.
-        settings: how often to draw, and what counts as stable.
-        lloyd: when iterations stop.
+        experiment: how often to draw, what counts as stable, when iterations stop, what a record is called.
     """
+    settings, lloyd = experiment.stability, experiment.lloyd
     how = Resampling(
         draws=settings.draws,
         stable_jaccard=settings.min_jaccard,
@@ -106,4 +110,4 @@ def compare_with_permuted(
         tolerance=lloyd.tolerance,
     )
     baseline = stability(permuted, groups, fitted.centres, seed=settings.seed, settings=how)
-    return StabilityReport(real=real, permuted=baseline)
+    return StabilityReport(real, baseline, experiment.noun)

@@ -151,7 +151,7 @@ def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingC
     check_model_folder(spark)
     check_question(question)
     analyse(spark, question)
-    windows = Windows(experiment.split, prepared.table.last_day)
+    windows = Windows(experiment.split, records.last_day(prepared.table.days))
     cells = records.cells(prepared.lines, question, windows).persist(StorageLevel.MEMORY_AND_DISK)
     lines = records.left_out_lines(prepared.lines, question, windows) if question.unit else None
     counted = _count(cells, question, lines=lines)

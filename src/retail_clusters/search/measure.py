@@ -1,4 +1,4 @@
-"""A fit measured on every part of the lines, by the labels of the model that will score."""
+"""A fit measured on every part of the records, by the labels of the model that will score."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,12 +18,12 @@ from retail_clusters.search.context import AFTER_TRAIN, TrainingContext
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A fitted clustering on every part of the lines, by the labels that its registered model gives.
+    """A fitted clustering on every part of the records, by the labels that its registered model gives.
 
     Attributes:
         evaluation: with the validation metrics of those labels.
         train_labels: the cluster of each training row.
-        near_tie_lines: lines that the registered model puts into another cluster than that of the
+        near_tie_lines: records that the registered model puts into another cluster than that of the
             nearest centre, as Spark expands squares; the metrics are those of the model's labels.
     """
 
@@ -47,7 +47,7 @@ class Measured:
 
 
 def measure(context: TrainingContext, found: Evaluation) -> Measured:
-    """Measure a fit on the later lines, by the labels of the model that will score."""
+    """Measure a fit on the later records, by the labels of the model that will score."""
     nearest = {part: kmeans.labels(context.in_memory(part), found.centres) for part in context.weighted}
     given = _model_labels(context, found.centres) if context.whole else nearest
     differing = {name: given[name] != nearest[name] for name in given}
@@ -56,7 +56,7 @@ def measure(context: TrainingContext, found: Evaluation) -> Measured:
     def on(part: str) -> Quality:
         if not differing[part].any():
             return metrics.measure(context.rows[part], found.centres)
-        return _quality_as_labelled(context.in_memory(part), given[part], found.centres)
+        return quality_as_labelled(context.in_memory(part), given[part], found.centres)
 
     validation = on(schema.VALIDATION) if differing[schema.VALIDATION].any() else found.validation
     return Measured(
@@ -80,7 +80,8 @@ def _model_labels(context: TrainingContext, centres: Floats) -> dict[str, Labels
     return dict(zip(names, np.split(labels, ends), strict=True))
 
 
-def _quality_as_labelled(rows: InMemory[Block], labels: Labels, centres: Floats) -> Quality:
+def quality_as_labelled(rows: InMemory[Block], labels: Labels, centres: Floats) -> Quality:
+    """Measure rows with n labels, whose clusters have k x d centres."""
     ends = np.cumsum([len(block) for block in rows.blocks])[:-1]
     pieces = zip(rows.blocks, np.split(labels, ends), strict=True)
     assigned = InMemory(tuple(kmeans.assign_as(block, piece, centres) for block, piece in pieces))

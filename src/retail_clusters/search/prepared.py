@@ -1,4 +1,4 @@
-"""Prepared rows for a job, and the run `prepare` that makes them."""
+"""Prepared lines for a job, and the run `prepare` that makes them."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -12,9 +12,11 @@ from retail_clusters import schema
 from retail_clusters.data import listing, quarantine
 from retail_clusters.data import prepare as tables
 from retail_clusters.data.prepare import Prepared, PreparedTable, Source
+from retail_clusters.features import records
 from retail_clusters.features.interface import RAW_LINES
 from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
+from retail_clusters.search.context import TrainingContext
 from retail_clusters.settings import QUARANTINE_TEXT, Experiment, Split
 from retail_clusters.wording import pluralize
 
@@ -24,19 +26,21 @@ OpenRun = Callable[[tracking.Kind], AbstractContextManager[str]]
 def prepare(
     spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
 ) -> Prepared:
-    """Run as the step `prepare`: reuse the rows made of the same files and settings, or make them."""
-    source = tables.source(data, experiment)
+    """Run as the step `prepare`: reuse the lines read of the same files and settings, or make them."""
+    source = tables.source(data, experiment.input)
     with open_run("prepare") as run_id:
         tracking.log_settings({"data": data, "files": str(len(source.found.files))} | experiment.flat())
         found = tables.find(spark, source)
         if found:
             click.echo(
-                f"prepare: reused the rows of run {found.table.run_id}; files and settings are unchanged"
+                f"prepare: reused the lines of run {found.table.run_id}; files and settings are unchanged"
             )
         prepared = found or _make(spark, source, run_id=run_id)
         table, account = prepared.table, listing.account(source.found)
         reused = table.run_id != run_id
-        _log(table, reused=reused)
+        if not (experiment.unit and experiment.unit.days):
+            tables.check_split(table, experiment.split)
+        _log(table, split=experiment.split, reused=reused)
         notes = quarantine.described(table.reasons, of=table.total_lines, account=account)
         page = description(table, split=experiment.split, reused=reused)
         tracking.describe("\n\n".join([page, *notes]))
@@ -45,59 +49,78 @@ def prepare(
 
 
 def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
-    """Reuse the rows if they were made before; else make them, in a run beside the caller's."""
-    source = tables.source(data, experiment)
+    """Reuse the lines if they were read before; else make them, in a run beside the caller's."""
+    source = tables.source(data, experiment.input)
     found = tables.find(spark, source)
     if found is None:
         return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
     table, account = found.table, listing.account(source.found)
-    click.echo(f"prepare: reused the rows of run {table.run_id}, digest {table.data_digest}")
+    click.echo(f"prepare: reused the lines of run {table.run_id}, digest {table.data_digest}")
     quarantine.echo("prepare", table.reasons, of=table.total_lines, account=account)
     return found
 
 
 def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
-    """Say what came in, what it was cut and reduced to, and what to type next."""
-    days = _days(split)
-    rows = [[name, days[name], f"{table.lines[name]:,}", f"{table.rows[name]:,}"] for name in schema.SPLITS]
+    """Say what came in, how it is cut, and what to type next."""
+    lines, days = table.parts(split), _days(split)
+    rows = [[name, days[name], f"{lines[name]:,}"] for name in schema.SPLITS]
     found = (
-        f"Files and settings are unchanged: the rows of run `{markdown.short(table.run_id)}` are used again."
+        f"Files and settings are unchanged: the lines of run `{markdown.short(table.run_id)}` are used again."
         if reused
         else f"{table.quarantined:,} lines are quarantined, each with its reason."
     )
     return "\n\n".join(
         [
-            f"{table.total_lines:,} invoice lines of `{table.data}`, checked, cut by day, and reduced to "
-            f"distinct rows of {schema.ROW_KEY_IN_WORDS}. {found}",
-            markdown.table(["part", "days", "lines", "rows"], rows, numbers_from=2),
+            f"{table.total_lines:,} invoice lines of `{table.data}`, checked and typed. {found}",
+            markdown.table(["part", "days", "lines"], rows, numbers_from=2),
             f"Content digest `{markdown.short(table.data_digest)}`: the same lines in other files or another "
             "order have the same.",
-            f"Next: {markdown.command('sweep')} chooses K and seed on these rows.",
+            f"Next: {markdown.command('sweep')} chooses K and seed on them.",
         ]
     )
 
 
 def log_inputs(
-    table: PreparedTable, *, split: Split, parts: Sequence[str] = schema.SPLITS
+    context: TrainingContext, *, parts: Sequence[str] = schema.SPLITS
 ) -> dict[str, tracking.Dataset]:
     """Log train, validation and test, or some of them, as data sets of the open run.
 
-    Each has a digest that tells it from the same part of other data, or cut at other days. Their names begin
-    with the part: where the UI says which data set a metric is of, there is no more.
+    Each has a digest that tells it from the same part of other data, of another question, or cut at other days.
+    Their names begin with the part: where the UI says which data set a metric is of, there is no more.
     """
-    days = _days(split)
+    experiment, table, counted = context.experiment, context.prepared.table, context.counted
+    windows = _windows(context)
     logged = {}
     for name in parts:
-        content = f"{table.data_digest} {name} {split.train_until} {split.validate_until}"
+        content = f"{table.data_digest} {name} {windows[name]} {experiment.question.declared()}"
         logged[name] = tracking.log_input(
             data=table.data,
             part=name,
             digest=hashlib.sha256(content.encode()).hexdigest()[:8],
             context=name,
             columns=RAW_LINES,
-            profile={"lines": table.lines[name], "rows": table.rows[name], "days": days[name]},
+            profile={
+                f"{experiment.question.noun}s": counted.records[name],
+                "rows": counted.rows[name],
+                "days": windows[name],
+                "left_out": counted.in_words(experiment.question.noun),
+            },
         )
     return logged
+
+
+def _windows(context: TrainingContext) -> dict[str, str]:
+    """Say which days the records of each part are of."""
+    question, split = context.experiment.question, context.experiment.split
+    if question.unit is None or question.unit.days is None:
+        return _days(split)
+    before = f"{question.unit.days} days before"
+    end = records.Windows(split, records.last_day(context.prepared.table.days)).end
+    return {
+        schema.TRAIN: f"{before} {split.train_until}",
+        schema.VALIDATION: f"{before} {split.train_until}, keys that do not train",
+        schema.TEST: f"{before} {end}",
+    }
 
 
 def _days(split: Split) -> dict[str, str]:
@@ -119,7 +142,8 @@ def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     return made
 
 
-def _log(table: PreparedTable, *, reused: bool) -> None:
+def _log(table: PreparedTable, *, split: Split, reused: bool) -> None:
+    lines = table.parts(split)
     tracking.set_tags({"data_digest": table.data_digest, "prepare_run_id": table.run_id})
     if reused:
         tracking.set_tags({"reused_run_id": table.run_id})
@@ -127,9 +151,7 @@ def _log(table: PreparedTable, *, reused: bool) -> None:
     if table.reasons and not reused:
         tracking.log_text("\n".join(quarantine.told(table.reasons)), QUARANTINE_TEXT)
     tracking.log_metrics(
-        {f"lines_{name}": lines for name, lines in table.lines.items()}
-        | {f"rows_{name}": rows for name, rows in table.rows.items()}
-        | {"lines_quarantined": table.quarantined}
+        {f"lines_{name}": count for name, count in lines.items()} | {"lines_quarantined": table.quarantined}
     )
-    per_split = ", ".join(f"{name} {lines:,}" for name, lines in table.lines.items())
+    per_split = ", ".join(f"{name} {count:,}" for name, count in lines.items())
     click.echo(f"prepare: {per_split}, quarantined {table.quarantined:,}; digest {table.data_digest}")

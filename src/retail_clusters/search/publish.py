@@ -25,16 +25,17 @@ from retail_clusters.features.model import NUMBERS, ScoringModel
 from retail_clusters.features.rows import RECORDS, SPLIT
 from retail_clusters.infra import markdown
 from retail_clusters.infra.secrets import masked
+from retail_clusters.question import Question
 from retail_clusters.registry import champion, evidence, numbering, tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report import charts, plots, profile
-from retail_clusters.report.card import ABOUT_MODEL, Card
+from retail_clusters.report.card import Card, about_model
 from retail_clusters.report.stability_report import STABILITY_METRICS, StabilityReport, compare_with_permuted
 from retail_clusters.search.context import TrainingContext, by_split
 from retail_clusters.search.measure import Measured, measure
 from retail_clusters.search.prepared import log_inputs
 from retail_clusters.settings import CHAMPION
-from retail_clusters.wording import percent
+from retail_clusters.wording import percent, plural
 
 #: Raised when the same data, K and seed give other bits than before: no difference that `verify` should find.
 ALGORITHM_VERSION: Final = "2"
@@ -105,6 +106,7 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
             settings=tracking.settings_of(tracking.active_run()),
             metrics=values,
             clusters=clustering.profile,
+            question=context.experiment.question,
         )
         registry.describe(version=version, markdown=card.to_description())
     tracking.set_tags({"model_version": version})
@@ -116,8 +118,8 @@ def measured_on(
 ) -> dict[str, tracking.Dataset]:
     """Return which of train, validation and test each metric of a version is of; one of several has none."""
     known: dict[str, str | None] = dict.fromkeys(STABILITY_METRICS, schema.TRAIN)
-    known |= {name: metric.lines for name, metric in METRICS.items()}
-    known |= {name: metric.lines for name, metric in LATER_METRICS.items()}
+    known |= {name: metric.part for name, metric in METRICS.items()}
+    known |= {name: metric.part for name, metric in LATER_METRICS.items()}
     parts = {name: known.get(name) for name in names}
     return {name: data_sets[part] for name, part in parts.items() if part}
 
@@ -164,7 +166,7 @@ def _register(
     question, metadata = context.experiment.question, new.metadata
     metadata |= {TRAINED_ON: masked(context.prepared.table.data)} | _baseline(context, new, clustering)
     uri = registry.log(new.pipeline(spark=context.spark), interface=interface(question), metadata=metadata)
-    return registry.register(uri, tags={**tags, evidence.TAG: said}, about=ABOUT_MODEL)
+    return registry.register(uri, tags={**tags, evidence.TAG: said}, about=about_model(question))
 
 
 def _baseline(context: TrainingContext, new: ScoringModel, clustering: Clustering) -> dict[str, str]:
@@ -182,7 +184,7 @@ def _log_tables(clustering: Clustering, new: ScoringModel) -> None:
     validation = clustering.found.validation
     clusters = clustering.stability.table().assign(
         cluster=new.numbers,
-        validation_lines=validation.sizes,
+        validation_records=validation.sizes,
         validation_silhouette=validation.cluster_silhouettes,
     )
     tracking.log_table(clusters, CLUSTERS)
@@ -196,7 +198,7 @@ def _log_charts(context: TrainingContext, clustering: Clustering, numbers: Seque
     rows, question = context.weighted[schema.TRAIN], context.experiment.question
     labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
     drawn = {
-        "charts/sizes.png": charts.sizes_chart(clusters),
+        "charts/sizes.png": charts.sizes_chart(clusters, noun=question.noun),
         "charts/pairs.png": charts.pairs_chart(rows, clustering.labels, clusters, question),
         "charts/centres.png": charts.centres_chart(rows, clustering.labels, clusters, question),
         "charts/silhouettes.png": charts.silhouettes_chart(
@@ -205,6 +207,7 @@ def _log_charts(context: TrainingContext, clustering: Clustering, numbers: Seque
             context.weighted[schema.VALIDATION].weights,
             names=charts.names(clusters),
             mean=found.validation.silhouette,
+            noun=question.noun,
         ),
         "charts/stability.png": charts.stability_chart(clustering.stability),
     }
@@ -271,8 +274,7 @@ def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityR
         found.centres,
         features=context.features,
         seed=found.seed,
-        settings=context.experiment.stability,
-        lloyd=context.experiment.lloyd,
+        experiment=context.experiment,
     )
 
 
@@ -283,11 +285,14 @@ def version_card(
     settings: Mapping[str, str],
     metrics: Mapping[str, float],
     clusters: pd.DataFrame,
+    question: Question,
     gates: Sequence[Gate] = (),
 ) -> Card:
     """Make the card of a version from its tags, and what is known of its training and its clusters."""
     found = registry.read_version(version=version)
-    return Card(registry.name, version, str(found.run_id), found.tags, settings, metrics, clusters, gates)
+    return Card(
+        registry.name, version, str(found.run_id), found.tags, settings, metrics, clusters, gates, question
+    )
 
 
 def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
@@ -297,7 +302,8 @@ def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
     """
     found = measured.evaluation
     usable = max(context.violations(found.validation).values()) <= 0
-    return {
+    left_out = context.counted.in_words(context.experiment.noun)
+    return ({"left_out": left_out} if left_out else {}) | {
         "data_digest": context.prepared.table.data_digest,
         "model_digest": model.centres_digest(found.centres),
         "labels_digest": model.labels_digest(measured.train_labels),
@@ -321,7 +327,7 @@ def summarize(published: Published) -> None:
         f"test {measured.test.silhouette:.4f}, holdout {measured.holdout.silhouette:.4f}\n"
         f"  macro        validation {found.validation.macro_silhouette:.4f}, "
         f"test {measured.test.macro_silhouette:.4f} (each cluster counts alike)\n"
-        f"  clusters     {shares}{more} of the validation lines\n"
+        f"  clusters     {shares}{more} of the validation {plural(published.clustering.stability.noun)}\n"
         f"  stable       {published.clustering.stability.sentence}\n"
         f"  digest       {model.centres_digest(found.centres)}"
     )
@@ -329,9 +335,10 @@ def summarize(published: Published) -> None:
 
 def training_description(published: Published) -> str:
     """Describe a run that trained and registered a version."""
-    clusters = profile.to_markdown(published.clustering.profile, rows=_DESCRIBED)
+    noun = published.clustering.stability.noun
+    clusters = profile.to_markdown(published.clustering.profile, noun=noun, rows=_DESCRIBED)
     charts = "The charts are in `charts`; the evaluation view compares `profile.json` across runs."
-    return description(published, f"## Clusters of the training lines\n\n{clusters}\n\n{charts}")
+    return description(published, f"## Clusters of the training {plural(noun)}\n\n{clusters}\n\n{charts}")
 
 
 def description(published: Published, *more: str) -> str:
@@ -350,17 +357,18 @@ def description(published: Published, *more: str) -> str:
 def result(published: Published) -> str:
     """Say in one sentence what a version is."""
     found, test = published.measured.evaluation, published.measured.test
+    nouns = plural(published.clustering.stability.noun)
     gap = found.validation.silhouette - test.silhouette
     return (
         f"K={found.k} seed {found.seed}: silhouette **{found.validation.silhouette:.4f}** on validation "
-        f"lines, **{test.silhouette:.4f}** on test lines (gap {gap:+.4f}); the largest cluster holds "
-        f"{percent(found.validation.largest_cluster_share)} of the validation lines. Registered as "
+        f"{nouns}, **{test.silhouette:.4f}** on test {nouns} (gap {gap:+.4f}); the largest cluster holds "
+        f"{percent(found.validation.largest_cluster_share)} of the validation {nouns}. Registered as "
         f"{markdown.version_link(published.model, published.version)} of `{published.model}`."
     )
 
 
 def metrics_table(published: Published) -> str:
-    """Return the metrics of a version as a table, a column for each part of the lines."""
+    """Return the metrics of a version as a table, a column for each part of the data."""
     found = published.measured
     parts = {"validation": found.evaluation.validation, "test": found.test, "holdout": found.holdout}
     columns = [_column(quality) for quality in parts.values()]
@@ -380,6 +388,6 @@ def _column(quality: Quality) -> dict[str, str]:
         "Davies-Bouldin (lower is better)": f"{quality.davies_bouldin:.3f}",
         "Calinski-Harabasz (higher is better)": f"{quality.calinski_harabasz:,.0f}",
         "largest cluster": percent(quality.largest_cluster_share),
-        "clusters that hold a line": f"{quality.clusters}",
-        "lines": f"{quality.lines:,}",
+        "clusters that hold a record": f"{quality.clusters}",
+        "records": f"{quality.lines:,}",
     }

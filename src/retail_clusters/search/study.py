@@ -17,7 +17,6 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import optuna
 from optuna.distributions import IntDistribution
-from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -147,10 +146,8 @@ def run(
 def next_batch(trials: Sequence[Trial], *, settings: Sweep) -> Batch:
     """Propose candidates that are not tried yet; none when all wanted ones are."""
     tried = {trial.number for trial in trials}
-    planned = _grid(settings) if settings.sampler == "grid" else _tpe_batch(trials, settings)
-    wanted = wanted_trials(settings)
-    left = [each for each in planned if each[0] not in tried and each[0] < wanted]
-    return left[:_LARGEST_BATCH]
+    planned = _shuffled_space(settings)[: wanted_trials(settings)]
+    return [each for each in planned if each[0] not in tried][:_LARGEST_BATCH]
 
 
 def wanted_trials(settings: Sweep) -> int:
@@ -199,8 +196,16 @@ def record(trial: Trial, *, settings: Sweep) -> FrozenTrial:
 
     Added to a study it is one transaction, so a study holds a trial whole or not at all.
     """
-    whole = json.dumps(asdict(trial), default=np.ndarray.tolist)
-    return _frozen(trial, settings, attributes={_TRIAL: whole})
+    return optuna.trial.create_trial(
+        value=trial.silhouette,
+        params={"k": trial.k, "seed": trial.seed},
+        distributions={
+            "k": IntDistribution(settings.k_min, settings.k_max),
+            "seed": IntDistribution(0, settings.seeds - 1),
+        },
+        user_attrs={_TRIAL: json.dumps(asdict(trial), default=np.ndarray.tolist)},
+        constraints=dict(trial.violations),
+    )
 
 
 def recorded(frozen: FrozenTrial) -> Trial:
@@ -261,81 +266,11 @@ def _check_identity(study: Study, identity: Mapping[str, str]) -> None:
         )
 
 
-def _grid(settings: Sweep) -> Batch:
+def _shuffled_space(settings: Sweep) -> Batch:
     """Return every K with every seed, in the shuffled order in which Optuna's grid sampler gives them."""
     space = list(itertools.product(range(settings.k_min, settings.k_max + 1), range(settings.seeds)))
     np.random.RandomState(settings.sampler_seed).shuffle(space)
     return list(enumerate(space))
-
-
-def _tpe_batch(trials: Sequence[Trial], settings: Sweep) -> Batch:
-    """Plan the whole batch under way, also what of it is tried already or beyond the wanted trials.
-
-    A pair that was tried gives way to another seed of its K, or else to the nearest K with a seed left.
-    """
-    start = len(trials) - len(trials) % settings.batch_size
-    before = trials[:start]
-    taken = {(trial.k, trial.seed) for trial in before}
-    batch: list[Candidate] = []
-    for wanted in _ask_tpe(before, settings) if before else _spread(settings):
-        free = _nearest_free(wanted, taken, settings)
-        if free is not None:
-            taken.add(free)
-            batch.append(free)
-    return list(enumerate(batch, start=start))
-
-
-def _spread(settings: Sweep) -> list[Candidate]:
-    """Spread a first batch over the range of K."""
-    spread = np.linspace(settings.k_min, settings.k_max, settings.batch_size).round()
-    return [(int(k), position % settings.seeds) for position, k in enumerate(spread)]
-
-
-def _ask_tpe(trials: Sequence[Trial], settings: Sweep) -> list[Candidate]:
-    """Ask a tree-structured Parzen estimator that knows the trials for a batch.
-
-    It is made anew, with a seed of its own, so that a batch depends on the settings and on the trials alone.
-    Its options are named one by one, so that another default of a later Optuna cannot change a replay.
-    """
-    seed = np.random.SeedSequence([settings.sampler_seed, len(trials)]).generate_state(1)[0]
-    sampler = TPESampler(
-        seed=int(seed),
-        n_startup_trials=10,
-        n_ei_candidates=24,
-        multivariate=True,
-        group=False,
-        constant_liar=True,
-    )
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.add_trials([_frozen(trial, settings) for trial in trials])
-    asked = [study.ask() for _ in range(settings.batch_size)]
-    return [
-        (
-            trial.suggest_int("k", settings.k_min, settings.k_max),
-            trial.suggest_int("seed", 0, settings.seeds - 1),
-        )
-        for trial in asked
-    ]
-
-
-def _frozen(trial: Trial, settings: Sweep, *, attributes: dict[str, Any] | None = None) -> FrozenTrial:
-    return optuna.trial.create_trial(
-        value=trial.silhouette,
-        params={"k": trial.k, "seed": trial.seed},
-        distributions={
-            "k": IntDistribution(settings.k_min, settings.k_max),
-            "seed": IntDistribution(0, settings.seeds - 1),
-        },
-        user_attrs=attributes,
-        constraints=dict(trial.violations),
-    )
-
-
-def _nearest_free(wanted: Candidate, taken: set[Candidate], settings: Sweep) -> Candidate | None:
-    k, seed = wanted
-    nearest = sorted(range(settings.k_min, settings.k_max + 1), key=lambda other: (abs(other - k), other))
-    seeds = [(seed + step) % settings.seeds for step in range(settings.seeds)]
-    return next((pair for pair in itertools.product(nearest, seeds) if pair not in taken), None)
 
 
 def _rank(trial: Trial, objective: Objective, medians: Mapping[int, float]) -> tuple[float, ...]:

@@ -31,7 +31,16 @@ STORAGE: Final = "optuna.journal"
 _RUN: Final = "mlflow_run_id"
 
 #: Settings that decide what a trial is, beside the data: a study goes on with these alone.
-_SHAPING: Final = ("split.", "features.", "training.solver", "lloyd.", "guardrails.", "sweep.")
+_SHAPING: Final = (
+    "split.",
+    "unit.",
+    "clean.",
+    "features.",
+    "training.solver",
+    "lloyd.",
+    "guardrails.",
+    "sweep.",
+)
 _FREE: Final = ("sweep.trials", "sweep.objective", "sweep.min_seeds")
 
 
@@ -106,7 +115,7 @@ def search(context: TrainingContext, opened: Study, *, parent: str, entry_point:
     tags = {"data_digest": table.data_digest}
     tracking.log_settings(_settings(context))
     tracking.set_tags(tags | {"study": opened.study_name, "prepare_run_id": table.run_id})
-    log_inputs(table, split=experiment.split, parts=(schema.TRAIN, schema.VALIDATION))
+    log_inputs(context, parts=(schema.TRAIN, schema.VALIDATION))
     with evaluator(context) as evaluating:
         say = partial(click.echo, "\nsweep: ending after the running batch", err=True)
         with stop_on_signals(say) as stopping:

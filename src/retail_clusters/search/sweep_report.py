@@ -37,15 +37,11 @@ def child_run(trial: Trial, context: TrainingContext) -> ChildRun:
     share = percent(trial.evaluation.validation.largest_cluster_share)
     return ChildRun(
         name=f"K={trial.k} seed {trial.seed}",
-        params={
-            "k": str(trial.k),
-            "seed": str(trial.seed),
-            "features.scaling": context.experiment.features.scaling,
-        },
+        params={"k": str(trial.k), "seed": str(trial.seed)},
         metrics=trial.evaluation.metrics,
         tags={NUMBER: str(trial.number), "data_digest": context.prepared.table.data_digest} | usable,
         description=f"K={trial.k} seed {trial.seed}: silhouette **{trial.silhouette:.4f}** on the validation "
-        f"lines, of which the largest cluster holds {share}.{why}",
+        f"records, of which the largest cluster holds {share}.{why}",
     )
 
 
@@ -64,7 +60,9 @@ def log_report(
     seeds = seeds_table(groups, evaluator.agreements(groups))
     tracking.log_table(seeds, "seed_agreement")
     drawn = {
-        "charts/choice_of_k.png": charts.choice_chart(table, chosen=chosen, guardrail=guardrail),
+        "charts/choice_of_k.png": charts.choice_chart(
+            table, chosen=chosen, guardrail=guardrail, noun=experiment.noun
+        ),
         "charts/seed_agreement.png": charts.seed_agreement_chart(seeds),
     }
     tracking.log_files(plots.to_pngs(drawn))

@@ -9,7 +9,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from retail_clusters.clustering import guardrails
-from retail_clusters.data.reduce import same_lines
+from retail_clusters.data.digest import same_lines
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.features import model
 from retail_clusters.registry import tracking

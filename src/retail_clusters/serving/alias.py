@@ -13,16 +13,15 @@ Model = TypeVar("Model")
 
 #: Seconds between two polls.
 INTERVAL: Final = 1.0
-_LONGEST_WAIT: Final = 30.0
-_AWAY, _UNNAMED = "away", "unnamed"
+#: Seconds before what failed is tried again.
+_PAUSE: Final = 10.0
 
 
 @dataclass
-class Backoff:
-    """Waits a second after a failure, then twice as long each time, up to half a minute."""
+class Pause:
+    """Some seconds after a failure, in which nobody is asked."""
 
     clock: Callable[[], float] = time.monotonic
-    wait: float = 0.0
     until: float = 0.0
 
     @property
@@ -30,14 +29,9 @@ class Backoff:
         """Tell whether it is time to try again."""
         return self.clock() >= self.until
 
-    def failed(self) -> None:
-        """Wait longer than last time."""
-        self.wait = min(_LONGEST_WAIT, self.wait * 2 or 1.0)
-        self.until = self.clock() + self.wait
-
-    def succeeded(self) -> None:
-        """Forget the failures."""
-        self.wait = self.until = 0.0
+    def begin(self) -> None:
+        """Let it be so many seconds."""
+        self.until = self.clock() + _PAUSE
 
 
 @dataclass
@@ -56,9 +50,9 @@ class Follower(Generic[Model]):
     note: Callable[[str], None]
     version: str | None = None
     model: Model | None = None
-    backoff: Backoff = field(default_factory=Backoff)
+    pause: Pause = field(default_factory=Pause)
     _ready: tuple[str, Model] | None = None
-    #: What keeps it from following the alias, if anything does: "away", "unnamed", or a version that fails.
+    #: What keeps it from following the alias, if anything does: the registry, the alias, or a version.
     _trouble: str | None = None
 
     def require(self) -> Model:
@@ -86,52 +80,33 @@ class Follower(Generic[Model]):
         return True
 
     def poll(self) -> None:
-        """Load the version that the alias names, if it is another.
-
-        One that does not work is tried again, later each time; another version is tried at once.
-        """
-        if self._trouble == _AWAY and not self.backoff.over:
+        """Load the version that the alias names, if it is another; say once what keeps it from that, and its end."""
+        if not self.pause.over:
             return
+        trouble = "registry"
         try:
             named = self.look_up(self.alias)
-        except RegistryError as problem:
-            self._fail(_AWAY, problem)
-            return
-        if named is None:
-            self._fail(_UNNAMED, f"alias {self.alias!r} names no version any more")
-        elif named == self.version:
-            self._ready = None
-            self._succeed()
-        elif self._ready and named == self._ready[0]:
-            self._succeed()
-        elif named != self._trouble or self.backoff.over:
+            trouble = named or "alias"
+            if named is None and self.version:
+                raise RegistryError(f"alias {self.alias!r} names no version any more")
             self._prepare(named)
-
-    def _prepare(self, named: str) -> None:
-        try:
-            self._ready = (named, self.load(named))
         except RegistryError as problem:
-            self._fail(named, problem)
-            return
-        self._succeed()
-        self.note(f"version {named} is ready for the next batch")
-
-    def _fail(self, trouble: str, text: object) -> None:
-        """Say once what keeps it from following the alias."""
-        if trouble != self._trouble:
-            self.backoff.succeeded()
-            if self.version or trouble != _UNNAMED:
+            self.pause.begin()
+            if trouble != self._trouble:
                 goes_on = f"version {self.version} goes on" if self.version else f"no {self.alias} for now"
-                self.warn(f"{text}; {goes_on}")
-        self._trouble = trouble
-        self.backoff.failed()
-
-    def _succeed(self) -> None:
-        """Say once that nothing keeps it from that any more."""
-        self.backoff.succeeded()
+                self.warn(f"{problem}; {goes_on}")
+            self._trouble = trouble
+            return
         if self._trouble and self.version:
             self.note(f"alias {self.alias!r} is followed again")
         self._trouble = None
+
+    def _prepare(self, named: str | None) -> None:
+        if named in {None, self.version}:
+            self._ready = None
+        elif named and (self._ready is None or named != self._ready[0]):
+            self._ready = (named, self.load(named))
+            self.note(f"version {named} is ready for the next batch")
 
 
 @contextmanager

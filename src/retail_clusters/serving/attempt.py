@@ -125,7 +125,7 @@ def prepare(log: CommitLog) -> None:
 
 def remove_dead(output: str, record: Record) -> None:
     """Remove the files in a recorded batch's folders that its record does not name: of attempts that lost."""
-    for kind, names in (record.written or {}).items():
+    for kind, names in record.written.items():
         for file in _files(batch_folder(output, kind, record.batch_id)):
             if name(file) not in names:
                 storage.remove(file)

@@ -20,7 +20,7 @@ LINES: Final = "lines"
 QUARANTINE: Final = schema.QUARANTINE
 KINDS: Final = (SCORED, LINES, QUARANTINE)
 COMMITS: Final = "commits"
-#: Batches whose metrics and counts are kept in memory: those that the chart shows, and drift is measured on.
+#: Batches whose counts are kept in memory: those that drift is measured on.
 RECENT: Final = 1_000
 
 _RECORD: Final = ".json"
@@ -34,9 +34,8 @@ class BatchTakenError(RetailClustersError):
 class Record:
     """What one batch did.
 
-    `written` has the names of its files by kind; None in a record of an earlier release, whose folders hold
-    nothing else. `replaces` names the lines that this batch stands for from now on: earlier batch and
-    `source_file`; `extra` the columns that its files have beside the eight.
+    `written` has the names of its files by kind; `replaces` the lines that this batch stands for from now on:
+    earlier batch and `source_file`; `extra` the columns that its files have beside the eight.
     """
 
     batch_id: int
@@ -47,9 +46,9 @@ class Record:
     rows_scored: int
     rows_quarantined: int
     metrics: Mapping[str, float]
+    written: Mapping[str, list[str]]
     counts: Mapping[str, Any] | None = None
     replaces: tuple[tuple[int, str], ...] = ()
-    written: Mapping[str, list[str]] | None = None
     extra: tuple[str, ...] = ()
     rows_excluded: int = 0
 
@@ -60,8 +59,17 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        """Read a record; what an earlier release wrote and nobody asks for is passed over."""
+        """Read a record.
+
+        Raises:
+            InputError: an earlier release has written it, which did not name the files of a batch.
+        """
         found: dict[str, Any] = json.loads(text)
+        if "written" not in found:
+            raise InputError(
+                "records must name the files of their batch, but an earlier release has written those of this output: "
+                "name a new output, which takes all files of the source"
+            )
         known = {each.name: found[each.name] for each in fields(cls) if each.name in found}
         known["files"] = tuple(InputFile(**file) for file in found["files"])
         known["extra"] = tuple(found.get("extra", ()))
@@ -89,30 +97,22 @@ def batch_folder(output: str, kind: str, batch_id: int) -> str:
 
 @dataclass
 class CommitLog:
-    """The records of an output: how far it is, what was measured lately, and every file that was scored.
+    """The records of an output: how far it is, what was counted lately, and every file that was scored.
 
     `known` has length, modification time and batch of each file as it was scored last, by its location.
     """
 
     output: str
     last: int = -1
-    recent: dict[int, Mapping[str, float]] = field(default_factory=dict)
     known: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     counts: deque[tuple[str, Counts]] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     @classmethod
     def load(cls, output: str) -> "CommitLog":
-        """Read every record.
-
-        Raises:
-            InputError: one is missing between others, or lines are there that no record of theirs tells of.
-        """
-        log, begun = cls(output), _last_begun(output)
+        """Read every record."""
+        log = cls(output)
         for batch_id in committed(output):
-            log._check_next(batch_id)
             log._learn(read_record(output, batch_id))
-        if begun > log.last:
-            log._check_next(begun)
         return log
 
     def append(self, record: Record) -> None:
@@ -139,22 +139,12 @@ class CommitLog:
         """Return what a version scored lately, newest first."""
         return [counts for scored_by, counts in reversed(self.counts) if scored_by == version]
 
-    def _check_next(self, batch_id: int) -> None:
-        if batch_id != self.last + 1:
-            raise InputError(
-                f"an output must hold a record of each batch, but {for_display(join(self.output, COMMITS))} lacks "
-                f"{self.last + 1}.json, and batch {batch_id} is there: bring it back"
-            )
-
     def _learn(self, record: Record) -> None:
         self.last = record.batch_id
-        self.recent[record.batch_id] = record.metrics
-        self.recent.pop(record.batch_id - RECENT, None)
         for file in record.files:
             self.known[file.location] = (file.length, file.modified_ms, record.batch_id)
-        counts = Counts.from_json(record.counts) if record.counts else None
-        if counts:
-            self._add(record.model_version, counts)
+        if record.counts:
+            self._add(record.model_version, Counts.from_json(record.counts))
 
     def _add(self, version: str, counts: Counts) -> None:
         """Add up batches of the same days, so that a window holds its days however small the batches are."""
@@ -168,12 +158,3 @@ class CommitLog:
 
 def _place(output: str, batch_id: int) -> str:
     return join(output, COMMITS, f"{batch_id}{_RECORD}")
-
-
-def _last_begun(output: str) -> int:
-    """Return the last batch that has scored lines, committed or not; -1 where none has."""
-    folders = [folder for kind in (SCORED, LINES) if storage.is_folder(folder := join(output, kind))]
-    names = [name(each).partition("=") for folder in folders for each in storage.list_folders(folder)]
-    return max(
-        (int(value) for key, _, value in names if key == schema.BATCH_ID and value.isdecimal()), default=-1
-    )

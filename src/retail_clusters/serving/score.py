@@ -70,10 +70,9 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
         status: str | None = "FAILED"
         try:
-            with tracking.system_metrics(score_run.run_id):
-                scorer.start()
-                with polled(scorer.poll, score_run.send):
-                    _score(spark, request, scorer, stopping=stopping)
+            scorer.start()
+            with polled(scorer.poll, score_run.send):
+                _score(spark, request, scorer, stopping=stopping)
             if not stopping.is_set():
                 scorer.write_segments()
             scorer.finish()
@@ -82,7 +81,6 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
             status = None
             raise
         finally:
-            progress.close()
             score_run.finish(scorer.summary, status=status, unmeasured=scorer.drift.unmeasured)
     summary = scorer.summary
     click.echo(

@@ -1,12 +1,8 @@
 """The MLflow run of a scorer: gone on in by every process, sent the points of the records, described."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
-
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from retail_clusters.data import quarantine
 from retail_clusters.errors import InputError
@@ -14,8 +10,7 @@ from retail_clusters.infra import markdown, storage
 from retail_clusters.infra.console import Progress
 from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.registry import tracking
-from retail_clusters.report import plots
-from retail_clusters.serving.alias import Backoff
+from retail_clusters.serving.alias import Pause
 from retail_clusters.serving.commits import CommitLog, read_record
 from retail_clusters.serving.scorer import ScoreSummary
 from retail_clusters.serving.source import ScoreRequest
@@ -23,9 +18,6 @@ from retail_clusters.wording import pluralize
 
 #: MLflow takes 1,000 points at once; a batch has some fifteen.
 _BATCHES_AT_ONCE: Final = 20
-_DRIFT: Final = "drift/"
-#: Below it a population stability index is usually called no change.
-_NO_CHANGE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class ScoreRun:
         """
         self._request, self._log, self._progress = request, log, progress
         self._place = join(request.output, "_scorer.json")
-        self._backoff, self._away = Backoff(), False
+        self._pause, self._away = Pause(), False
         owner, uri = self._read(), tracking.store_uri()
         earlier = owner.run_id if owner.tracking_uri == uri else None
         self.run_id = tracking.detached_run("score", run_id=earlier, params=_params(request))
@@ -63,7 +55,7 @@ class ScoreRun:
 
     def send(self) -> None:
         """Send the points of recorded batches, oldest first, until one is refused; it waits for later."""
-        while self._owner.sent_until < self._log.last and self._backoff.over:
+        while self._owner.sent_until < self._log.last and self._pause.over:
             first = self._owner.sent_until + 1
             batches = range(first, min(first + _BATCHES_AT_ONCE, self._log.last + 1))
             points = [point for each in batches for point in read_record(self._log.output, each).points]
@@ -71,37 +63,28 @@ class ScoreRun:
             if problem is None:
                 self._arrived(batches[-1])
                 continue
-            self._backoff.failed()
+            self._pause.begin()
             if not self._away:
                 self._progress.warn(f"points wait for the tracking store: {problem}")
             self._away = True
 
     def finish(self, summary: ScoreSummary, *, status: str | None, unmeasured: str | None) -> None:
-        """Send what waits, and a chart of the drift; describe and close the run; say so when that fails.
+        """Send what waits, describe and close the run; say so when that fails.
 
         Without a status another scorer has the output: a run that is that one's too stays open.
         """
-        problem = None
         if status:
-            self._backoff.succeeded()
+            self._pause.until = 0
             self.send()
-            chart = drift_chart(self._log.recent, warning=self._request.settings.drift_warning)
-            problem = (
-                tracking.attempt(tracking.log_chart, chart, "drift.png", run_id=self.run_id)
-                if chart
-                else None
-            )
-            tracking.attempt(
-                tracking.describe, _description(self._request, summary, unmeasured), run_id=self.run_id
-            )
+            told = _description(self._request, summary, unmeasured)
+            tracking.attempt(tracking.describe, told, run_id=self.run_id)
         elif self._read().run_id == self.run_id:
             return
-        problem = problem or tracking.attempt(tracking.end_run, self.run_id, status=status or "FAILED")
+        problem = tracking.attempt(tracking.end_run, self.run_id, status=status or "FAILED")
         if problem:
             self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
     def _arrived(self, batch_id: int) -> None:
-        self._backoff.succeeded()
         self._write(replace(self._owner, sent_until=batch_id))
         if self._away:
             self._progress.note(f"the tracking store takes points again, up to batch {batch_id}")
@@ -123,30 +106,6 @@ class ScoreRun:
         storage.write_text(self._place, json.dumps(asdict(owner)))
 
 
-def drift_chart(points: Mapping[int, Mapping[str, float]], *, warning: float) -> Figure | None:
-    """Draw the PSI of each thing that is watched over the batches, with the bound of a warning; None without any."""
-    names = sorted({name for metrics in points.values() for name in metrics if name.startswith(_DRIFT)})
-    if not names:
-        return None
-    figure, (axes,) = plots.figure(
-        "Drift from the training lines",
-        note="Population stability index (PSI) of the latest lines, scaled to what training days reach themselves",
-    )
-    axes.axhspan(0, min(_NO_CHANGE, warning), color=plots.GREEN, alpha=0.1)
-    label = f"no warning below {warning:g}"
-    axes.axhline(warning, color=plots.VERMILION, linestyle="--", linewidth=1.4, label=label)
-    for name, colour, marker in zip(names, plots.SERIES, plots.MARKERS, strict=False):
-        values = {batch: metrics[name] for batch, metrics in points.items() if name in metrics}
-        style: dict[str, Any] = {"marker": marker, "markersize": 5, "linewidth": 1.4, "color": colour}
-        axes.plot(list(values), list(values.values()), label=name.removeprefix(_DRIFT), **style)
-    axes.set(xlabel="batch", ylabel="PSI (green: no change)", ylim=(0, None))
-    axes.set_xlim(min(points) - 0.5, max(points) + 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    plots.grid(axes)
-    plots.legend(axes, columns=5, below=True)
-    return figure
-
-
 def _params(request: ScoreRequest) -> dict[str, str]:
     asked = {name: str(getattr(request, name)) for name in ("source", "output", "model", "alias")}
     return asked | {f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()}
@@ -159,9 +118,10 @@ def _description(
     source, output = for_display(request.source), for_display(request.output)
     parts = [
         f"Files that arrive in `{source}`, scored with the version of `{request.model}` that "
-        f"`{request.alias}` names. Lines go to `{output}`: `scored/` and `quarantine/`.",
-        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is the "
-        "largest of `drift/…`, drawn in `drift.png`: population stability indices of the latest four days, "
+        f"`{request.alias}` names. Lines go to `{output}`: `scored/`, or `lines/` for `segments/`, and `quarantine/`.",
+        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_excluded` + `rows_quarantined`, where "
+        "those that the version leaves out are excluded; `drift_psi` is the "
+        "largest of `drift/…`: population stability indices of the latest four days, "
         "divided by what training days reach themselves where that is above the warning, times the warning.",
     ]
     if summary is None:
@@ -169,11 +129,12 @@ def _description(
     links = [markdown.version_link(request.model, version) for version in summary.model_versions]
     done = (
         f"The latest process took {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')}: "
-        f"{summary.rows_scored:,} scored with {', '.join(links)}, {summary.rows_quarantined:,} quarantined."
+        f"{summary.places}; with {', '.join(links)}."
         if links
         else "Nothing new came in."
     )
     again = markdown.command(f"score --source {source} --output {output}")
-    note = [f"Note: {unmeasured}."] if unmeasured else []
+    note = [f"{summary.segments}."] if summary.segments else []
+    note += [f"Note: {unmeasured}."] if unmeasured else []
     note += quarantine.described(summary.reasons, of=summary.rows_in, account=summary.account)
     return "\n\n".join([*parts, done, *note, f"Next: {again} takes what has arrived since."])

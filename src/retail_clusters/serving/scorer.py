@@ -18,7 +18,7 @@ from retail_clusters.features.drift import Counts
 from retail_clusters.features.interface import TRAINED_ON
 from retail_clusters.infra import storage
 from retail_clusters.infra.console import Progress, in_short
-from retail_clusters.infra.locations import for_display, is_within, join, to_uri
+from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
 from retail_clusters.serving.attempt import Attempt, prepare, remove_dead
@@ -179,19 +179,14 @@ class Scorer:
 
     def waiting(self) -> list[InputFile]:
         """List the files that no record holds, oldest first; tell of changed ones, archive what a kill left."""
-        found, known = listing.find(to_uri(self._request.source)), self._log.known
-        # Hard links may have been scored under another name, when that one was the first.
-        twins = {own for second, own in found.second_names.items() if second in known and own not in known}
-        files = [file for file in files_of(found) if file.location not in twins]
+        files, known = files_of(listing.find(to_uri(self._request.source))), self._log.known
         self._listed = frozenset(file.location for file in files)
         scored = [file for file in files if self._log.has_scored(file)]
-        as_scored = [
-            file for file in scored if self._log.known[file.location][:2] == (file.length, file.modified_ms)
-        ]
+        as_scored = [file for file in scored if known[file.location][:2] == (file.length, file.modified_ms)]
         self._changed = {*scored} - {*as_scored}
         for file in sorted(self._changed - self._told, key=lambda file: file.location):
             self._progress.warn(
-                f"{for_display(file.location)} changed after batch {self._log.known[file.location][2]} had scored it, "
+                f"{for_display(file.location)} changed after batch {known[file.location][2]} had scored it, "
                 "and its lines there are the earlier ones: score it anew with score --rescore FILE"
             )
         self._told |= self._changed
@@ -221,15 +216,12 @@ class Scorer:
     def process(self, brought: Sequence[InputFile]) -> None:
         """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
 
-        A path that leads through a link to a folder above is not in the listing. A file that is gone is told of,
-        and recorded as an empty one: it is scored if it comes back.
+        A path that leads through a link to a folder above is not in the listing, nor is a file that is gone.
         """
         new = [file for file in brought if not self._log.has_scored(file)]
         if any(file.location not in self._listed for file in new):
             self.waiting()
-        there = [file for file in new if file.location in self._listed]
-        gone = [replace(file, length=0) for file in new if self._is_gone(file)]
-        self._score([*there, *gone])
+        self._score([file for file in new if file.location in self._listed])
 
     def score_left(self) -> None:
         """Score what no stream brings: empty files, names that are not UTF-8, what Spark has forgotten."""
@@ -300,7 +292,7 @@ class Scorer:
         remove_dead(self._log.output, record)
         self._clean(record.files)
         self.summary = self.summary.plus(record)
-        self._progress.show(_line_of(record))
+        self._progress.note(_line_of(record))
 
     def _clean(self, files: Sequence[InputFile]) -> None:
         how = self._request.settings.archive
@@ -319,14 +311,6 @@ class Scorer:
         except Exception as failure:
             self._progress.warn(f"the challenger failed on a batch: {in_short(failure)}")
             return {}
-
-    def _is_gone(self, file: InputFile) -> bool:
-        listed = file.location in self._listed
-        return (
-            not listed
-            and is_within(file.location, self._request.source)
-            and not storage.exists(file.location)
-        )
 
     def _follow(self, alias: str) -> Follower[ServedModel]:
         registry = ModelRegistry(self._request.model)
@@ -356,7 +340,7 @@ class Scorer:
 def _line_of(record: Record) -> str:
     """Say in one line what a batch did."""
     parts = [
-        f"score: batch {record.batch_id}",
+        f"batch {record.batch_id}",
         pluralize(len(record.files), "file"),
         pluralize(record.rows_in, "line"),
         f"{record.metrics['rows_per_second']:,.0f} lines/s",

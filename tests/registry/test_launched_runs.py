@@ -65,7 +65,6 @@ def test_run_in_default_leads_to_one_in_the_experiment_of_the_file(launch: Launc
     own, placeholder = tracking.read_run(main), tracking.read_run(launched)
     mine = mlflow.get_experiment_by_name("mine").experiment_id
     assert {tracking.read_run(each).info.experiment_id for each in (main, child)} == {mine}
-    assert placeholder.info.run_name == "main → mine"
     assert placeholder.data.tags["mlflow.parentRunId"] == main
     assert f"(#/experiments/{mine}/runs/{main}" in tracking.description_of(placeholder)
     for name in ("mlflow.project.entryPoint", "mlflow.source.name", "mlflow.source.type"):
