@@ -150,9 +150,9 @@ class Counts:
         return Counts(bins, dict(Counter(self.days) + Counter(other.days)))
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Counts | None":
-        """Read what a batch's record holds; None of one that an early release wrote."""
-        return TypeAdapter(cls).validate_python(found) if "bins" in found else None
+    def from_json(cls, found: Mapping[str, Any]) -> "Counts":
+        """Read what a batch's record holds."""
+        return TypeAdapter(cls).validate_python(found)
 
 
 @dataclass(frozen=True)
@@ -281,9 +281,10 @@ def _psi_terms(expected: Iterable[float], found: Iterable[float]) -> Floats:
 
 
 def _in_order(newest_first: Sequence[Counts]) -> bool:
-    """Tell whether the days of each batch follow those of the batch before; one batch alone does not say."""
+    """Tell whether the days of each batch follow those of the batch before; one batch of many days does not say."""
     days = [counts.usual_days for counts in newest_first]
-    return len(days) > 1 and all(later[0] >= earlier[-1] for later, earlier in pairwise(days))
+    alone = len(days) == 1 and len(days[0]) >= DAYS
+    return not alone and all(later[0] >= earlier[-1] for later, earlier in pairwise(days))
 
 
 def _numbered(clusters: int) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -20,7 +20,6 @@ from retail_clusters.serving.commits import (
     COMMITS,
     KINDS,
     QUARANTINE,
-    SCORED,
     CommitLog,
     Record,
     batch_folder,
@@ -34,7 +33,7 @@ _QUARANTINED: Final = pa.schema([(each, pa.string()) for each in schema.QUARANTI
 _ROWS_AT_ONCE: Final = 10_000
 _PARQUET: Final = ".parquet"
 #: Nobody reads the folder before it is whole: Spark need not move files into it once more, nor mark it.
-_COMMITTER: Final = {
+COMMITTER: Final = {
     "mapreduce.fileoutputcommitter.algorithm.version": "2",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     **WITHOUT_CHECKSUMS,
@@ -56,7 +55,7 @@ class Attempt:
 
     def write(self, lines: DataFrame, kind: str) -> None:
         """Write scored or quarantined lines."""
-        lines.write.options(**_COMMITTER).mode("append").parquet(to_uri(self.folder(kind)))
+        lines.write.options(**COMMITTER).mode("append").parquet(to_uri(self.folder(kind)))
 
     def write_whole_files(self, rows: Iterator[dict[str, str | None]]) -> tuple[int, int]:
         """Write quarantined rows that stand for whole files; count those with a line, and those without."""
@@ -74,11 +73,15 @@ class Attempt:
         """Count the rows that were written, by the footers of their files."""
         return sum(opened.metadata.num_rows for opened in self._opened(kind))
 
-    def read_scored(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Read columns of the scored lines, piece by piece."""
-        for opened in self._opened(SCORED):
-            for batch in opened.iter_batches(batch_size=262_144, columns=list(columns)):
-                yield pa.Table.from_batches([batch])
+    def count_nulls(self, kind: str, column: str) -> int:
+        """Count the rows that were written with nothing in a column, in the same way."""
+        return sum(
+            of_column.statistics.null_count
+            for opened in self._opened(kind)
+            for group in range(opened.metadata.num_row_groups)
+            for at in range(opened.metadata.num_columns)
+            if (of_column := opened.metadata.row_group(group).column(at)).path_in_schema == column
+        )
 
     def publish(self, batch_id: int) -> dict[str, list[str]]:
         """Move the files to the folders of a batch, where they do not count before a record has their names."""
@@ -110,7 +113,7 @@ def prepare(log: CommitLog) -> None:
     Raises:
         InputError: it cannot be written to.
     """
-    for folder in (*KINDS, COMMITS, _ATTEMPTS):
+    for folder in (COMMITS, _ATTEMPTS):
         storage.make_folder(join(log.output, folder))
     for folder in storage.list_folders(join(log.output, _ATTEMPTS)):
         host, began, _ = name(folder).rsplit("-", 2)

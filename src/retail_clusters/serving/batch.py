@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import Observation, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
@@ -14,22 +14,22 @@ from retail_clusters.data.csv_files import Layout
 from retail_clusters.errors import RetailClustersError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
-from retail_clusters.features.interface import open_model
-from retail_clusters.features.model import check_model, refuse_unseen_days, score_lines
+from retail_clusters.features.interface import ScoringVersion, check_model, open_model
 from retail_clusters.infra.locations import literal
 from retail_clusters.input_settings import Input
-from retail_clusters.registry.models import ModelRegistry, OpenedVersion
+from retail_clusters.question import Unit
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.attempt import Attempt
-from retail_clusters.serving.commits import QUARANTINE, SCORED
+from retail_clusters.serving.commits import LINES, QUARANTINE, SCORED
 
 _LINES, _BAD = "lines", "bad"
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A version that has been tried, and its training lines in shares."""
+    """A version that has been tried, and its training lines in shares; None of a unit, or of an early release."""
 
-    opened: OpenedVersion
+    opened: ScoringVersion
     baseline: Baseline | None
 
     @property
@@ -37,14 +37,43 @@ class ServedModel:
         """Return the version's number."""
         return self.opened.version
 
+    @property
+    def unit(self) -> Unit | None:
+        """Return what it gives a cluster each; None of lines."""
+        return self.opened.question.unit if self.opened.question else None
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Name the columns that a unit is known by; none of lines."""
+        return self.unit.by if self.unit else ()
+
+    @property
+    def gives(self) -> str:
+        """Say what it gives a cluster."""
+        return f"groups lines by {', '.join(self.keys)}" if self.unit else "scores lines"
+
+    @property
+    def kind(self) -> str:
+        """Name the folder that its batches go to."""
+        return LINES if self.unit else SCORED
+
 
 @dataclass(frozen=True)
 class Accounts:
-    """Lines of a batch: counted as they came in, and as they were written."""
+    """Lines of a batch: counted as they came in, and as they were written.
+
+    Of a unit, lines that can be used count as scored; which are, depends on the date.
+    """
 
     rows_in: int
     rows_scored: int
+    rows_excluded: int
     rows_quarantined: int
+
+    @property
+    def balance(self) -> bool:
+        """Tell whether each line has one place."""
+        return self.rows_in == self.rows_scored + self.rows_excluded + self.rows_quarantined
 
 
 @dataclass(frozen=True)
@@ -63,8 +92,8 @@ def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> Serv
         RegistryError: it cannot be loaded, or does not work.
     """
     opened = open_model(registry, version=version)
-    check_model(spark, opened.model, version=version)
-    text = opened.metadata.get(DRIFT_BASELINE)
+    check_model(spark, opened)
+    text = opened.metadata.get(DRIFT_BASELINE) if opened.question else None
     return ServedModel(opened, Baseline.from_json(text) if text else None)
 
 
@@ -93,33 +122,40 @@ def write_batch(
         for row in csv_files.quarantine_rows(file, reason=reason, how=how)
     )
     whole, blank = attempt.write_whole_files(rows) if broken or first else (0, 0)
-    accounts = Accounts(came + whole, attempt.count(SCORED), attempt.count(QUARANTINE) - blank)
-    if accounts.rows_in != accounts.rows_scored + accounts.rows_quarantined:
+    written, left_out = attempt.count(model.kind), attempt.count_nulls(SCORED, schema.PREDICTION)
+    accounts = Accounts(came + whole, written - left_out, left_out, attempt.count(QUARANTINE) - blank)
+    if not accounts.balance:
         raise RetailClustersError(
-            f"rows in must be rows scored + quarantined, but a batch took {accounts.rows_in:,} and wrote "
-            f"{accounts.rows_scored:,} + {accounts.rows_quarantined:,}: start again if a file changed"
+            f"rows in must be rows scored + excluded + quarantined, but a batch took {accounts.rows_in:,} and wrote "
+            f"{written:,} + {accounts.rows_quarantined:,}: start again if a file changed"
         )
     extra = dict.fromkeys(name for layout in layouts.values() for name in layout.extra)
     return Batch(accounts, list(broken), tuple(extra))
 
 
-def count_batch(attempt: Attempt, *, model: ServedModel) -> Counts | None:
+def count_batch(spark: SparkSession, attempt: Attempt, *, model: ServedModel) -> Counts | None:
     """Sort the scored lines of a batch into the bins of the model's baseline; None when it has none."""
-    if model.baseline is None:
+    question, baseline = model.opened.question, model.baseline
+    if question is None or baseline is None:
         return None
-    total = drift.empty_counts(model.baseline)
-    for table in attempt.read_scored(drift.WATCHED):
-        total += drift.count(table, against=model.baseline)
-    return total
+    counted = []
+    if attempt.count(SCORED):
+        placed = drift.place_scored(_read_scored(spark, attempt), question, against=baseline)
+        counted = drift.count(placed, against=baseline)
+    return sum(counted, drift.empty_counts(baseline))
 
 
 def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -> dict[str, float]:
-    """Score the scored lines of a batch by a challenger, too: how far both put the same lines together."""
-    mine, other = "champion", schema.PREDICTION
+    """Score the scored lines of a batch by a challenger, too: how far both put the same lines together.
+
+    Lines that one of the two leaves out do not count.
+    """
+    mine, other = "_champion", schema.PREDICTION
     if not attempt.count(SCORED):
         return {}
-    lines = spark.read.parquet(literal(attempt.folder(SCORED))).withColumnRenamed(schema.PREDICTION, mine)
-    pairs = challenger.opened.model.transform(lines).groupBy(mine, other).count().toArrow()
+    lines = _read_scored(spark, attempt).drop(schema.MODEL_VERSION).withColumnRenamed(other, mine)
+    scored = challenger.opened.score(lines).select(mine, other).dropna()
+    pairs = scored.groupBy(mine, other).count().toArrow()
     one, two = (np.asarray(pairs[name], dtype=np.int64) for name in (mine, other))
     table = stability.contingency(one, two, np.asarray(pairs["count"], dtype=np.float64))
     return {
@@ -128,17 +164,21 @@ def compare(spark: SparkSession, attempt: Attempt, *, challenger: ServedModel) -
     }
 
 
+def _read_scored(spark: SparkSession, attempt: Attempt) -> DataFrame:
+    return spark.read.parquet(literal(attempt.folder(SCORED)))
+
+
 def _write_lines(
     spark: SparkSession, attempt: Attempt, layouts: Mapping[str, Layout], *, model: ServedModel, how: Input
 ) -> int:
     """Score in one pass; a second one reads the quarantined lines, if there are any. Count what came in."""
     came = Observation()
     lines, seen = invoices.read(spark, layouts, how=how)
-    parsed = refuse_unseen_days(lines, model=model.opened.model)
+    parsed = lines if model.unit else model.opened.refuse(lines)
     bad = F.col(schema.REASON).isNotNull()
     counted = parsed.observe(came, F.count(F.lit(1)).alias(_LINES), F.count_if(bad).alias(_BAD))
     good = counted.where(~bad).drop(schema.LINE, schema.REASON)
-    attempt.write(score_lines(good, model=model.opened.model, version=model.version), SCORED)
+    attempt.write(good if model.unit else model.opened.score(good), model.kind)
     listing.check_read(list(layouts), invoices.files_seen(seen))
     if came.get[_BAD]:
         attempt.write(invoices.quarantined(parsed), QUARANTINE)

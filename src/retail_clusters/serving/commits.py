@@ -15,8 +15,10 @@ from retail_clusters.serving.source import InputFile
 
 #: The folders of lines in an output: its layout is told in docs/scoring.md.
 SCORED: Final = "scored"
+#: Good lines without a cluster: of a version that gives one to units of them.
+LINES: Final = "lines"
 QUARANTINE: Final = schema.QUARANTINE
-KINDS: Final = (SCORED, QUARANTINE)
+KINDS: Final = (SCORED, LINES, QUARANTINE)
 COMMITS: Final = "commits"
 #: Batches whose counts are kept in memory: those that drift is measured on.
 RECENT: Final = 1_000
@@ -48,6 +50,7 @@ class Record:
     counts: Mapping[str, Any] | None = None
     replaces: tuple[tuple[int, str], ...] = ()
     extra: tuple[str, ...] = ()
+    rows_excluded: int = 0
 
     @property
     def points(self) -> list[tuple[str, float, int, int]]:
@@ -140,9 +143,8 @@ class CommitLog:
         self.last = record.batch_id
         for file in record.files:
             self.known[file.location] = (file.length, file.modified_ms, record.batch_id)
-        counts = Counts.from_json(record.counts) if record.counts else None
-        if counts:
-            self._add(record.model_version, counts)
+        if record.counts:
+            self._add(record.model_version, Counts.from_json(record.counts))
 
     def _add(self, version: str, counts: Counts) -> None:
         """Add up batches of the same days, so that a window holds its days however small the batches are."""

@@ -9,7 +9,15 @@ from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from retail_clusters import schema
 from retail_clusters.infra.locations import join, literal
-from retail_clusters.serving.commits import QUARANTINE, SCORED, Record, batch_folder, committed, read_record
+from retail_clusters.serving.commits import (
+    LINES,
+    QUARANTINE,
+    SCORED,
+    Record,
+    batch_folder,
+    committed,
+    read_record,
+)
 
 
 def read_scored(spark: SparkSession, output: str) -> DataFrame:
@@ -24,6 +32,12 @@ def read_scored(spark: SparkSession, output: str) -> DataFrame:
     source = schema.QUARANTINED_LINE[schema.SOURCE_FILE]
     others = [StructField(name, StringType()) for name in extra]
     return _read(spark, output, SCORED, StructType([*schema.INVOICE_LINE, *others, *added, source]), records)
+
+
+def read_lines(spark: SparkSession, output: str) -> DataFrame:
+    """Return the good lines that segments are made of, with `batch_id`, as `read_scored` does."""
+    source = schema.QUARANTINED_LINE[schema.SOURCE_FILE]
+    return _read(spark, output, LINES, StructType([*schema.INVOICE_LINE, source]), _records(output))
 
 
 def read_quarantine(spark: SparkSession, output: str) -> DataFrame:
@@ -42,7 +56,7 @@ def _read(
     paths = [
         literal(join(batch_folder(output, kind, record.batch_id), name))
         for record in records
-        for name in record.written[kind]
+        for name in record.written.get(kind, ())
     ]
     if not paths:
         return spark.createDataFrame([], columns)

@@ -73,6 +73,8 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
             scorer.start()
             with polled(scorer.poll, score_run.send):
                 _score(spark, request, scorer, stopping=stopping)
+            if not stopping.is_set():
+                scorer.write_segments()
             scorer.finish()
             status = "FINISHED"
         except BatchTakenError:
@@ -83,9 +85,11 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     summary = scorer.summary
     click.echo(
         f"score: {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')} "
-        f"in {pluralize(summary.batches, 'batch', 'batches')}: {summary.rows_scored:,} scored, "
-        f"{summary.rows_quarantined:,} quarantined; model version {', '.join(summary.model_versions) or 'none'}"
+        f"in {pluralize(summary.batches, 'batch', 'batches')}: {summary.places}; "
+        f"model version {', '.join(summary.model_versions) or 'none'}"
     )
+    for said in filter(None, (summary.segments, scorer.drift.unmeasured)):
+        click.echo(f"score: {said}")
     quarantine.echo("score", summary.reasons, of=summary.rows_in, account=summary.account)
     return summary
 

@@ -118,8 +118,9 @@ def _description(
     source, output = for_display(request.source), for_display(request.output)
     parts = [
         f"Files that arrive in `{source}`, scored with the version of `{request.model}` that "
-        f"`{request.alias}` names. Lines go to `{output}`: `scored/` and `quarantine/`.",
-        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_quarantined`; `drift_psi` is the "
+        f"`{request.alias}` names. Lines go to `{output}`: `scored/`, or `lines/` for `segments/`, and `quarantine/`.",
+        "Each batch is a step of the metrics: `rows_in` = `rows_scored` + `rows_excluded` + `rows_quarantined`, where "
+        "those that the version leaves out are excluded; `drift_psi` is the "
         "largest of `drift/…`: population stability indices of the latest four days, "
         "divided by what training days reach themselves where that is above the warning, times the warning.",
     ]
@@ -128,11 +129,12 @@ def _description(
     links = [markdown.version_link(request.model, version) for version in summary.model_versions]
     done = (
         f"The latest process took {pluralize(summary.rows_in, 'line')} of {pluralize(summary.files, 'file')}: "
-        f"{summary.rows_scored:,} scored with {', '.join(links)}, {summary.rows_quarantined:,} quarantined."
+        f"{summary.places}; with {', '.join(links)}."
         if links
         else "Nothing new came in."
     )
     again = markdown.command(f"score --source {source} --output {output}")
-    note = [f"Note: {unmeasured}."] if unmeasured else []
+    note = [f"{summary.segments}."] if summary.segments else []
+    note += [f"Note: {unmeasured}."] if unmeasured else []
     note += quarantine.described(summary.reasons, of=summary.rows_in, account=summary.account)
     return "\n\n".join([*parts, done, *note, f"Next: {again} takes what has arrived since."])

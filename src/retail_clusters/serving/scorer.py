@@ -4,26 +4,42 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Final
 
 from pyspark.sql import SparkSession
 
 from retail_clusters.data import listing, quarantine
 from retail_clusters.data.listing import Account
 from retail_clusters.data.quarantine import Reason, Tally
-from retail_clusters.errors import InputError
+from retail_clusters.errors import InputError, RegistryError
 from retail_clusters.features import drift
-from retail_clusters.features.drift import WEEKDAY, Counts
+from retail_clusters.features.drift import Counts
 from retail_clusters.features.interface import TRAINED_ON
+from retail_clusters.infra import storage
 from retail_clusters.infra.console import Progress, in_short
-from retail_clusters.infra.locations import for_display, to_uri
+from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import Follower
 from retail_clusters.serving.attempt import Attempt, prepare, remove_dead
 from retail_clusters.serving.batch import ServedModel, compare, count_batch, serve, write_batch
-from retail_clusters.serving.commits import QUARANTINE, BatchTakenError, CommitLog, Record, read_record
+from retail_clusters.serving.commits import (
+    LINES,
+    QUARANTINE,
+    SCORED,
+    BatchTakenError,
+    CommitLog,
+    Record,
+    read_record,
+)
+from retail_clusters.serving.snapshot import Snapshot, write_snapshot
 from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, files_of
 from retail_clusters.settings import CHALLENGER
 from retail_clusters.wording import pluralize
+
+#: Where drift is not measured for so many batches, that is told.
+_TOLD_AFTER: Final = 7
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -35,10 +51,19 @@ class ScoreSummary:
     files: int = 0
     rows_in: int = 0
     rows_scored: int = 0
+    rows_excluded: int = 0
     rows_quarantined: int = 0
     model_versions: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
     account: Account | None = None
+    segments: Snapshot | None = None
+
+    @property
+    def places(self) -> str:
+        """Say what became of the lines."""
+        excluded = f"{self.rows_excluded:,} excluded, " if self.rows_excluded else ""
+        done = "kept for segments" if self.segments else "scored"
+        return f"{self.rows_scored:,} {done}, {excluded}{self.rows_quarantined:,} quarantined"
 
     def plus(self, record: Record) -> "ScoreSummary":
         """Add a batch."""
@@ -48,6 +73,7 @@ class ScoreSummary:
             files=self.files + len(record.files),
             rows_in=self.rows_in + record.rows_in,
             rows_scored=self.rows_scored + record.rows_scored,
+            rows_excluded=self.rows_excluded + record.rows_excluded,
             rows_quarantined=self.rows_quarantined + record.rows_quarantined,
             model_versions=tuple(dict.fromkeys((*self.model_versions, record.model_version))),
         )
@@ -61,15 +87,17 @@ class DriftWatch:
         self._log, self._above, self._warn = log, warning, progress.warn
         self._drifting = False
         self._since = 0
+        self._wrong = set[int]()
         self.unmeasured: str | None = None
 
     def measure(self, counts: Counts | None, *, model: ServedModel) -> dict[str, float]:
         """Return the metrics of the latest lines of a version, those of the batch under way first."""
         if counts is None or model.baseline is None:
-            self._tell_unmeasured(f"version {model.version} has no baseline")
+            self._tell_unmeasured(f"version {model.version} of an early release has no baseline: train anew")
             return {}
         moved = drift.measure([counts, *self._log.newest_counts(model.version)], against=model.baseline)
         self._tell_unmeasured(moved.unmeasured)
+        self._tell_wrong(moved.window.wrong_days)
         why = moved.warning(model.baseline, above=self._above)
         if why and not self._drifting:
             self._warn(
@@ -84,8 +112,17 @@ class DriftWatch:
         batch_id = self._log.last + 1
         self._since = self._since if self.unmeasured else batch_id
         self.unmeasured = why and f"drift is unmeasured since batch {self._since}, because {why}"
-        if self.unmeasured and batch_id - self._since + 1 == drift.TO_JUDGE:
+        if self.unmeasured and batch_id - self._since + 1 == _TOLD_AFTER:
             self._warn(self.unmeasured)
+
+    def _tell_wrong(self, days: Sequence[int]) -> None:
+        """Say once of a day that it does not count."""
+        for day in set(days) - self._wrong:
+            named = date.fromordinal(_EPOCH + day)
+            self._warn(
+                f"hardly any line is of {named}, more than a month after all others: drift passes it over"
+            )
+        self._wrong |= {*days}
 
 
 class Scorer:
@@ -111,12 +148,28 @@ class Scorer:
 
         Raises:
             RegistryError: there is none to start with.
+            InputError: it cannot go on with the output, or is of a unit and no batch job is asked for.
         """
-        data = self._champion.require().opened.metadata.get(TRAINED_ON)
+        model = self._champion.require()
+        self._check_kind(model)
+        data = model.opened.metadata.get(TRAINED_ON)
         if data:
             self._progress.note(f"version {self._champion.version} was trained on {data}")
         if self._request.settings.shadow:
             self._challenger.poll()
+
+    def _check_kind(self, model: ServedModel) -> None:
+        if model.unit and not self._request.once:
+            raise InputError(
+                f"score --once true writes the segments of a version with a unit, but version {model.version} has one, "
+                "and got --once false: leave it out"
+            )
+        other = join(self._log.output, SCORED if model.unit else LINES)
+        if storage.is_folder(other) and storage.list_folders(other):
+            raise InputError(
+                f"an output holds scored lines or segments, but version {model.version} {model.gives} and "
+                f"{for_display(other)} is there: name another output"
+            )
 
     def poll(self) -> None:
         """Look whether the models are still those that their aliases name: for a thread beside this one."""
@@ -152,6 +205,13 @@ class Scorer:
         )
         reasons = self._tally.reasons(self._request.how)
         self.summary = replace(self.summary, reasons=reasons, account=account)
+
+    def write_segments(self) -> None:
+        """Write who is in which segment by now, where the version has a unit."""
+        model = self._champion.require()
+        if model.unit:
+            found = write_snapshot(self._spark, model.opened, output=self._log.output)
+            self.summary = replace(self.summary, segments=found)
 
     def process(self, brought: Sequence[InputFile]) -> None:
         """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
@@ -200,22 +260,20 @@ class Scorer:
                 first=batch_id == 0,
             )
             self._tally.add(quarantine.read(attempt.folder(QUARANTINE)))
-            counts = count_batch(attempt, model=model)
+            counts = count_batch(self._spark, attempt, model=model)
             metrics: dict[str, float] = asdict(batch.accounts) | {
                 "rows_per_second": batch.accounts.rows_in / (time.perf_counter() - started),
                 "model_version": float(model.version),
                 "files_changed": len(self._changed),
             }
-            if counts and model.baseline:
-                metrics["rows_unseen_day"] = counts.unseen(WEEKDAY, baseline=model.baseline)
             record = Record(
                 batch_id=batch_id,
                 timestamp=int(time.time() * 1000),
                 model_version=model.version,
                 files=tuple(files),
                 **asdict(batch.accounts),
-                metrics=metrics | self.drift.measure(counts, model=model) | self._shadow(attempt),
-                counts=counts.to_json() if counts else None,
+                metrics=metrics | self._drift(counts, model=model) | self._shadow(attempt),
+                counts=asdict(counts) if counts else None,
                 replaces=replaces,
                 written=attempt.publish(batch_id),
                 extra=batch.extra,
@@ -240,6 +298,9 @@ class Scorer:
         how = self._request.settings.archive
         clean_source(files, source=self._request.source, how=how, batch_id=self._log.last)
 
+    def _drift(self, counts: Counts | None, *, model: ServedModel) -> dict[str, float]:
+        return {} if model.unit else self.drift.measure(counts, model=model)
+
     def _shadow(self, attempt: Attempt) -> dict[str, float]:
         """Compare with the challenger; whatever it does, the champion's batch stands."""
         self._challenger.take()
@@ -256,10 +317,24 @@ class Scorer:
         return Follower(
             alias,
             look_up=lambda named: registry.version_named(alias=named),
-            load=lambda version: serve(self._spark, registry, version=version),
+            load=lambda version: self._load(registry, version),
             warn=self._progress.warn,
             note=self._progress.note,
         )
+
+    def _load(self, registry: ModelRegistry, version: str) -> ServedModel:
+        """Load a version that can take over from the champion.
+
+        Raises:
+            RegistryError: it does not work, or gives clusters to something else.
+        """
+        model, now = serve(self._spark, registry, version=version), self._champion.model
+        if now and now.keys != model.keys:
+            raise RegistryError(
+                f"a version takes over from one of the same unit, but version {version} {model.gives}, and version "
+                f"{now.version} {now.gives}: score with it into another output"
+            )
+        return model
 
 
 def _line_of(record: Record) -> str:
@@ -271,6 +346,8 @@ def _line_of(record: Record) -> str:
         f"{record.metrics['rows_per_second']:,.0f} lines/s",
         f"model version {record.model_version}",
     ]
+    if record.rows_excluded:
+        parts.append(f"{record.rows_excluded:,} excluded")
     if record.rows_quarantined:
         parts.append(f"{record.rows_quarantined:,} quarantined")
     if "drift_psi" in record.metrics:
