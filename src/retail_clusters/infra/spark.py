@@ -2,6 +2,7 @@
 
 import atexit
 import locale
+import logging
 import os
 import re
 import shlex
@@ -22,7 +23,9 @@ from typing import Final
 
 import pyspark
 from pyspark import SparkConf, SparkContext
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.java_gateway import launch_gateway
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 import retail_clusters
@@ -133,6 +136,25 @@ def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
     fixed_settings.fix(session)
     session.conf.set("spark.sql.shuffle.partitions", str(partitions))
     return session
+
+
+@contextmanager
+def saying_what_is_wrong(rule: str) -> Iterator[None]:
+    """Turn what Spark finds wrong with SQL into one line, which begins with the rule.
+
+    Raises:
+        InputError: says what Spark says.
+    """
+    log = PySparkLogger.getLogger("SQLQueryContextLogger")  # would show the stack trace of wrong SQL
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except (ParseException, AnalysisException) as wrong:
+        said = re.split(r"SQLSTATE|\n\n|; line|\(line", str(wrong).strip())[0]
+        raise InputError(f"{rule}, but Spark says: {' '.join(said.split())[:400]}") from wrong
+    finally:
+        log.setLevel(level)
 
 
 def master() -> str:
