@@ -1,4 +1,4 @@
-"""CSV files → checked, split, weighted rows, kept in a cache for every later job.
+"""CSV files → typed lines, kept in a cache for every later job, whatever it asks of them.
 
 A table is `CACHE/KEY/ID/` and counts once `CACHE/KEY/manifest.json` names it. Only one process can create that
 file, so the first of two that make the same table wins, and no folder is ever renamed or replaced. The cache may
@@ -9,19 +9,20 @@ import hashlib
 import json
 import os
 import uuid
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import StructType
 
 from retail_clusters import schema
-from retail_clusters.data import csv_files, invoices, listing, quarantine, reduce
+from retail_clusters.data import csv_files, digest, invoices, listing, quarantine
 from retail_clusters.data.csv_files import Layout
 from retail_clusters.data.listing import Listing
 from retail_clusters.data.quarantine import Reason, Tally
@@ -29,128 +30,176 @@ from retail_clusters.errors import InputError, RetailClustersError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.locations import join
 from retail_clusters.input_settings import Input
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import Split
 
 DEFAULT_CACHE: Final = "data/prepared"
 #: A year of weekly trainings would keep 52; twenty are what a person compares, at some 10 MB each.
 TABLES_KEPT: Final = 20
+#: Part of the key of every table; raise it when this package makes other lines of the same files.
+#: 2: prices of 100 billion or more are quarantined. 4: lines by docs/lines.md. 5: lines, no longer weighted rows.
+PREPARATION_VERSION: Final = 5
 
 _MANIFEST: Final = "manifest.json"
-_ROWS: Final = "rows"
+_LINES: Final = "lines"
+#: A good line has its eight values; a quarantined one has its text, the reason and the file. All else is null.
+_STORED: Final = StructType([*schema.INVOICE_LINE, *schema.QUARANTINED_LINE])
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of a data set with their headers, and the settings that decide which rows they give."""
+    """The files of a data set with their headers, and the settings that decide which lines they give."""
 
     data: str
     found: Listing
     layouts: Mapping[str, Layout]
-    experiment: Experiment
+    how: Input
 
     @property
     def key(self) -> str:
-        """Hash everything that the rows depend on; no content is read."""
-        settings = (self.experiment.split, self.experiment.input, reduce.PREPARATION_VERSION)
-        parts = (listing.fingerprint(self.found.files), *settings)
+        """Hash everything that the lines depend on; no content is read."""
+        parts = (listing.fingerprint(self.found.files), self.how, PREPARATION_VERSION)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class PreparedTable:
-    """Where the weighted rows of a data set are, and what is in them; `run_id` is the run that made them."""
+    """Where the lines of a data set are, and what is in them; `run_id` is the run that made them.
+
+    `days` counts the good lines of each day, in order (UTC, ISO).
+    """
 
     folder: str
     run_id: str
     data: str
     data_digest: str
-    lines: Mapping[str, int]
-    rows: Mapping[str, int]
+    days: Mapping[str, int]
     quarantined: int
     reasons: Sequence[Reason] = ()
 
     @property
+    def good_lines(self) -> int:
+        """Count the lines that are not quarantined."""
+        return sum(self.days.values())
+
+    @property
     def total_lines(self) -> int:
         """Count the invoice lines that came in."""
-        return sum(self.lines.values()) + self.quarantined
+        return self.good_lines + self.quarantined
+
+    def parts(self, split: Split) -> dict[str, int]:
+        """Count the good lines in each part of a split."""
+        cuts = (split.train_until.isoformat(), split.validate_until.isoformat())
+        counts = dict.fromkeys(schema.SPLITS, 0)
+        for day, lines in self.days.items():
+            counts[schema.SPLITS[bisect_right(cuts, day)]] += lines
+        return counts
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared table and its reduced rows, by split."""
+    """A prepared table and its good lines, in the columns of `schema.INVOICE_LINE`."""
 
     table: PreparedTable
-    reduced: DataFrame
-
-    def rows(self, *splits: str) -> DataFrame:
-        """Return the weighted rows of some splits in canonical layout."""
-        count = self.count(*splits)
-        return reduce.canonical(reduce.weighted_rows(self.reduced, splits), count=count)
-
-    def count(self, *splits: str) -> int:
-        """Count the weighted rows of some splits; a key that two of them have counts twice."""
-        return sum(self.table.rows[split] for split in splits)
+    lines: DataFrame
 
 
-def source(data: str, experiment: Experiment) -> Source:
+def source(data: str, how: Input) -> Source:
     """List the files of a data set, and read their headers.
 
     Raises:
         InputError: a file cannot be read as invoice lines, or nothing can be kept in the cache.
     """
     storage.check(cache())
-    found, layouts = csv_files.check_data(data, experiment.input)
-    return Source(data, found, layouts, experiment)
+    found, layouts = csv_files.check_data(data, how)
+    return Source(data, found, layouts, how)
 
 
 def find(spark: SparkSession, source: Source) -> Prepared | None:
-    """Return the rows that were made of the same files and settings; None when there are none."""
-    table = _read_manifest(source.key)
-    if table is None or not storage.is_folder(join(cache(), table.folder, _ROWS)):
+    """Return the lines that were made of the same files and settings; None when there are none."""
+    table = _find_table(source.key)
+    if table is None:
         return None
     with suppress(RetailClustersError):  # the cache of others may be one to read only
         storage.write_text(_manifest(source.key), _as_text(table))  # used now: `_prune` removes the others
-    return Prepared(table, read_rows(spark, table))
+    return Prepared(table, read_lines(spark, table))
 
 
 def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
-    """Read the files in one pass, reduce their lines to weighted rows, and keep these.
+    """Read the files in one pass, and keep their lines.
 
     Raises:
-        InputError: a packed file is damaged, too many lines are quarantined, or a part of the split is empty.
+        InputError: a packed file is damaged, or too many lines are quarantined.
         RetailClustersError: Spark has not read every file.
     """
-    how, folder = source.experiment.input, join(source.key, uuid.uuid4().hex[:12])
-    parsed, seen = invoices.read(spark, source.layouts, how=how)
-    reduced = reduce.reduce_lines(parsed, split=source.experiment.split).cache()
-    with _naming_damage(spark, list(source.layouts)):
-        contents = reduce.summarize(reduced)
-    listing.check_read(source.found.locations, invoices.files_seen(seen))
-    made = PreparedTable(
-        folder=folder,
-        run_id=run_id,
-        data=source.data,
-        data_digest=contents.digest,
-        lines={name: contents.lines.get(name, 0) for name in schema.SPLITS},
-        rows={name: contents.rows.get(name, 0) for name in schema.SPLITS},
-        quarantined=contents.lines.get(schema.QUARANTINE, 0),
-    )
+    folder = join(source.key, uuid.uuid4().hex[:12])
     try:
-        if made.quarantined:
-            made = replace(made, reasons=_keep_quarantine(parsed, folder, how=how))
-        _check_lines(made, source.experiment)
-    except InputError:
+        _write(spark, source, folder)
+        stored = _stored(spark, folder)
+        contents = digest.summarize(stored)
+        made = PreparedTable(
+            folder=folder,
+            run_id=run_id,
+            data=source.data,
+            data_digest=contents.digest,
+            days=contents.days,
+            quarantined=contents.quarantined,
+            reasons=_reasons(stored, source.how) if contents.quarantined else (),
+        )
+        quarantine.check_share(made.reasons, of=made.total_lines, how=source.how)
+    except BaseException:
         storage.remove(join(cache(), folder))
         raise
-    table = store(made, source.key, reduced=reduced)
-    reduced.unpersist()
+    table = _publish(made, source.key)
     _prune()
-    return Prepared(table, read_rows(spark, table))
+    return Prepared(table, read_lines(spark, table))
+
+
+def check_split(table: PreparedTable, split: Split) -> None:
+    """Refuse a split with an empty part.
+
+    Raises:
+        InputError: names the empty parts, and the lines in each.
+    """
+    parts = table.parts(split)
+    empty = [name for name, lines in parts.items() if not lines]
+    if empty:
+        counts = ", ".join(f"{name} {lines:,}" for name, lines in parts.items())
+        raise InputError(
+            f"every part of the split needs lines, but {' and '.join(empty)} got none ({counts}, "
+            f"quarantined {table.quarantined:,}): move split.train_until {split.train_until} or "
+            f"split.validate_until {split.validate_until}"
+        )
+
+
+def read_lines(spark: SparkSession, table: PreparedTable) -> DataFrame:
+    """Read the good lines of a table."""
+    return invoices.good(_stored(spark, table.folder))
 
 
 def cache() -> str:
     """Return the location of the cache: `RETAIL_CLUSTERS_PREPARED`, else a folder of the project."""
     return os.environ.get("RETAIL_CLUSTERS_PREPARED") or DEFAULT_CACHE
+
+
+def _write(spark: SparkSession, source: Source, folder: str) -> None:
+    """Write all lines in one pass."""
+    parsed, seen = invoices.read(spark, source.layouts, how=source.how)
+    good = F.col(schema.REASON).isNull()
+    kept = dict.fromkeys(schema.COLUMNS, good) | dict.fromkeys(schema.QUARANTINED_LINE.names, ~good)
+    lines = parsed.select(*(F.when(when, F.col(name)).alias(name) for name, when in kept.items()))
+    with _naming_damage(spark, list(source.layouts)):
+        lines.write.parquet(locations.to_uri(join(cache(), folder, _LINES)))
+    listing.check_read(source.found.locations, invoices.files_seen(seen))
+
+
+def _stored(spark: SparkSession, folder: str) -> DataFrame:
+    return spark.read.schema(_STORED).parquet(locations.literal(join(cache(), folder, _LINES)))
+
+
+def _reasons(stored: DataFrame, how: Input) -> Sequence[Reason]:
+    tally = Tally()
+    tally.add(row.asDict() for row in invoices.quarantined(stored).toLocalIterator())
+    return tally.reasons(how)
 
 
 @contextmanager
@@ -168,50 +217,20 @@ def _naming_damage(spark: SparkSession, files: Sequence[str]) -> Iterator[None]:
         raise
 
 
-def _keep_quarantine(parsed: DataFrame, folder: str, *, how: Input) -> Sequence[Reason]:
-    place = join(cache(), folder, schema.QUARANTINE)
-    invoices.quarantined(parsed).write.parquet(locations.to_uri(place))
-    tally = Tally()
-    tally.add(quarantine.read(place))
-    return tally.reasons(how)
+def _publish(table: PreparedTable, key: str) -> PreparedTable:
+    """Write the manifest; return the table that counts, which another process may have made.
 
-
-def _check_lines(table: PreparedTable, experiment: Experiment) -> None:
-    """Refuse lines of which too many are quarantined, and a split with an empty part."""
-    quarantine.check_share(table.reasons, of=table.total_lines, how=experiment.input)
-    split = experiment.split
-    empty = [name for name, lines in table.lines.items() if not lines]
-    if empty:
-        counts = ", ".join(f"{name} {lines:,}" for name, lines in table.lines.items())
-        raise InputError(
-            f"every part of the split needs lines, but {' and '.join(empty)} got none ({counts}, "
-            f"quarantined {table.quarantined:,}): move split.train_until {split.train_until} or "
-            f"split.validate_until {split.validate_until}"
-        )
-
-
-def store(table: PreparedTable, key: str, *, reduced: DataFrame) -> PreparedTable:
-    """Write rows and manifest; return the table that counts, which another process may have made.
-
-    A process that dies in here leaves no table, only a folder that nobody reads.
+    A process that dies before leaves no table, only a folder that nobody reads.
     """
-    place = join(cache(), table.folder)
-    reduced.write.parquet(locations.to_uri(join(place, _ROWS)))
     if storage.create_exclusive(_manifest(key), _as_text(table)):
         return table
-    winner = _read_manifest(key)
-    if winner and storage.is_folder(join(cache(), winner.folder, _ROWS)):
-        storage.remove(place)
-        return winner
-    storage.write_text(_manifest(key), _as_text(table))
-    return table
-
-
-def read_rows(spark: SparkSession, table: PreparedTable) -> DataFrame:
-    """Read the reduced rows of a prepared table."""
-    columns = StructType([StructField(schema.SPLIT, StringType()), *schema.WEIGHTED_ROW, schema.DAYS_FIELD])
-    rows = spark.read.schema(columns).parquet(locations.literal(join(cache(), table.folder, _ROWS)))
-    return rows.where(F.col(schema.SPLIT) != schema.QUARANTINE)
+    winner = _find_table(key)
+    if winner is None:
+        storage.write_text(_manifest(key), _as_text(table))
+        return table
+    if winner.folder != table.folder:  # a store that was asked twice finds the first answer
+        storage.remove(join(cache(), table.folder))
+    return winner
 
 
 def _prune() -> None:
@@ -227,14 +246,14 @@ def _last_use(folder: str) -> int:
     return found.modified_ms if found else 0
 
 
-def _read_manifest(key: str) -> PreparedTable | None:
-    """Return what a manifest says; None when there is none, or none that can be read."""
+def _find_table(key: str) -> PreparedTable | None:
+    """Return the table that a manifest names; None when there is none, or none that can be read."""
     try:
-        text = storage.find_text(_manifest(key))
-        found = json.loads(text or "{}")
-        return PreparedTable(**found | {"reasons": tuple(Reason(**each) for each in found["reasons"])})
+        found = json.loads(storage.find_text(_manifest(key)) or "{}")
+        table = PreparedTable(**found | {"reasons": tuple(Reason(**each) for each in found["reasons"])})
     except (ValueError, TypeError, KeyError):
         return None
+    return table if storage.is_folder(join(cache(), table.folder, _LINES)) else None
 
 
 def _manifest(key: str) -> str:
