@@ -5,7 +5,6 @@ OUTPUT/quarantine                        lines that are not counted, as they cam
 """
 
 import contextlib
-import io
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +29,8 @@ from retail_clusters.infra import locations, markdown, storage
 from retail_clusters.infra.locations import for_display, join
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import saying_what_is_wrong, small_session
-from retail_clusters.infra.storage import FileStatus, staged_folder
-from retail_clusters.infra.stream import DRAIN, start, stopped, wait
+from retail_clusters.infra.storage import staged_folder
+from retail_clusters.infra.stream import DRAIN, start, stopped
 from retail_clusters.input_settings import Input
 from retail_clusters.purchases import charts
 from retail_clusters.purchases.request import PurchasesRequest, check
