@@ -27,7 +27,10 @@ def test_parameter_wins_over_the_file_and_none_does_not(tmp_path):
         ("kk: 5", "unknown setting kk"),
         ("features: {scalling: log}", "unknown setting features.scalling"),
         ("purchases: {allowed_lateness_days: 2}", "the appending stream of purchases is gone"),
-        ("features: {scaling: cube}", "features.scaling: input should be 'none', 'standard' or 'log'"),
+        (
+            "features: {price: {sql: UnitPrice, scale: cube}}",
+            "features.price.scale.0: input should be 'none', 'log' or 'standard', but got 'cube'",
+        ),
         ("k: 1", "k: input should be greater than or equal to 2, but got 1"),
         ("k: many", "k: input should be a valid integer, but got 'many'"),
         ("split: {train_until: 2011-10-01, validate_until: 2011-07-01}", "train_until must come before"),

@@ -10,13 +10,13 @@ from tests.golden import digests
 #: Experiment, K, seed; the digests of model, labels and all predictions.
 ON_THE_SAMPLE = [
     (
-        "default",
+        "unscaled",
         43,
         0,
         "f161e45b1ed9844360da0517dcd4b272 9c759d43cf884d3c69e35ebcc2409b23 064a3f4bb4807f509fda51b7dc30dfdd",
     ),
     (
-        "log_features",
+        "default",
         20,
         0,
         "69586446c3f69fa96a728d9f0b8c418c 1d9cbf525f438460bc44b7be4aeb6901 0710cd98a9e69cefbca037d4a8286826",
@@ -30,13 +30,13 @@ ON_THE_SAMPLE = [
 ]
 ON_THE_REAL_DATA = [
     (
-        "default",
+        "unscaled",
         39,
         7,
         "a5c3e7f9f7a548102a9b9c282c2a306a 54575cf97082e959b56b24169c604b9c 1aeac80e1b332fb1b220de0759dc3c18",
     ),
     (
-        "log_features",
+        "default",
         15,
         6,
         "5a77dc19f7316a222db18e6d97989f4b 95c0b25e86ad9eafdb4754042e2892f2 283bb00038c9059d187649b3f5091e01",

@@ -81,9 +81,7 @@ def test_a_customer_is_seen_through_the_window_before_each_cut(spark):
     assert sorted(row["spend"] for row in train + held_out) == [
         n * 1.5 * 2 for n in range(1, 41)
     ]  # of 2 days
-    assert sorted(row["spend"] for row in later) == [
-        n * 1.5 * 2 for n in range(1, 41)
-    ]  # of July and December
+    assert sorted(row["spend"] for row in later) == [n * 1.5 * 3 for n in range(1, 41)]  # of 3 days
     frame = spark.createDataFrame(lines, schema.INVOICE_LINE)
     assert dict(records.left_out_lines(frame, question, WINDOWS)) == {"no_customer": 0, "cancelled": 0}
 

@@ -11,17 +11,19 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
 from retail_clusters.errors import InputError, NotRegisteredError, RegistryError
-from retail_clusters.features.interface import INTERFACE
+from retail_clusters.features.interface import interface
+from retail_clusters.question import Question
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import check_model_folder
-from retail_clusters.settings import Features
 from tests import shop
 from tests.conftest import SAMPLE
 from tests.shop import registry
 
+INTERFACE = interface(Question())
+
 
 def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: SparkSession, workplace: Path):
-    model = shop.model(spark, shop.BETTER, how=Features())
+    model = shop.model(spark, shop.BETTER).pipeline(spark=spark)
     lines = shop.raw_lines(spark)
     expected = [row.prediction for row in model.transform(lines).collect()]
 
@@ -52,7 +54,7 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
 def test_what_pandas_reads_from_a_daily_file_is_scored_as_spark_scores_it(
     spark: SparkSession, workplace: Path
 ):
-    model = shop.model(spark, shop.BETTER, how=Features())
+    model = shop.model(spark, shop.BETTER).pipeline(spark=spark)
     with mlflow.start_run():
         version = registry.register(registry.log(model, interface=INTERFACE), tags={})
     file, some = sorted(SAMPLE.glob("*.csv"))[0], workplace / "some.csv"

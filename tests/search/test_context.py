@@ -19,18 +19,18 @@ ROWS = [(1.0 + n, n, "Monday", 1 + n) for n in range(6)]
 @pytest.fixture(scope="module")
 def context(spark):
     later = [(1.0, 0, "Monday", 10), (99.0, 1, "Sunday", 2)]
-    return examples.context(spark, train=ROWS, validation=ROWS[:2], test=later, experiment=Experiment())
+    return examples.context(spark, train=ROWS, validation=ROWS[:2], test=later, experiment=examples.UNSCALED)
 
 
 def test_holdout_is_all_lines_from_the_train_cut_on(context):
-    assert context.weighted[AFTER_TRAIN].prices.tolist() == [1, 2, 99]
+    assert context.weighted[AFTER_TRAIN].numbers("price").tolist() == [1, 2, 99]
     assert context.weighted[AFTER_TRAIN].weights.tolist() == [11, 2, 2]
 
 
 def test_every_part_has_a_vector_a_row_and_its_weights(context):
     for name, weighted in context.weighted.items():
         (block,) = context.in_memory(name).blocks
-        assert block.values[:, 0].tolist() == weighted.prices.tolist()
+        assert block.values[:, 0].tolist() == weighted.numbers("price").tolist()
         assert block.weights.tolist() == weighted.weights.tolist()
     assert np.array_equal(context.sample.values, context.rows[schema.TRAIN].blocks[0].values)
 
@@ -59,12 +59,12 @@ def test_candidates_evaluated_as_tasks_are_those_of_this_process(context):
 
 def test_notebook_s_kmeans_is_fitted_on_one_row_a_line_and_measured_by_the_same_code(spark):
     rows = [(price, n, "Monday", 1 + n % 3) for price in (1.0, 2.5, 90.0) for n in (1, 2, 40, 41)]
-    chosen = Experiment(training=Training(solver="spark"))
+    chosen = Experiment(features=examples.lines(), training=Training(solver="spark"))
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=chosen)
     found = context.fit(k=4, seed=1)
 
     train = context.weighted[schema.TRAIN]
-    lines = spark_solver.expanded_lines(train, pipeline=context.pipeline, spark=spark)
+    lines = spark_solver.expanded(train, space=context.space, spark=spark)
     expected = KMeans(k=4, seed=1, featuresCol=schema.FEATURES).fit(lines)
     assert lines.count() == found.validation.lines == sum(row[3] for row in rows)
     assert found.centres.tolist() == np.array(expected.clusterCenters()).tolist()

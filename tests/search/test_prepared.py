@@ -43,7 +43,7 @@ def write(file: Path, lines: list[str], *, header: str = header()) -> Path:
 
 
 def prepared_by(spark, data, experiment=None) -> tuple[str, str]:
-    """The run whose rows are used, and their digest."""
+    """The run whose lines are used, and their digest."""
     table = prepare(spark, data=str(data), experiment=experiment or Experiment()).table
     return table.run_id, table.data_digest
 
@@ -64,10 +64,10 @@ def test_unchanged_input_is_not_read_again_and_the_run_is_named(spark, data, cap
     jobs = spark.sparkContext._jsc.sc().dagScheduler().nextJobId()
     assert prepared_by(spark, data) == first
     assert spark.sparkContext._jsc.sc().dagScheduler().nextJobId() == jobs, "a Spark job ran"
-    assert f"reused the rows of run {first[0]}" in capsys.readouterr().out
+    assert f"reused the lines of run {first[0]}" in capsys.readouterr().out
 
 
-def test_any_change_of_a_byte_or_a_setting_makes_the_rows_again(spark, data):
+def test_any_change_of_a_byte_reads_the_files_again_and_another_split_does_not(spark, data):
     runs = [prepared_by(spark, data)]
     write(data / "a.csv", [LINES[1], LINES[0], *LINES[2:]])
     runs.append(prepared_by(spark, data))
@@ -78,7 +78,7 @@ def test_any_change_of_a_byte_or_a_setting_makes_the_rows_again(spark, data):
     assert runs[1][1] != runs[2][1]
 
     other = Experiment(split=Split(train_until=date(2011, 6, 1)))
-    runs.append(prepared_by(spark, data, other))
+    assert prepared_by(spark, data, other) == runs[-1]
     assert len({run for run, _ in runs}) == len(runs)
 
 
@@ -103,8 +103,9 @@ def test_the_same_lines_in_another_form_are_the_same_data(spark, data, place):
     usual = prepare(spark, data=str(data), experiment=Experiment())
     other = prepare(spark, data=str(place / "other"), experiment=Experiment(input=how))
     assert other.table.data_digest == usual.table.data_digest
-    assert sorted(usual.reduced.collect()) == sorted(other.reduced.collect())
-    assert dict(usual.table.lines) == dict(other.table.lines) == {"train": 7, "validation": 7, "test": 7}
+    assert sorted(usual.lines.collect()) == sorted(other.lines.collect())
+    assert usual.table.days == other.table.days
+    assert usual.table.parts(Split()) == {"train": 7, "validation": 7, "test": 7}
 
 
 def put(file: Path, lines: list[str]) -> None:

@@ -10,15 +10,16 @@ from sklearn import metrics
 
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.measure import measure
-from retail_clusters.settings import Experiment, Features
+from retail_clusters.settings import Experiment
 from tests.conftest import SAMPLE
+from tests import examples
 from tests.examples import context_of_files
 from tests.search.test_publish import assert_scores_as_measured
 
 
 @pytest.fixture(scope="module")
 def real(spark: SparkSession, real_data: Path) -> TrainingContext:
-    return context_of_files(spark, real_data, experiment=Experiment(features=Features(unseen_days="error")))
+    return context_of_files(spark, real_data, experiment=Experiment(features=examples.lines(unseen="error")))
 
 
 def vectors_of_lines(folder: Path) -> tuple[np.ndarray, pd.Series]:
@@ -57,7 +58,7 @@ def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(real: Traini
     train = real.weighted["train"]
     assert (len(train), len(real.weighted["validation"])) == (13_576, 9_104)
     days = ["Thursday", "Tuesday", "Monday", "Wednesday", "Friday", "Sunday"]
-    assert real.pipeline.stages[0].labels == days
+    assert list(real.space.fitted["weekday"].known) == days
     values = real.sample.values
     assert values.shape[1] == 7
     assert not values[train.weekdays == 6, 2:].any()

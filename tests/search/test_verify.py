@@ -16,13 +16,12 @@ from retail_clusters.report.page import write_report
 from retail_clusters.search import sweep
 from retail_clusters.search.publish import ALGORITHM_VERSION
 from retail_clusters.search.train import train, verify
-from retail_clusters.settings import Experiment, Features, Stability, Sweep, Training
+from retail_clusters.settings import Experiment, Stability, Sweep, Training
 from tests import examples
 
 SMALL = Experiment(
     k=4,
     sweep=Sweep(k_min=3, k_max=4, seeds=1),
-    features=Features(scaling="log"),
     stability=Stability(draws=2),
 )
 
