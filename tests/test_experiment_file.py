@@ -25,7 +25,7 @@ def test_parameter_wins_over_the_file_and_none_does_not(tmp_path):
     ("text", "told"),
     [
         ("kk: 5", "unknown setting kk"),
-        ("features: {scalling: log}", "unknown setting features.scalling"),
+        ("features: {price: {sql: x, scalling: log}}", "unknown setting features.price.scalling"),
         ("purchases: {allowed_lateness_days: 2}", "the appending stream of purchases is gone"),
         (
             "features: {price: {sql: UnitPrice, scale: cube}}",

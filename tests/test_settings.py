@@ -57,7 +57,9 @@ def test_flat_settings_of_each_file_give_the_experiment_back(file):
 )
 def test_flat_settings_give_the_experiment_back(k, scale, clip, fill):
     price = {"sql": "UnitPrice", "scale": list(scale), "clip": clip and list(clip), "fill": fill}
-    made = Experiment.model_validate({"k": k, "features": {"price": price}, "clean": {"free": "UnitPrice = 0"}})
+    made = Experiment.model_validate(
+        {"k": k, "features": {"price": price}, "clean": {"free": "UnitPrice = 0"}}
+    )
     assert Experiment.from_flat(made.flat()) == made
 
 

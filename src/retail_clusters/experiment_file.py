@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.constructor import ConstructorError
 
 from retail_clusters.errors import InputError
+from retail_clusters.question import Question
 from retail_clusters.setting_names import explain_one, told
 from retail_clusters.settings import Experiment
 
@@ -18,7 +19,9 @@ from retail_clusters.settings import Experiment
 _BETWEEN: Final = re.compile(r";\s*(?=[a-z_]+(?:\.[a-z_]+)*=)")
 
 #: A section without settings, as in `sweep:`, is one that is not there.
-_SECTIONS: Final = {name for name, value in Experiment() if isinstance(value, BaseModel)}
+_SECTIONS: Final = {name for name, value in Experiment() if isinstance(value, BaseModel)} | {
+    *Question.model_fields
+}
 
 
 _INTEGER: Final = "tag:yaml.org,2002:int"

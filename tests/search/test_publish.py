@@ -86,7 +86,9 @@ def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_metrics_are_t
     assert np.array_equal(measured.train_labels, labels[schema.TRAIN])
     validation = context.weighted[schema.VALIDATION]
     counts = validation.weights.astype(int)
-    vectors = np.repeat(np.column_stack([validation.numbers("price"), validation.numbers("quantity")]), counts, axis=0)
+    vectors = np.repeat(
+        np.column_stack([validation.numbers("price"), validation.numbers("quantity")]), counts, axis=0
+    )
     expected = silhouette_score(vectors, np.repeat(labels[schema.VALIDATION], counts), metric="sqeuclidean")
     assert measured.evaluation.validation.silhouette == pytest.approx(expected, abs=1e-9)
     assert measured.evaluation.validation.sizes == tuple(
@@ -96,7 +98,7 @@ def test_near_ties_that_spark_breaks_the_other_way_are_counted_and_metrics_are_t
 
 
 def test_tags_tell_data_model_labels_algorithm_and_whether_it_is_usable(spark):
-    rows = [(1.0, 1, "Monday", 9), (50.0, 1, "Monday", 1)]
+    rows = [(1.0, 1, "Monday", 9), (50.0, 2, "Monday", 1)]
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=examples.UNSCALED)
     measured = measure(context, context.fit(k=2, seed=0))
     tags = publish.run_tags(context, measured)
