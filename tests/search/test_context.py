@@ -7,6 +7,7 @@ from pyspark.ml.clustering import KMeans
 from retail_clusters import schema
 from retail_clusters.clustering import kmeans
 from retail_clusters.errors import InputError
+from retail_clusters.question import Feature
 from retail_clusters.search import spark_solver
 from retail_clusters.search.context import AFTER_TRAIN, check_clusters
 from retail_clusters.search.trials import evaluator
@@ -73,3 +74,18 @@ def test_notebook_s_kmeans_is_fitted_on_one_row_a_line_and_measured_by_the_same_
     with evaluator(context) as evaluating:
         (again,) = evaluating.start([(3, (4, 1))]).result()
     assert again.evaluation.centres.tolist() == found.centres.tolist()
+
+
+def test_arithmetic_that_ends_a_job_names_the_feature(spark):
+    features = examples.lines() | {"each": Feature(sql="UnitPrice / Quantity")}
+    with pytest.raises(InputError, match=r"features.each must be .* DIVIDE_BY_ZERO.* write try_divide"):
+        examples.context(spark, train=ROWS, validation=ROWS, test=ROWS, experiment=Experiment(features=features))
+
+
+def test_number_that_is_missing_leaves_records_out_by_name(spark):
+    features = examples.lines() | {"each": Feature(sql="try_divide(UnitPrice, Quantity)")}
+    context = examples.context(
+        spark, train=ROWS, validation=ROWS, test=ROWS, experiment=Experiment(features=features)
+    )
+    assert context.counted.records == {"train": 20, "validation": 20, "test": 20}
+    assert context.counted.in_words("line") == "3 lines without each"

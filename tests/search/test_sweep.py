@@ -189,7 +189,7 @@ def test_sweep_over_rows_that_stay_in_spark_finds_the_centres_of_rows_in_memory(
 
 def test_study_goes_on_in_its_own_run_unless_that_is_finished_or_deleted(spark, workplace):
     tracking.connect(experiment="here")
-    rows = [(1.0, 1, "Monday", 1, 0), (2.0, 1, "Monday", 1, 0)]
+    rows = [(1.0, 1, "Monday", 1), (2.0, 3, "Monday", 1)]
     context = examples.context(spark, train=rows, validation=rows, test=rows, experiment=Experiment())
 
     def went_on(*, fails: bool) -> str:

@@ -35,8 +35,14 @@ def _storage(_: click.Context, __: click.Parameter, value: str | None) -> str | 
         raise InputError(
             "storage must be typed without a password, which the process list and MLflow would show, but "
             f"got {masked(value)}: put the whole URL into the environment variable RETAIL_CLUSTERS_STORAGE"
+            f"{_already_logged()}"
         )
     return value or os.environ.get("RETAIL_CLUSTERS_STORAGE") or None
+
+
+def _already_logged() -> str:
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    return f"; mlflow run has logged it, so delete run {run_id}, do mlflow gc, change it" if run_id else ""
 
 
 storage_option = click.option(
@@ -137,7 +143,7 @@ def sweep_command(data: str, experiment: ExperimentOptions, study: str | None, s
 def _session_on(
     data: str, settings: Experiment, experiment: ExperimentOptions, job: str, *, imports: str
 ) -> AbstractContextManager[Any]:
-    """Open the Spark session for a job on lines that can be read."""
+    """Open the Spark session for a job on lines that can be read, and a question that can be asked."""
     return open_session(
         job,
         imports=imports,
@@ -149,7 +155,9 @@ def _session_on(
 
 def _check_data(data: str, settings: Experiment) -> None:
     from retail_clusters.data.csv_files import check_data
+    from retail_clusters.features.check import check_question
 
+    check_question(settings.question)
     check_data(data, settings.input)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
+from pyspark.errors import ArithmeticException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -153,8 +154,11 @@ def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingC
     analyse(spark, question)
     windows = Windows(experiment.split, records.last_day(prepared.table.days))
     cells = records.cells(prepared.lines, question, windows).persist(StorageLevel.MEMORY_AND_DISK)
-    lines = records.left_out_lines(prepared.lines, question, windows) if question.unit else None
-    counted = _count(cells, question, lines=lines)
+    try:
+        lines = records.left_out_lines(prepared.lines, question, windows) if question.unit else None
+        counted = _count(cells, question, lines=lines)
+    except ArithmeticException as failure:
+        raise _naming_feature(prepared, experiment, windows) from failure
     _check_parts(counted, experiment)
     if counted.all_rows <= experiment.training.in_memory_rows:
         return _in_memory(prepared, experiment, counted, cells)
@@ -193,6 +197,20 @@ def _count(cells: DataFrame, question: Question, *, lines: Mapping[str, int] | N
         left_out_lines=lines or {name: left_out[name] for name in question.clean},
         left_out_records={name: left_out[name] for name in question.features},
     )
+
+
+def _naming_feature(prepared: Prepared, experiment: Experiment, windows: Windows) -> InputError:
+    """Say which feature's arithmetic ends the job, such as a division by zero."""
+    for name, feature in experiment.features.items():
+        alone = experiment.question.model_copy(update={"features": {name: feature}, "describe": {}})
+        try:
+            records.cells(prepared.lines, alone, windows).count()
+        except ArithmeticException as failure:
+            return InputError(
+                f"features.{name} must be a number for every {experiment.noun}, but {feature.sql} fails "
+                f"({failure.getCondition()}): write try_divide(a, b) or try_cast, and fill for what is nothing then"
+            )
+    return InputError("clean and describe must be computable for every line: write try_divide or try_cast")
 
 
 def _check_parts(counted: Counted, experiment: Experiment) -> None:
