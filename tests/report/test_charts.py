@@ -116,6 +116,14 @@ def test_every_row_is_drawn_in_the_colour_of_its_cluster_with_the_medians_marked
     assert {text.get_text(): text.xy for text in first.texts} == {"0": (1.0, 1.0), "1": (50.5, 2.0)}
 
 
+def test_large_cluster_is_drawn_in_part_and_a_small_one_whole():
+    question = numbers("visits", "price")
+    rows = weighted(question, [{"visits": float(at), "price": 1.0} for at in range(12_000)])
+    labels = np.repeat([0, 1], [11_990, 10])
+    (axes,) = charts.pairs_chart(rows, labels, profile.profile(rows, labels, question), question).axes
+    assert [len(each.get_offsets()) for each in axes.collections] == [3_997, 10]
+
+
 def test_number_that_separates_the_clusters_most_is_drawn_against_the_others_each_on_its_scale():
     first, second = charts.pairs_chart(*clustering()).axes
     assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in (first, second)] == [

@@ -18,7 +18,7 @@ from retail_clusters.features.rows import WeightedRows
 from retail_clusters.question import Question
 from retail_clusters.report import plots
 from retail_clusters.report.profile import number_form, standing, typical_standing, value_shares
-from retail_clusters.report.stability_report import StabilityReport, drawn
+from retail_clusters.report.stability_report import StabilityReport, drawn_anew
 from retail_clusters.wording import percent, plural, pluralize
 
 #: Where a run keeps its charts, in the order in which a report shows them; of an earlier release, another one.
@@ -29,9 +29,9 @@ CLUSTER_CHARTS: Final = tuple(
 SWEEP_CHARTS: Final = tuple(f"charts/{name}.png" for name in ("choice_of_k", "seed_agreement"))
 
 #: Clusters that a chart shows one by one, and in colours of their own; values of a category.
-_SHOWN: Final = 20
-_COLOURED: Final = len(plots.SERIES)
-_VALUES: Final = 8
+_SHOWN, _COLOURED, _VALUES = 20, len(plots.SERIES), 8
+#: Dots of a cluster, evenly over its rows.
+_DOTS: Final = 5_000
 #: How far apart, across and up, two centres must be to be marked both, as a part of the axes.
 _APART: Final = (0.04, 0.03)
 #: Steps by which rows of one value stand apart, across and up: those of Roberts' sequence, which fill a square.
@@ -90,8 +90,9 @@ def pairs_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame, quest
         x = _place(axes, "x", pair[0], rows, labels, question)
         y = _place(axes, "y", pair[1], rows, labels, question)
         for members, colour, marker, label in groups:
+            drawn = np.flatnonzero(members)[:: 1 + members.sum() // _DOTS]
             axes.scatter(
-                x[members], y[members], s=sizes[members],
+                x[drawn], y[drawn], s=sizes[drawn],
                 color=colour, marker=marker, alpha=0.5, linewidths=0, label=label,
             )  # fmt: skip
         if pair[1] in question.numbers:
@@ -108,7 +109,8 @@ def _pairs(rows: WeightedRows, labels: Labels, question: Question) -> list[tuple
     for name in question.numbers:
         stands = standing(rows.numbers(name), rows.weights) - 0.5
         means = np.bincount(of_rows, rows.weights * stands) / records
-        apart[name] = np.average(means**2, weights=records) / np.average(stands**2, weights=rows.weights)
+        whole = np.average(stands**2, weights=rows.weights) or 1
+        apart[name] = np.average(means**2, weights=records) / whole
     first, *others = [*sorted(apart, key=apart.__getitem__, reverse=True), *question.categories]
     return [(first, other) for other in others[:2] or [""]]
 
@@ -243,7 +245,7 @@ def stability_chart(report: StabilityReport) -> Figure:
     """Draw how stable the clusters are, beside those of permuted data."""
     measured, _, verdict = report.sentence.rpartition(": ")
     figure, (axes,) = plots.figure(
-        f"Are the clusters stable when {drawn(report.noun)} are drawn anew?",
+        f"Are the clusters stable when {drawn_anew(report.noun)} are drawn anew?",
         note=f"{measured}:\n{verdict}",
         size=(9, 5.6),
     )

@@ -18,7 +18,7 @@ from retail_clusters.registry.tracking import Run
 from retail_clusters.report import profile
 from retail_clusters.report.card import columns_of, parts_of, record_of, template
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
-from retail_clusters.report.stability_report import drawn, say
+from retail_clusters.report.stability_report import drawn_anew, say
 from retail_clusters.settings import CHAMPION, QUARANTINE_TEXT, REPORT, Experiment
 from retail_clusters.wording import percent, plural
 
@@ -207,7 +207,7 @@ def to_html(facts: Facts) -> str:
         record=record_of(question, facts.about.tags),
         columns=columns_of(question),
         features=", ".join(question.features),
-        drawn=drawn(question.noun),
+        drawn=drawn_anew(question.noun),
         parts=parts_of(question, facts.about.settings, facts.about.tags),
         winners=winner_rows(search.tables["winners"]) if search else [],
         winners_header=WINNERS,

@@ -52,7 +52,7 @@ class StabilityReport:
         return table.assign(stable=stable).rename_axis("cluster").reset_index()
 
 
-def drawn(noun: str) -> str:
+def drawn_anew(noun: str) -> str:
     """Return what is drawn anew for a refit: the days of lines, or else groups of records."""
     return "days" if noun == "line" else f"groups of {plural(noun)}"
 
