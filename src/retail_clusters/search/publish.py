@@ -19,7 +19,7 @@ from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.errors import RegistryError
 from retail_clusters.features import model
-from retail_clusters.features.drift import DRIFT_BASELINE, calibrated, measure_baseline
+from retail_clusters.features.drift import DRIFT_BASELINE, measure_baseline
 from retail_clusters.features.interface import TRAINED_ON, interface, open_model
 from retail_clusters.features.model import NUMBERS, ScoringModel
 from retail_clusters.features.rows import RECORDS, SPLIT
@@ -176,7 +176,7 @@ def _baseline(context: TrainingContext, new: ScoringModel, clustering: Clusterin
         return {}
     train, labels = context.weighted[schema.TRAIN], clustering.labels
     baseline = measure_baseline(train, labels, clusters=max(new.numbers) + 1, question=question)
-    return {DRIFT_BASELINE: calibrated(baseline, rows=train, labels=labels).to_json()}
+    return {DRIFT_BASELINE: baseline.to_json()}
 
 
 def _log_tables(clustering: Clustering, new: ScoringModel) -> None:

@@ -60,7 +60,8 @@ def write_snapshot(
     The folder of a date takes the place of an earlier one when it is whole.
     """
     lines = read_lines(spark, output)
-    days: dict[date, int] = dict(lines.groupBy(F.to_date(schema.INVOICE_DATE)).count().collect())
+    day = F.to_date(schema.INVOICE_DATE).cast("string")
+    days: dict[str, int] = dict(lines.groupBy(day).count().collect())
     if not days:
         return None
     end = as_of or records.last_day(days) + timedelta(days=1)
@@ -81,7 +82,7 @@ def write_snapshot(
         used=counted[_USED] or 0,
         left_out=sum(days.values()) - (counted[_USED] or 0),
         quarantined=read_quarantine(spark, output).where(F.col(schema.LINE).isNotNull()).count(),
-        later=sum(count for day, count in days.items() if day >= end),
+        later=sum(count for day, count in days.items() if day >= str(end)),
     )
 
 
