@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from retail_clusters.data import listing, prepare
 from retail_clusters.errors import InputError
 from retail_clusters.infra.spark import spark_session
+from retail_clusters.input_settings import Input
 from retail_clusters.purchases import job
 from retail_clusters.purchases.job import PurchasesRequest
-from retail_clusters.settings import Experiment
 from tests import odd_files, processes, scorers
 from tests.conftest import PROJECT
 from tests.infra.test_fixed_settings import HOSTILE
@@ -28,7 +28,7 @@ def test_what_is_there_is_read_quarantined_or_passed_over_in_every_command(spark
     there = sum(len(files) for _, _, files in os.walk(folder))
     assert there == made.readable + made.passed_over == 46
 
-    table = prepare.make(spark, prepare.source(str(folder), Experiment()), run_id="r").table
+    table = prepare.make(spark, prepare.source(str(folder), Input()), run_id="r").table
     account = listing.account(listing.find(str(folder)))
     assert (account.there, account.read, account.passed_over) == (there, made.readable, made.passed_over)
     assert (table.total_lines, table.quarantined) == (made.lines, made.bad)
@@ -41,7 +41,7 @@ def test_what_is_there_is_read_quarantined_or_passed_over_in_every_command(spark
     scorers.registry.set_alias(alias="champion", version="1")
     made = odd_files.write(folder.parent / "broken", broken=True)
     with pytest.raises(InputError, match=r"broken/.*: "):
-        prepare.source(str(folder.parent / "broken"), Experiment())
+        prepare.source(str(folder.parent / "broken"), Input())
     summary = scorers.drain(spark, folder.parent / "broken", files=20)
     assert summary.account is not None
     assert summary.account.there == there + made.broken
@@ -64,7 +64,7 @@ def test_a_truncated_file_is_refused_under_every_configuration(spark: SparkSessi
             spark_session("hostile") as session,
             pytest.raises(InputError, match=r"packed\.csv\.gz: the file cannot be unpacked to its end"),
         ):
-            prepare.make(session, prepare.source(str(folder), Experiment()), run_id="r")
+            prepare.make(session, prepare.source(str(folder), Input()), run_id="r")
     finally:
         for key in settings:
             spark.conf.set(key, before[key]) if key in before else spark.conf.unset(key)
@@ -75,7 +75,7 @@ def test_the_same_folder_has_the_same_digest_under_another_locale_zone_mask_and_
     spark: SparkSession, folder: Path, tmp_path: Path
 ):
     made = odd_files.write(folder, broken=False)
-    table = prepare.make(spark, prepare.source(str(folder), Experiment()), run_id="r").table
+    table = prepare.make(spark, prepare.source(str(folder), Input()), run_id="r").table
     (conf := tmp_path / "conf").mkdir()
     settings = "".join(f"{key} {value}\n" for key, value in HOSTILE.items())
     (conf / "spark-defaults.conf").write_text(settings)

@@ -18,6 +18,7 @@ from retail_clusters.cli.common import (
     data_option,
     experiment_options,
     print_header,
+    reads_little,
     trials_option,
 )
 from retail_clusters.cli.results import print_json, to_json
@@ -177,3 +178,16 @@ def test_command_that_is_about_nothing_announces_nothing(capsys, command: str):
     with pytest.raises(InputError):
         cli.main([command], standalone_mode=False)
     assert capsys.readouterr().out == ""
+
+
+def test_a_job_reads_little_if_its_lines_are_few_and_on_this_machine(tmp_path):
+    (tmp_path / "2011").mkdir()
+    (tmp_path / "2011" / "small.csv").write_text("lines")
+    assert reads_little([])
+    assert reads_little([str(tmp_path)])
+    assert not reads_little(["s3a://bucket/lines"])
+    with (tmp_path / "2011" / "large.csv").open("wb") as file:
+        file.truncate(300 << 20)
+    assert not reads_little([str(tmp_path)])
+    assert not reads_little([str(tmp_path / "20*" / "large.csv")])
+    assert reads_little([str(tmp_path / "2011" / "small.csv"), str(tmp_path)])

@@ -94,7 +94,7 @@ def test_spaces_are_the_same_whatever_the_order_of_categories(spark):
 def test_feature_with_one_value_is_refused_by_name():
     rows = examples.weighted((1.0, 1, "Sunday", 9), (1.0, 2, "Monday", 5))
     with pytest.raises(
-        InputError, match=r"features.price must differ .* but is 1.0 in each of the 14 that train"
+        InputError, match=r"features.price must differ .* but is 1 in each of the 14 that train"
     ):
         pipeline.check_varies(rows, Question(features=examples.lines()))
 

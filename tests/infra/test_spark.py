@@ -21,7 +21,7 @@ from retail_clusters.infra.spark import (
 EARLY = """
 import sys, time
 from retail_clusters.infra.spark import spark_session, start_session_early
-start_session_early("early")
+start_session_early("early", short_lived=True)
 if sys.argv[1] == "refused":
     sys.exit(2)
 with spark_session("job") as spark:
@@ -30,7 +30,7 @@ with spark_session("job") as spark:
     one = spark.sparkContext.parallelize([0], 1)
     print(one.map(lambda _: __import__("retail_clusters").__file__).first())
     options = list(spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())
-    print([option for option in options if option.startswith("-Xmx")])
+    print("-XX:TieredStopAtLevel=1" in options, [option for option in options if option.startswith("-Xmx")])
 print("stopped", spark.sparkContext._jsc is None)
 """
 
@@ -111,13 +111,14 @@ def test_a_streams_own_session_is_set_as_the_one_that_it_is_made_from(spark: Spa
 
 
 def test_a_session_that_was_begun_early_is_the_job_s_brings_executors_the_package_and_is_stopped(monkeypatch):
+    monkeypatch.delenv("SPARK_SUBMIT_OPTS")  # the tests' own JVMs are short-lived, all of them
     monkeypatch.setenv("SPARK_DRIVER_MEMORY", "512m")
     done = run(EARLY, "job", master="local-cluster[1,1,1024]")
     assert done.returncode == 0, done.stderr
     job, package, *options = done.stdout.splitlines()
     assert job == "3 retail-clusters early UTC"
     assert package.endswith("retail_clusters.zip/retail_clusters/__init__.py")
-    assert options == ["['-Xmx512m']", "stopped True"]
+    assert options == ["True ['-Xmx512m']", "stopped True"]
 
 
 def test_a_command_that_is_refused_while_the_session_starts_ends_at_once_and_leaves_nothing(

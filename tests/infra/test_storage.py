@@ -93,6 +93,7 @@ def test_a_listing_is_sorted_and_has_no_hidden_names(place: str):
     assert names_in(place) == ["a.csv", "note.txt"]
     assert storage.list_folders(place) == [join(place, n) for n in ("_h", "b")]
     assert storage.list_files(join(place, "_h"), suffixes=(".txt",)) == []
+    assert storage.total_length(join(place, "[ab]*")) == 5 + 10 + 7
 
 
 def test_a_pattern_is_expanded_where_asked_and_a_name_wins(place: str):

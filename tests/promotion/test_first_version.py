@@ -34,10 +34,10 @@ def test_model_of_the_first_version_is_champion_and_is_followed_by_one_of_today(
     new = shop.register(shop.model(spark, shop.BETTER))
     assert interface.open_model(registry, version=old).scores_lines
 
-    with pytest.raises(PromotionRefusedError, match="another feature space.*--accept-new-space true"):
+    with pytest.raises(PromotionRefusedError, match=r"another feature space.*--accept-new-space true"):
         promote(spark, Experiment(), version=new, reason="better")
     promote(spark, Experiment(promotion=Promotion(accept_new_space=True)), version=new, reason="better")
 
     assert shop.aliases() == {"champion": new, "challenger": None, "previous": old}
-    with pytest.raises(RegistryError, match="of a release before declared features.*: train again"):
+    with pytest.raises(RegistryError, match=r"of a release before declared features.*: train again"):
         promote(spark, Experiment(), version=old, reason="back")

@@ -1,18 +1,20 @@
 import pandas as pd
 
 from retail_clusters.clustering.guardrails import Gate
-from retail_clusters.report.card import LONGEST, Card
+from retail_clusters.question import Question
+from retail_clusters.report.card import LONGEST, Card, about_model
+from tests.report.records import CUSTOMERS
 
 
 def card(clusters: int = 2, **changes: object) -> Card:
     row = {
-        "name": "usual orders, usual price",
-        "lines": 100,
+        "name": "high spend",
+        "records": 100,
         "share": 1 / clusters,
-        "spend": 1234.5,
-        **{f"{what}_{at}": 1.0 for what in ("price", "quantity") for at in ("p05", "median", "p95")},
-        "cancellation_share": 0.01,
-        "top_weekday": "Thursday",
+        **{f"spend_{at}": 1234.5 for at in ("p05", "median", "p95")},
+        "channel_top": "web",
+        "channel_top_share": 0.75,
+        "cancelled_mean": 0.01,
     }
     told = {
         "model": "retail-clusters",
@@ -21,19 +23,21 @@ def card(clusters: int = 2, **changes: object) -> Card:
         "tags": {
             "data_digest": "0123",
             "model_digest": "4567",
-            "prepared_lines": '{"train": 1000, "validation": 200, "test": 300}',
+            "records": '{"train": 1000, "validation": 200, "test": 300}',
+            "left_out": "135,080 lines by no_customer",
         },
         "settings": {
             "data": "data/by-day",
             "k": "20",
             "split.train_until": "2011-07-01",
             "split.validate_until": "2011-10-01",
-            "features.unseen_days": "keep",
+            "features.spend.sql": "sum(cost)",
             "promotion.margin": "0.05",
         },
         "metrics": {"validation_silhouette": 0.75312345},
         "clusters": pd.DataFrame([{"cluster": number} | row for number in range(clusters)]),
         "gates": [Gate("clusters", "4", "at least 2", True)],
+        "question": CUSTOMERS,
     }
     return Card(**(told | changes))  # type: ignore[arg-type]
 
@@ -43,18 +47,26 @@ def test_card_tells_all_that_a_user_must_know():
 
     assert text.startswith("# retail-clusters, version 6\n")
     for part in (
+        "KMeans clusters of customers by recency, spend, channel.",
+        "A record is all lines of one CustomerID within 180 days.",
+        "no_customer (CustomerID IS NULL); here 135,080 lines by no_customer.",
+        '| spend | `sum(cost)` | clip: [0.001, 0.999]; scale: ["log", "standard"] |',
+        "| channel | `max(Country)` | encode: onehot; top: 2 |",
+        "| country | `max(Country)` | described, not clustered on |",
         "`data/by-day`, digest `0123`",
-        "before 2011-07-01 train",
-        "before 2011-10-01 validate",
-        "train 1,000, validation 200, test 300",
+        "| train | 180 days before 2011-07-01 | 1,000 |",
+        "| validation | 180 days before 2011-07-01, 20.0% that never train | 200 |",
+        "| test | 180 days before the end of the data | 300 |",
         "| k | 20 |",
         "| validation_silhouette | 0.753123 |",
-        "| 0 | usual orders, usual price | 100 | 50.0% |",
+        "| cluster | name | customers | share | spend 5 / 50 / 95 % | channel, most often | cancelled |",
+        "| 0 | high spend | 100 | 50.0% | 1,234.50 / 1,234.50 / 1,234.50 | web (75.0%) | 1.0% |",
         "| clusters | 4 | at least 2 | passed |",
         'mlflow.spark.load_model("models:/retail-clusters/6")',
+        "# CustomerID and prediction, the number of the cluster",
         'mlflow.pyfunc.load_model("models:/retail-clusters/6")',
-        "The largest cluster holds 50.0% of the training lines.",
-        "A weekday that the training lines do not hold counts as none.",
+        "The largest cluster holds 50.0% of the training customers.",
+        "Any channel that no training customer has counts as none, or among the others.",
     ):
         assert part in text
     assert "promotion.margin" not in text
@@ -81,4 +93,23 @@ def test_card_of_a_version_that_no_promotion_has_judged_and_whose_run_is_gone_st
     text = card(gates=[], settings={}, metrics={}).to_markdown()
 
     assert "No promotion has judged this version." in text
-    assert "Lines before a day unknown train" in text
+    assert "| train | 180 days before ? | 1,000 |" in text
+
+
+def test_card_of_lines_speaks_of_lines_and_of_days():
+    text = card(
+        question=Question(), tags={"prepared_lines": '{"train": 1000, "validation": 200, "test": 300}'}
+    )
+    for part in (
+        "A record is an invoice line. Every line counts.",
+        "| part | days | lines |",
+        "| validation | 2011-07-01 to before 2011-10-01 | 200 |",
+        "| price | `UnitPrice` | scale: log; fill: 0.0 |",
+        "# adds prediction, the number of the cluster",
+        "Any weekday that no training line has counts as none",
+    ):
+        assert part in text.to_markdown()
+
+
+def test_registered_model_says_what_it_clusters():
+    assert about_model(CUSTOMERS).startswith("KMeans clusters of customers by recency, spend, channel:")

@@ -9,10 +9,11 @@ from matplotlib.colors import to_hex
 from retail_clusters.clustering.blocks import Labels
 from retail_clusters.clustering.stability import Stability
 from retail_clusters.features.rows import WeightedRows
+from retail_clusters.question import Feature, Question
 from retail_clusters.report import charts, plots, profile
 from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.report.sweep_page import sweep_page, trials_figure
-from tests import examples
+from tests.report.records import numbers, weighted
 
 TRIALS = pd.DataFrame(
     [
@@ -26,10 +27,31 @@ TRIALS = pd.DataFrame(
 CHOSEN = (3, 1)
 
 
-def clustering() -> tuple[WeightedRows, Labels, pd.DataFrame]:
-    rows = examples.weighted((1.0, 1, "Monday", 6, 0), (1.0, 5, "Friday", 2, 0), (50.0, -2, "Friday", 2, 2))
-    labels = (rows.prices > 10).astype(np.intp)
-    return rows, labels, profile.profile(rows, labels)
+QUESTION = Question(
+    features={
+        "visits": Feature(sql="Quantity"),
+        "price": Feature(sql="UnitPrice", scale=("log",)),
+        "weekday": Feature(sql="date_format(InvoiceDate, 'EEEE')", encode="onehot"),
+    }
+)
+
+
+def clustering() -> tuple[WeightedRows, Labels, pd.DataFrame, Question]:
+    records = [
+        {"visits": 1.0, "price": 1.0, "weekday": "Monday", "n": 6},
+        {"visits": 5.0, "price": 1.0, "weekday": "Friday", "n": 2},
+        {"visits": 2.0, "price": 50.5, "weekday": "Friday", "n": 2},
+    ]
+    rows = weighted(QUESTION, records)
+    labels = (rows.numbers("price") > 10).astype(np.intp)
+    return rows, labels, profile.profile(rows, labels, QUESTION), QUESTION
+
+
+def one_a_cluster(question: Question, *values: object) -> tuple[WeightedRows, Labels, pd.DataFrame, Question]:
+    """Make a clustering of records of one feature, each a cluster."""
+    rows = weighted(question, [dict.fromkeys(question.features, value) for value in values])
+    labels = np.arange(len(rows))
+    return rows, labels, profile.profile(rows, labels, question), question
 
 
 def points(axes: Axes, marker: str) -> list[tuple[float, float]]:
@@ -39,23 +61,25 @@ def points(axes: Axes, marker: str) -> list[tuple[float, float]]:
 
 
 def test_axis_of_silhouettes_is_that_of_the_usable_trials_and_others_stand_at_its_edge():
-    upper, _ = charts.choice_chart(TRIALS, chosen=CHOSEN, guardrail=0.8).axes
+    upper, _ = charts.choice_chart(TRIALS, chosen=CHOSEN, guardrail=0.8, noun="line").axes
     low, high = upper.get_ylim()
     assert low < 0.40
     assert 0.50 < high < 0.6
-    assert points(upper, "^") == [(2, high)]
+    others = next(each for each in upper.collections if each.get_label() == "not usable")
+    assert others.get_offsets().tolist() == [[2, high]]
 
 
 def test_chosen_trial_and_guardrail_are_marked():
-    upper, lower = charts.choice_chart(TRIALS, chosen=CHOSEN, guardrail=0.8).axes
+    upper, lower = charts.choice_chart(TRIALS, chosen=CHOSEN, guardrail=0.8, noun="customer").axes
     assert points(upper, "*") == [(3, 0.50)]
     assert points(lower, "*") == [(3, 0.6)]
     assert [0.8, 0.8] in [list(line.get_ydata()) for line in lower.lines]
+    assert "validation customers" in lower.get_ylabel()
 
 
 def test_sweep_without_a_usable_trial_is_drawn_all_the_same():
     none = TRIALS.assign(usable=False)
-    assert charts.choice_chart(none, chosen=None, guardrail=0.8).axes[0].get_ylim()[1] > 0.99
+    assert charts.choice_chart(none, chosen=None, guardrail=0.8, noun="line").axes[0].get_ylim()[1] > 0.99
     assert trials_figure(none, chosen=None, guardrail=0.8).layout.yaxis.range[1] > 0.99
 
 
@@ -72,41 +96,74 @@ def test_page_of_a_sweep_holds_its_script_and_takes_no_name_for_html():
     assert "<b>" not in page[:200]
 
 
-def test_bars_of_sizes_add_up_to_all_lines_however_many_clusters():
+def test_bars_of_sizes_add_up_to_all_records_however_many_clusters():
     table = pd.DataFrame(
-        {"cluster": range(30), "name": ["a"] * 30, "lines": [10] * 30, "share": [1 / 30] * 30}
+        {"cluster": range(30), "name": ["a"] * 30, "records": [10] * 30, "share": [1 / 30] * 30}
     )
-    bars = charts.sizes_chart(table).axes[0].patches
-    assert len(bars) == 21
-    assert sum(bar.get_width() for bar in bars) == pytest.approx(1)
+    (axes,) = charts.sizes_chart(table, noun="country").axes
+    assert len(axes.patches) == 21
+    assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(1)
+    assert axes.get_xlabel() == "share of the training countries · countries"
 
 
-def test_every_row_is_drawn_in_the_colour_of_its_cluster_and_centres_at_the_means_of_lines():
-    (axes,) = charts.price_quantity_chart(*clustering()).axes
-    dots = {str(each.get_label()): each for each in axes.collections}
-    assert sum(len(each.get_offsets()) for each in dots.values()) == 3
-    first = next(each for label, each in dots.items() if label.startswith("0 "))
-    assert to_hex(first.get_facecolor()[0]) == plots.BLUE.lower()
-    assert {text.get_text(): text.xy for text in axes.texts} == {"0": (2.0, 1.0), "1": (-2.0, 50.0)}
+def test_every_row_is_drawn_in_the_colour_of_its_cluster_with_the_medians_marked():
+    first, second = charts.pairs_chart(*clustering()).axes
+    for axes in (first, second):
+        dots = {str(each.get_label()): each for each in axes.collections}
+        assert sum(len(each.get_offsets()) for each in dots.values()) == 3
+        largest = next(each for label, each in dots.items() if label.startswith("0 "))
+        assert to_hex(largest.get_facecolor()[0]) == plots.BLUE.lower()
+    assert {text.get_text(): text.xy for text in first.texts} == {"0": (1.0, 1.0), "1": (50.5, 2.0)}
 
 
-def test_heat_map_of_centres_holds_means_and_shares_of_weekdays():
+def test_number_that_separates_the_clusters_most_is_drawn_against_the_others_each_on_its_scale():
+    first, second = charts.pairs_chart(*clustering()).axes
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in (first, second)] == [
+        ("price", "visits"),
+        ("price", "weekday"),
+    ]
+    assert (first.get_xscale(), first.get_yscale()) == ("symlog", "linear")
+    assert [text.get_text() for text in second.get_yticklabels()] == ["Monday", "Friday", "others"]
+
+
+def test_single_feature_is_drawn_cluster_by_cluster():
+    question = Question(features={"hour": Feature(sql="hour(InvoiceDate)", encode="onehot")})
+    for feature, drawn in (
+        ("price", one_a_cluster(numbers("price"), 1.0, 2.0)),
+        ("hour", one_a_cluster(question, "9", "10")),
+    ):
+        (axes,) = charts.pairs_chart(*drawn).axes
+        assert (axes.get_xlabel(), axes.get_ylabel()) == (feature, "cluster")
+
+
+def test_heat_map_holds_medians_and_shares_of_the_values_of_a_category():
     left, right = charts.centres_chart(*clustering()).axes
-    assert [text.get_text() for text in left.texts] == ["1.00", "2.0", "50.00", "-2.0"]
+    assert [text.get_text() for text in left.texts] == ["1", "1.00", "2", "50.50"]
     assert [text.get_text() for text in right.texts] == ["75%", "25%", "0%", "100%"]
+    assert [text.get_text() for text in right.get_xticklabels()] == ["Monday", "Friday"]
 
 
-def test_silhouettes_are_drawn_as_the_quantiles_of_a_clusters_lines():
+def test_values_beyond_the_most_frequent_are_drawn_as_one_whole_numbers_in_their_order():
+    question = Question(features={"hour": Feature(sql="hour(InvoiceDate)", encode="onehot")})
+    rows = weighted(question, [{"hour": str(hour), "n": 30 - hour} for hour in range(7, 19)])
+    labels = np.zeros(len(rows), dtype=np.intp)
+    (axes,) = charts.centres_chart(rows, labels, profile.profile(rows, labels, question), question).axes
+    shown = [text.get_text() for text in axes.get_xticklabels()]
+    assert shown == ["7", "8", "9", "10", "11", "12", "13", "14", "others"]
+
+
+def test_silhouettes_are_drawn_as_the_quantiles_of_a_clusters_records():
     labels, silhouettes, weights = np.array([0, 0, 1]), np.array([0.2, 0.8, 0.5]), np.array([1.0, 9.0, 1.0])
-    names = {0: "0  a", 1: "1  b", 2: "2  without lines"}
-    (axes,) = charts.silhouettes_chart(labels, silhouettes, weights, names=names, mean=0.7).axes
+    names = {0: "0  a", 1: "1  b", 2: "2  without records"}
+    (axes,) = charts.silhouettes_chart(labels, silhouettes, weights, names=names, mean=0.7, noun="line").axes
     assert points(axes, "o") == [(0.8, 0), (0.5, 1)]
 
 
-def test_curve_of_stability_crosses_the_bar_at_the_share_of_stable_lines():
+def test_curve_of_stability_crosses_the_bar_at_the_share_of_stable_records():
     real = Stability(jaccards=(0.9, 0.6), sizes=(30, 70), stable_jaccard=0.75)
     permuted = Stability(jaccards=(1.0, 0.8), sizes=(50, 50), stable_jaccard=0.75)
-    (axes,) = charts.stability_chart(StabilityReport(real, permuted)).axes
+    (axes,) = charts.stability_chart(StabilityReport(real, permuted, "customer")).axes
     shares, jaccards = (np.array(axes.lines[0].get_data()[at]) for at in (0, 1))
     assert shares[jaccards >= 0.75].max() == real.stable_line_share
     assert list(axes.lines[1].get_ydata()) == [1.0, 1.0, 0.8]
+    assert axes.get_xlabel() == "share of the training customers, the most stable clusters first"

@@ -12,7 +12,9 @@ import pytest
 from retail_clusters.errors import InputError
 from retail_clusters.registry import tracking
 from retail_clusters.report.page import Facts, RunFacts, to_html, write_report
+from retail_clusters.setting_names import flatten
 from retail_clusters.settings import REPORT
+from tests.report.records import CUSTOMERS, EARLIER
 
 METRICS = {
     "validation_silhouette": 0.74,
@@ -23,21 +25,23 @@ METRICS = {
     "null_stable_line_share": 0.2,
 }
 PROFILE = pd.DataFrame(
-    [(0, "usual orders, usual price", 90, 0.9, 100.0, *range(6), 0.0, "Monday")],
+    [(0, "high spend", 54, 0.9, *range(3), "web", 0.5, 0.25)],
     columns=[
-        *("cluster", "name", "lines", "share", "spend", "price_p05", "price_median", "price_p95"),
-        *("quantity_p05", "quantity_median", "quantity_p95", "cancellation_share", "top_weekday"),
+        *("cluster", "name", "records", "share", "spend_p05", "spend_median", "spend_p95"),
+        *("channel_top", "channel_top_share", "cancelled_mean"),
     ],
 )
 TRAINING = RunFacts(
     run_id="f" * 32,
     started=datetime(2026, 11, 24, tzinfo=UTC),
-    settings={"k": "2", "seed": "7", "data": "by-day", "split.train_until": "2011-07-01"},
+    settings={"k": "2", "seed": "7", "data": "by-day", "split.train_until": "2011-07-01"}
+    | flatten(CUSTOMERS.declared()),
     metrics=METRICS,
     tags={
         "data_digest": "d" * 32,
         "cluster_numbers": "0",
-        "prepared_lines": '{"train": 60, "validation": 20, "test": 20}',
+        "left_out": "7 lines by no_customer",
+        "records": '{"train": 60, "validation": 20, "test": 20}',
     },
     tables={"profile": PROFILE},
     charts={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
@@ -90,13 +94,37 @@ def test_page_goes_from_the_data_to_how_to_reproduce_it():
         "Beside the champion",
         "How to reproduce it",
     ]
-    assert "1 of 2 clusters are stable (90.0% of lines)" in page
-    assert "0.0300 below that on validation lines" in page
-    assert "<td>3</td><td>usual orders, usual price</td>" in page, "numbers are those of the version"
+    assert "Customers in <b>2 clusters</b>" in page
+    assert "1 of 2 clusters are stable (90.0% of customers)" in page
+    assert "0.0300 below that on validation customers" in page
+    assert "<td>3</td><td>high spend</td>" in page, "numbers are those of the version"
     assert "<td>clusters</td><td>passed: 2, must be at least 2</td>" in page
     assert (
         "<li>2 because UnitPrice is not a number, such as &#39;5,&lt;A&gt;&#39; (b.csv, line 3)</li>" in page
     )
+
+
+def test_page_says_what_is_clustered_which_lines_count_and_by_what():
+    page = to_html(FACTS)
+    assert "A record is all lines of one CustomerID within 180 days." in page
+    assert "no_customer (CustomerID IS NULL); here 7 lines by no_customer." in page
+    assert "<td>recency</td><td>datediff(as_of, max(InvoiceDate))</td><td>as it is</td>" in page
+    assert "recency, spend, channel each permuted" in page
+    assert "<td>train</td><td>180 days before 2011-07-01</td>" in page
+
+
+def test_version_of_an_earlier_release_has_a_page_too():
+    settings = {"k": "2", "seed": "7", "features.scaling": "none", "features.unseen_days": "error"}
+    tags = {"prepared_lines": '{"train": 60, "validation": 20, "test": 20}'}
+    charts = {"charts/price_quantity.png": b"dots"}
+    run = replace(TRAINING, settings=settings, tags=tags, tables={"profile": EARLIER}, charts=charts)
+    page = to_html(Facts("shop", "1", training=run))
+    check_well_formed(page)
+    assert "Lines in <b>2 clusters</b>" in page
+    assert "<td>UnitPrice</td>" in page
+    assert "<td>date_format(InvoiceDate, &#39;EEEE&#39;)</td><td>encode: onehot; unseen: error</td>" in page
+    assert '<td>usual orders</td><td class="number">1,200</td>' in page
+    assert 'alt="charts/price_quantity.png"' in page
 
 
 def test_page_needs_nothing_but_itself():
@@ -135,7 +163,7 @@ def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its
     page = output.read_text(encoding="utf-8")
     assert headings(page)[1:] == ["The data", "The search", "How to reproduce it"]
     assert "No trial was usable" in page
-    assert tracking.read_files(made.run_id, [REPORT]) == {REPORT: page.encode()}
+    assert tracking.read_files(made["run_id"], [REPORT]) == {REPORT: page.encode()}
 
 
 def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):

@@ -121,7 +121,7 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
 def test_report_makes_the_folder_that_it_is_to_be_in(runs: dict[str, str], tmp_path: Path):
     page = tmp_path / "pages" / "new" / "report.html"
     made = write_report(run_id=runs["train"], version=None, model=SMALL.model, output=str(page))
-    assert made.run_id == runs["train"]
+    assert made["run_id"] == runs["train"]
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

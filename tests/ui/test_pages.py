@@ -79,7 +79,7 @@ def test_view_of_the_pipelines_shows_them_with_their_metrics(shop):
         ("sweep", "", ["What each objective would choose", "What the seed does", "The winner, registered"]),
         ("trial", "", ["silhouette"]),
         ("register", "", ["Clusters of the training lines", "are stable"]),
-        ("register", "/artifacts/charts/price_quantity.png", ["price_quantity.png", "<img"]),
+        ("register", "/artifacts/charts/pairs.png", ["pairs.png", "<img"]),
     ],
 )
 def test_page_of_a_run_tells_what_was_done_and_leads_on(shop, kind, tab, shown):

@@ -106,6 +106,9 @@ class _Location(click.ParamType[str, str]):
 #: Where Click keeps, for one call, the settings that have options of their own.
 _GIVEN: Final = "retail_clusters.settings"
 
+#: A command on fewer bytes of lines is over before Java's second compiler has earned its time back.
+_FEW_BYTES: Final = 256 << 20
+
 LOCATION: Final = _Location()
 
 data_option = click.option(
@@ -180,11 +183,13 @@ def open_session(
     connect: Callable[[], None],
     check: Callable[[], object] = lambda: None,
     locations: Sequence[str] = (),
+    lasting: bool = False,
 ) -> Iterator[Any]:
     """Open the Spark session; while it starts, connect to MLflow and import the module of the job.
 
     `check` refuses before Spark starts where all locations are on this machine; others are reached through
-    the session.
+    the session. At the first of them are the lines that the job reads; without any, it reads none. A job is
+    `lasting` if it may run for long on few lines, as a stream does.
     """
     from retail_clusters.infra.locations import is_local
     from retail_clusters.infra.spark import check_java, spark_session, start_session_early
@@ -193,13 +198,21 @@ def open_session(
     if all_here:
         check()
     check_java()
-    start_session_early(job)
+    start_session_early(job, short_lived=not lasting and reads_little(locations))
     connect()
     import_module(imports)
     with spark_session(job) as spark:
         if not all_here:
             check()
         yield spark
+
+
+def reads_little(locations: Sequence[str]) -> bool:
+    """Tell whether the lines at the first of some locations are few, and on this machine."""
+    from retail_clusters.infra import storage
+    from retail_clusters.infra.locations import is_local
+
+    return all(is_local(lines) and storage.total_length(lines) < _FEW_BYTES for lines in locations[:1])
 
 
 @contextmanager

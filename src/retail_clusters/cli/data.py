@@ -56,6 +56,7 @@ def purchases_command(
         connect=experiment.connect,
         check=lambda: check(request),
         locations=[request.data, request.place],
+        lasting=mode == "stream",
     ) as spark:
         from retail_clusters.purchases.job import run
 

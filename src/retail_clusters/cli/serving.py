@@ -127,6 +127,7 @@ def score_command(
         connect=connect,
         check=lambda: check_places(request),
         locations=[request.source, request.output, request.state],
+        lasting=True,
     ) as spark:
         from retail_clusters.serving.score import run
 

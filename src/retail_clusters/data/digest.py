@@ -50,11 +50,11 @@ def summarize(parsed: DataFrame) -> Contents:
     by_day = parsed.select(day, *_hashes()).groupBy(schema.DAY)
     counted = by_day.agg(F.count(F.lit(1)), *map(F.sum, halves)).collect()
     totals = tuple(sum(values) for values in zip(*(row[1:] for row in counted), strict=True))
-    lines: dict[str | None, int] = {day and day.isoformat(): lines for day, lines, *_ in counted}
+    lines = {day: lines for day, lines, *_ in counted}
     quarantined = lines.pop(None, 0)
     return Contents(
         digest=f"{DIGEST_VERSION}:{hashlib.sha256(repr(totals).encode()).hexdigest()[:32]}",
-        days={day: lines[day] for day in sorted(filter(None, lines))},
+        days={day.isoformat(): lines[day] for day in sorted(lines)},
         quarantined=quarantined,
     )
 

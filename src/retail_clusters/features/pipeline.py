@@ -162,7 +162,7 @@ def fit_space(rows: WeightedRows, question: Question, *, spark: SparkSession) ->
 
 
 def check_varies(rows: WeightedRows, question: Question) -> None:
-    """Refuse a feature that has the same value in every record.
+    """Refuse a number that is the same in every record.
 
     Raises:
         InputError: there is one, or there is no record.
@@ -171,11 +171,11 @@ def check_varies(rows: WeightedRows, question: Question) -> None:
         raise InputError(
             f"training needs records, but no {question.noun} has every feature: look at clean and fill"
         )
-    for name in question.features:
-        values = set(rows.keys[name].slice(0, 100_000).to_pylist())
-        if len(values) == 1 and len(set(rows.keys[name].to_pylist())) == 1:
+    for name in question.numbers:
+        values = rows.numbers(name)
+        if values.min() == values.max():
             raise InputError(
-                f"features.{name} must differ between records, but is {values.pop()!r} in each of the "
+                f"features.{name} must differ between records, but is {values[0]:g} in each of the "
                 f"{int(rows.weights.sum()):,} that train: leave it out, or change its sql"
             )
 

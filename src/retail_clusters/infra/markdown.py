@@ -1,8 +1,6 @@
-"""Tables for Markdown and for the terminal, and links to what the MLflow UI has a page for."""
+"""Tables for Markdown, and links to what the MLflow UI has a page for."""
 
 from collections.abc import Sequence
-
-from tabulate import tabulate
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int = 1) -> str:
@@ -18,20 +16,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_fr
     rule = "|".join("---:" if column >= numbers_from else "---" for column in range(len(header)))
     lines = ["| " + " | ".join(map(_cell, line)) + " |" for line in (header, *rows)]
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], *, numbers_from: int = 1) -> str:
-    """Write a table for the terminal; columns from `numbers_from` on are aligned to the right.
-
-    >>> print(text_table(("part", "lines"), [("train", "1,200"), ("test", "90")]))
-    part      lines
-    ------  -------
-    train     1,200
-    test         90
-    """
-    align = ["right" if column >= numbers_from else "left" for column in range(len(header))]
-    cells = [[str(cell) for cell in row] for row in rows]
-    return tabulate(cells, header, tablefmt="simple", colalign=align if rows else None, disable_numparse=True)
 
 
 def version_link(model: str, version: str) -> str:

@@ -35,6 +35,8 @@ from retail_clusters.infra import class_archive, fixed_settings
 JAVA_NEEDED: Final = 17
 #: Options of a JVM that is started here.
 JAVA_OPTIONS = class_archive.options()
+#: Those of one that ends before Java's second compiler, which competes for the cores, has paid off.
+SHORT_LIVED: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 
 #: What holds where the user's configuration is silent.
 #: "Debugging" notes the Python line that made each column, at five calls into the JVM a column: as much as
@@ -81,16 +83,18 @@ _early: list[_Started] = []
 _shipped: set[str] = set()
 
 
-def start_session_early(name: str) -> None:
+def start_session_early(name: str, *, short_lived: bool = False) -> None:
     """Begin to start a session in the background; the next `spark_session` waits for it and takes it.
 
-    Meanwhile the caller may import what it needs. Nothing happens where a session is there already.
+    Meanwhile the caller may import what it needs. Nothing happens where a session is there already. A JVM
+    that is `short_lived` compiles once, and quickly.
     """
     if _early or SparkContext._active_spark_context is not None:
         return
     started = _Started(_new_log())
     _early.append(started)
-    threading.Thread(target=_start, args=(started, name), name="spark-start", daemon=True).start()
+    options = f"{JAVA_OPTIONS} {SHORT_LIVED}".strip() if short_lived else JAVA_OPTIONS
+    threading.Thread(target=_start, args=(started, name, options), name="spark-start", daemon=True).start()
 
 
 @contextmanager
@@ -158,11 +162,11 @@ def master() -> str:
     return os.environ.get("SPARK_MASTER") or _configured().get("spark.master", "local[*]")
 
 
-def settings() -> dict[str, str]:
+def settings(*, java_options: str = "") -> dict[str, str]:
     """Return the master, and what a session is built with where the user's own configuration is silent."""
     configured, defaults = _configured(), dict(_DEFAULTS)
-    if JAVA_OPTIONS:
-        defaults["spark.driver.defaultJavaOptions"] = JAVA_OPTIONS
+    if java_options:
+        defaults["spark.driver.defaultJavaOptions"] = java_options
     if is_one_machine(master()):
         defaults[_FIRST_CUT] = str(_PIECES_PER_CORE * (os.cpu_count() or 1))
     if os.environ.get("SPARK_DRIVER_MEMORY"):
@@ -233,17 +237,18 @@ def _adopted() -> Iterator[SparkSession]:
         yield spark
 
 
-def _start(started: _Started, name: str) -> None:
+def _start(started: _Started, name: str, java_options: str) -> None:
     try:
-        started.session.set_result(_build(name, started.log))
+        started.session.set_result(_build(name, started.log, java_options))
     except BaseException as failure:
         started.session.set_exception(failure)
 
 
-def _build(name: str, log: str) -> SparkSession:
+def _build(name: str, log: str, java_options: str) -> SparkSession:
     check_java()
     check_spark_home()
-    chosen = settings() | fixed_settings.OURS | {"spark.app.name": f"retail-clusters {name}"}
+    named = {"spark.app.name": f"retail-clusters {name}"}
+    chosen = settings(java_options=java_options) | fixed_settings.OURS | named
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if locale.getencoding().lower().replace("-", "") != "utf8":
         os.environ["LC_ALL"] = (

@@ -168,6 +168,13 @@ def expand(pattern: str) -> list[str]:
         return sorted(found.getPath().toString() for found in system.globStatus(path) or [])
 
 
+def total_length(pattern: str) -> int:
+    """Add up the bytes of the files that match a pattern, or lie in folders that do."""
+    found = filter(None, map(status, expand(pattern)))
+    files = (list_files(each.location, recursive=True) if each.is_folder else [each] for each in found)
+    return sum(file.length for part in files for file in part)
+
+
 @contextmanager
 def open_read(location: str) -> Iterator[BinaryIO]:
     """Open a file as a stream of bytes; it can seek."""

@@ -5,7 +5,6 @@ OUTPUT/quarantine                        lines that are not counted, as they cam
 """
 
 import contextlib
-import logging
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +15,6 @@ import click
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.errors import AnalysisException, ParseException
-from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
@@ -31,7 +28,7 @@ from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra import locations, markdown, storage
 from retail_clusters.infra.locations import for_display, join
 from retail_clusters.infra.locks import lock
-from retail_clusters.infra.spark import small_session
+from retail_clusters.infra.spark import saying_what_is_wrong, small_session
 from retail_clusters.infra.storage import staged_folder
 from retail_clusters.infra.stream import DRAIN, start, stopped
 from retail_clusters.input_settings import Input
@@ -224,19 +221,11 @@ def check_sql(spark: SparkSession, sql: str) -> None:
         InputError: says what Spark finds wrong with it.
     """
     spend(spark.createDataFrame([], schema.INVOICE_LINE)).createOrReplaceTempView(TABLE)
-    log = PySparkLogger.getLogger("SQLQueryContextLogger")  # would show the stack trace of a wrong query
-    level = log.level
-    log.setLevel(logging.CRITICAL)
     try:
         # As a query within a query it cannot be a command, which Spark would carry out at once.
-        spark.sql(f"SELECT * FROM (\n{_without_end(sql)}\n)")
-    except (ParseException, AnalysisException) as wrong:
-        said = " ".join(str(wrong).split("\n\n")[0].split("; line")[0].split("(line")[0].split())
-        raise InputError(
-            f"sql must be one query over {TABLE} (columns {', '.join(COLUMNS)}), but Spark says: {said[:400]}"
-        ) from wrong
+        with saying_what_is_wrong(f"sql must be one query over {TABLE} (columns {', '.join(COLUMNS)})"):
+            spark.sql(f"SELECT * FROM (\n{_without_end(sql)}\n)")
     finally:
-        log.setLevel(level)
         spark.catalog.dropTempView(TABLE)
 
 

@@ -33,17 +33,13 @@ features: compare only runs of the same `data_digest` and the same features."""
 
 def describe(client: MlflowClient, experiment_id: str) -> None:
     """Give an experiment its kind, unless it has one, and its page, unless somebody has described it."""
-    held, page = client.get_experiment(experiment_id).tags, page_tags(experiment_id)
+    description = _DESCRIPTION.format(pipelines=pipelines_page(experiment_id))
+    page = {"mlflow.note.content": description, _VIEW: json.dumps(_PIPELINES)}
+    held = client.get_experiment(experiment_id).tags
     for tags in (KIND, page):
         if tags.keys().isdisjoint(held):
             for key, value in tags.items():
                 client.set_experiment_tag(experiment_id, key, value)
-
-
-def page_tags(experiment_id: str) -> dict[str, str]:
-    """Return the tags that describe an experiment, and hold the view that its description links to."""
-    described = _DESCRIPTION.format(pipelines=pipelines_page(experiment_id))
-    return {"mlflow.note.content": described, _VIEW: json.dumps(_PIPELINES)}
 
 
 def pipelines_page(experiment_id: str) -> str:
