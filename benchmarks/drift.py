@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -23,12 +22,13 @@ from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.features import drift
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
-from retail_clusters.features.interface import open_model
+from retail_clusters.features.interface import open_model, parts_of
+from retail_clusters.question import LINES_BY_LOG
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.search.train import train
 from retail_clusters.serving import score
 from retail_clusters.serving.source import ScoreRequest
-from retail_clusters.settings import CHAMPION, Experiment, Features, Scoring
+from retail_clusters.settings import CHAMPION, Experiment, Scoring
 
 RISE: Final = 1.3
 WITHIN: Final = 3
@@ -36,10 +36,14 @@ WITHIN: Final = 3
 _BEFORE: Final = 25
 _SCORED: Final = 20
 
+_AS_THEY_ARE: Final = {
+    name: feature if feature.is_category else feature.model_copy(update={"scale": ("none",)})
+    for name, feature in LINES_BY_LOG.items()
+}
 EXPERIMENTS: Final = {
-    "default, K=39, seed 7": Experiment(k=39, seed=7),
-    "log_features, K=15, seed 6": Experiment(
-        model="retail-clusters-log", k=15, seed=6, features=Features(scaling="log")
+    "default, K=15, seed 6": Experiment(k=15, seed=6),
+    "unscaled, K=39, seed 7": Experiment(
+        model="retail-clusters-unscaled", k=39, seed=7, features=_AS_THEY_ARE
     ),
 }
 
@@ -66,8 +70,8 @@ class Stream:
         return [moved.warning(self.baseline, above=warning) for moved in measured]
 
     def largest(self, days: Sequence[Counts]) -> list[float]:
-        """Return the largest PSI of clusters, prices, quantities and weekdays over the days."""
-        return [bins.usual or 0 for bins in drift.bounded(self.baseline, by=days).bins.values()]
+        """Return the largest PSI of each thing over the days."""
+        return [bins.usual for bins in drift.bounded(self.baseline, by=days).bins.values()]
 
     def days_until_told(self) -> list[int | None]:
         """Let prices rise on each day in turn, once a window is full: after how many days a warning names them."""
@@ -85,15 +89,13 @@ def stream_of(spark: SparkSession, experiment: Experiment, *, data: str) -> Stre
     version = train(spark, data=data, experiment=experiment).version
     opened = open_model(ModelRegistry(experiment.model), version=version)
     ModelRegistry(experiment.model).set_alias(alias=CHAMPION, version=version)
-    baseline = Baseline.from_json(opened.metadata[DRIFT_BASELINE])
+    baseline, question = Baseline.from_json(opened.metadata[DRIFT_BASELINE]), parts_of(opened).space.question
     lines = invoices.good(invoices.read(spark, csv_files.check_data(data)[1])[0])
     risen = lines.withColumn(schema.UNIT_PRICE, F.round(F.col(schema.UNIT_PRICE) * RISE, 2))
 
     def count(chosen: DataFrame) -> list[Counts]:
-        day = F.to_date(schema.INVOICE_DATE).alias("day")
-        scored = opened.model.transform(chosen).select(*drift.WATCHED, day).toArrow()
-        of_day = (scored.filter(pc.equal(scored["day"], each)) for each in scored["day"].unique().sort())
-        return [drift.count(lines, against=baseline) for lines in of_day]
+        placed = drift.place_scored(opened.score(chosen), question, against=baseline)
+        return drift.count(placed, against=baseline)
 
     days, cut = count(lines), F.lit(experiment.split.train_until)
     trained = lines.where(F.col(schema.INVOICE_DATE) < cut).select(F.to_date(schema.INVOICE_DATE)).distinct()
@@ -114,9 +116,9 @@ def main() -> None:
 
 
 def _print_days(stream: Stream) -> None:
-    print("| one day at a time | days | warnings | largest PSI of clusters | price | quantity | weekday |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    usual = (bins.usual or 0 for bins in stream.baseline.bins.values())
+    print(f"| one day at a time | days | warnings | largest PSI of {' | '.join(stream.baseline.bins)} |")
+    print(f"|---|---:|---:|{'---:|' * len(stream.baseline.bins)}")
+    usual = (bins.usual for bins in stream.baseline.bins.values())
     bounds = " | ".join(f"{max(value, Scoring().drift_warning):.2f}" for value in usual)
     print(f"| bounds | | | {bounds} |")
     shuffled = random.Random(0).sample(stream.days, len(stream.days))
@@ -131,7 +133,7 @@ def _print_days(stream: Stream) -> None:
         largest = " | ".join(f"{value:.2f}" for value in stream.largest(days))
         print(f"| {what} | {len(days)} | {len(told)} | {largest} |")
         for why in told:
-            print(f"| | | {why} | | | | |")
+            print(f"| | | {why} |{' |' * len(stream.baseline.bins)}")
 
 
 def _a_dozen_at_a_time(days: Sequence[Counts]) -> list[Counts]:

@@ -33,9 +33,9 @@ OUTPUT: Final = "output"
 
 def batch_job(spark: SparkSession, data: str, version: str) -> int:
     """Do what a person would write: no quarantine, no accounts, no checkpoint."""
-    model = open_model(ModelRegistry(Experiment().model), version=version).model
+    model = open_model(ModelRegistry(Experiment().model), version=version)
     lines = spark.read.schema(schema.INVOICE_LINE).options(header=True, escape='"').csv(data)
-    model.transform(lines).write.mode("overwrite").parquet(Path("batch").absolute().as_uri())
+    model.score(lines).write.mode("overwrite").parquet(Path("batch").absolute().as_uri())
     return spark.read.parquet(Path("batch").absolute().as_uri()).count()
 
 

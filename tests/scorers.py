@@ -22,19 +22,21 @@ from typing import IO, Any
 
 import mlflow
 import numpy as np
+import pyarrow as pa
 import pyarrow.dataset as ds
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
-from retail_clusters.features import stages
 from retail_clusters.features.drift import DRIFT_BASELINE, measure_baseline
-from retail_clusters.features.interface import INTERFACE
-from retail_clusters.features.model import scoring_pipeline
-from retail_clusters.features.rows import WeightedRows
+from retail_clusters.features.interface import interface
+from retail_clusters.features.model import ScoringModel
+from retail_clusters.features.pipeline import fit_space
+from retail_clusters.features.rows import CELL, RECORDS, WeightedRows, weighted_rows
+from retail_clusters.question import Feature, Question, Unit
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
-from retail_clusters.settings import Features, Scoring
+from retail_clusters.settings import Scoring
 from tests import examples
 
 registry = ModelRegistry("retail-clusters")
@@ -54,9 +56,46 @@ with spark_session("score") as spark:
 """
 
 
+#: Customers by what they bought and how often, of lines that have a customer.
+CUSTOMERS = Question(
+    unit=Unit(by=("CustomerID",), days=30),
+    clean={"no_customer": "CustomerID IS NULL"},
+    features={"spend": Feature(sql="sum(cost)"), "invoices": Feature(sql="count(DISTINCT InvoiceNo)")},
+)
+
+
 def register_models(spark: SparkSession, *chosen: tuple[int, str]) -> list[str]:
-    """Register a small model for each (K, unseen days)."""
-    return [_register_model(spark, k=k, unseen_days=unseen_days) for k, unseen_days in chosen]
+    """Register a small model of lines for each (K, unseen days)."""
+    questions = [(k, Question(features=examples.lines(unseen=unseen))) for k, unseen in chosen]
+    return [register_model(spark, question, _training_rows(), k=k) for k, question in questions]
+
+
+def register_picky(spark: SparkSession) -> str:
+    """Register a model of lines that leaves some out."""
+    price = Feature(sql="UnitPrice")
+    question = Question(
+        clean={"cancelled": "InvoiceNo LIKE 'C%'"}, features={**examples.lines(), "price": price}
+    )
+    return register_model(spark, question, _training_rows(), k=3)
+
+
+def register_customers(spark: SparkSession) -> str:
+    """Register a model of two clusters of customers, who spend some 1 or 50."""
+    cells = pa.table({"spend": [1.0, 50.0], "invoices": [1.0, 50.0], CELL: [0, 1], RECORDS: [1, 1]})
+    return register_model(spark, CUSTOMERS, weighted_rows(cells, list(CUSTOMERS.features)), k=2)
+
+
+def register_model(spark: SparkSession, question: Question, rows: WeightedRows, *, k: int) -> str:
+    """Register a model of k clusters along a line, fitted on rows."""
+    space = fit_space(rows, question, spark=spark)
+    model = ScoringModel.of(space, np.linspace(1, 50, k)[:, None] * np.ones(len(space.names)))
+    metadata = dict(model.metadata)
+    if question.unit is None:
+        labels = np.arange(len(rows)) % k
+        metadata[DRIFT_BASELINE] = measure_baseline(rows, labels, clusters=k, question=question).to_json()
+    with mlflow.start_run(run_name="train"):
+        logged = registry.log(model.pipeline(spark=spark), interface=interface(question), metadata=metadata)
+        return registry.register(logged, tags={})
 
 
 def register_broken(*, of: str) -> str:
@@ -68,27 +107,12 @@ def register_broken(*, of: str) -> str:
     return str(made.version)
 
 
-def _register_model(spark: SparkSession, *, k: int, unseen_days: str) -> str:
-    rows = _training_rows()
-    fitted = stages.fit_features(rows, features=Features(unseen_days=unseen_days), spark=spark)  # type: ignore[arg-type]
-    width = len(stages.NUMBERS) + len(schema.WEEKDAYS) - 1 - (unseen_days == "error")
-    centres = np.linspace(1, 50, k)[:, None] * np.ones(width)
-    baseline = measure_baseline(rows, np.arange(len(rows)) % k, clusters=k)
-    with mlflow.start_run(run_name="train"):
-        logged = registry.log(
-            scoring_pipeline(fitted, centres, spark=spark),
-            interface=INTERFACE,
-            metadata={DRIFT_BASELINE: baseline.to_json()},
-        )
-        return registry.register(logged, tags={})
-
-
 def _training_rows() -> WeightedRows:
     """Return rows of every weekday but Saturday."""
     days = [day for day in schema.WEEKDAYS if day != "Saturday"]
     prices = np.linspace(0.5, 40, 20 * len(days)).tolist()
     return examples.weighted(
-        *((price, at % 24 + 1, days[at % len(days)], at % 7 + 1, 0) for at, price in enumerate(prices))
+        *((price, at % 24 + 1, days[at % len(days)], at % 7 + 1) for at, price in enumerate(prices))
     )
 
 

@@ -28,13 +28,15 @@ def lines(place: Path) -> list[str | None]:
     return [line for file in files for line in pq.read_table(file, partitioning=None)["line"].to_pylist()]
 
 
-def test_what_was_written_is_counted_read_and_then_seen_under_names_of_its_own(
+def test_what_was_written_is_counted_and_then_seen_under_names_of_its_own(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     with closing(Attempt(str(tmp_path))) as attempt:
-        attempt.write(spark.createDataFrame([("a",), ("b",)], "InvoiceNo string").coalesce(1), "scored")
-        assert attempt.count("scored") == 2
-        assert [table.num_rows for table in attempt.read_scored(["InvoiceNo"])] == [2]
+        rows = spark.createDataFrame([("a", 1), (None, 1), (None, 2)], "InvoiceNo string, prediction int")
+        attempt.write(rows.coalesce(1), "scored")
+        assert attempt.count("scored") == 3
+        assert attempt.count_nulls("scored", "InvoiceNo") == 2
+        assert attempt.count_nulls("scored", "prediction") == attempt.count_nulls("lines", "prediction") == 0
         assert [path.name for path in tmp_path.iterdir()] == [".attempts"]
         written = attempt.publish(0)
     assert [file.name for file in (tmp_path / "scored" / "batch_id=0").iterdir()] == written["scored"]

@@ -21,7 +21,7 @@ from pyspark.testing import assertDataFrameEqual
 from retail_clusters import schema
 from retail_clusters.data import csv_files, invoices
 from retail_clusters.errors import InputError, RegistryError
-from retail_clusters.features.model import UNSEEN_DAY, score_lines
+from retail_clusters.features.interface import open_model
 from retail_clusters.infra.console import Progress
 from retail_clusters.infra.locations import to_uri
 from retail_clusters.serving import score
@@ -41,7 +41,7 @@ SATURDAY = LINE.replace("2010-12-01", "2010-12-04")
 
 @pytest.fixture(scope="module")
 def store(spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry of four versions: champion 1, another 2, a broken 3, and 4, which refuses unseen days."""
+    """Versions: champion 1, another 2, a broken 3, 4 refuses unseen days, 5 leaves lines out, 6 has a unit."""
     folder = tmp_path_factory.mktemp("registry")
     uri = f"sqlite:///{shutil.copy(empty_store, folder / 'mlflow.db')}"
     mlflow.set_tracking_uri(uri)
@@ -50,6 +50,8 @@ def store(spark: SparkSession, empty_store: Path, tmp_path_factory: pytest.TempP
     scorers.register_models(spark, (8, "keep"), (5, "keep"))
     scorers.register_broken(of="1")
     scorers.register_models(spark, (4, "error"))
+    scorers.register_picky(spark)
+    scorers.register_customers(spark)
     registry.set_alias(alias="champion", version="1")
     return folder / "mlflow.db"
 
@@ -98,13 +100,21 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
     assert (summary.batches, summary.files, summary.model_versions) == (2, 8, ("1",))
     assert summary.rows_in == summary.rows_scored == sum(scorers.lines_of(files).values())
     good = invoices.good(invoices.read(spark, csv_files.check_headers([str(file) for file in files]))[0])
-    batch = score_lines(good, model=registry.open_version(version="1").model, version="1")
+    batch = open_model(registry, version="1").score(good)
     plain = spark.read.parquet(str(place / "output" / "scored")).select(batch.columns)
     assertDataFrameEqual(plain, batch)
     assertDataFrameEqual(read_scored(spark, str(place / "output")).select(batch.columns), batch)
-    names = ("rows_in", "rows_scored", "rows_quarantined", "rows_per_second", "model_version", "drift_psi")
+    names = (
+        "rows_in",
+        "rows_scored",
+        "rows_excluded",
+        "rows_quarantined",
+        "rows_per_second",
+        "model_version",
+    )
     for name in names:
         assert set(scorers.points(summary.run_id, name)) == {0, 1}
+    assert set(scorers.points(summary.run_id, "drift_psi")) == {1}  # one batch alone has no order
     assert sum(scorers.points(summary.run_id, "rows_in").values()) == summary.rows_in
     run = mlflow.get_run(summary.run_id)
     assert (run.info.run_name, run.info.status) == ("score", "FINISHED")
@@ -310,20 +320,127 @@ def test_a_model_that_refuses_unseen_days_sends_their_lines_to_quarantine(
     summary = scorers.drain(spark, place / "in")
     assert (summary.rows_scored, summary.rows_quarantined) == (1, 1)
     (row,) = read_quarantine(spark, str(place / "output")).collect()
-    assert (row["line"], row["reason"]) == (SATURDAY, UNSEEN_DAY)
+    assert (row["line"], row["reason"]) == (
+        SATURDAY,
+        "weekday is none that the model was trained on, and it refuses others",
+    )
 
 
-def test_an_unseen_day_is_scored_and_counted_and_missing_numbers_stay_missing(
-    spark: SparkSession, place: Path
-) -> None:
+def test_an_unseen_day_is_scored_and_missing_numbers_stay_missing(spark: SparkSession, place: Path) -> None:
     """Defect 62: the output had 0.0 where nothing was."""
     scorers.put(place / "in", "a.csv", f"{HEADER}\n{SATURDAY}\nC1,D,,,2010-12-01 08:26:00,,,\n")
     summary = scorers.drain(spark, place / "in")
     assert summary.rows_scored == 2
-    assert scorers.points(summary.run_id, "rows_unseen_day") == {0: 1}
     (row,) = read_scored(spark, str(place / "output")).where("InvoiceNo = 'C1'").collect()
     assert [row[name] for name in (schema.QUANTITY, schema.UNIT_PRICE, schema.CUSTOMER_ID)] == [None] * 3
     assert row[schema.PREDICTION] == 0
+
+
+def test_lines_that_a_version_leaves_out_stay_without_a_cluster_and_are_counted_apart(
+    spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.set_alias(alias="champion", version="5")
+    registry.set_alias(alias="challenger", version="1")
+    cancelled = LINE.replace("536365", "C536365")
+    without_price = LINE.replace("2.55", "")
+    scorers.put(place / "in", "a.csv", f"{HEADER}\n{LINE}\n{cancelled}\n{without_price}\nspoilt\n")
+    summary = scorers.drain(spark, place / "in", shadow=True)
+    assert (summary.rows_in, summary.rows_scored, summary.rows_excluded, summary.rows_quarantined) == (
+        4,
+        1,
+        2,
+        1,
+    )
+    assert scorers.points(summary.run_id, "rows_excluded") == {0: 2}
+    assert scorers.points(summary.run_id, "shadow/matched_share") == {0: 1}
+    assert read_record(str(place / "output"), 0).rows_excluded == 2
+    assert "1 scored, 2 excluded, 1 quarantined" in capsys.readouterr().out
+    rows = read_scored(spark, str(place / "output")).collect()
+    assert {(row.InvoiceNo, row.UnitPrice): row.prediction for row in rows} == {
+        ("536365", 2.55): 0,
+        ("C536365", 2.55): None,
+        ("536365", None): None,
+    }
+
+
+def test_where_drift_is_not_measured_it_says_since_when_and_why(
+    spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Defect 77: nothing said that it was unmeasured."""
+    for name in "ab":
+        scorers.put(place / "in", f"{name}.csv", scorers.lines())
+    summary = scorers.drain(spark, place / "in", files=1)
+    why = "drift is unmeasured since batch 0, because 4 days and 1,000 lines must have come, but 1 and 2 have"
+    assert f"score: {why}\n" in capsys.readouterr().out
+    assert f"Note: {why}." in mlflow.get_run(summary.run_id).data.tags["mlflow.note.content"]
+
+
+def test_segments_are_a_row_a_unit_as_of_the_day_after_the_last_and_the_same_when_written_again(
+    spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.set_alias(alias="champion", version="6")
+    bought = [
+        ("1", "2011-03-01", 2, "10", "A"),  # before the window of 30 days
+        ("2", "2011-04-10", 3, "10.10", "A"),
+        ("3", "2011-04-11", 1, "0.2", "A"),
+        ("4", "2011-04-11", 1, "1", "B"),
+        ("4", "2011-04-11", 1, "1", ""),  # has no customer
+        ("5", "2111-01-01", 1, "99", "B"),  # a wrong date
+    ]
+    text = [f"{no},A,CUP,{n},{day} 10:00:00,{price},{who},UK" for no, day, n, price, who in bought]
+    text += [f"6,A,CUP,1,2011-04-{day:02} 10:00:00,0,C,UK" for day in range(1, 12) for _ in range(20)]
+    scorers.put(place / "in", "a.csv", "\n".join([HEADER, *text, "spoilt", ""]))
+    summary = scorers.drain(spark, place / "in")
+    assert str(summary.segments) == (
+        f"3 customers as of 2011-04-12 in {place}/output/segments/as_of=2011-04-12: 227 lines = 223 used + 3 left out "
+        "+ 1 quarantined; 1 line of later days, taken for wrong dates"
+    )
+    assert f"score: {summary.segments}" in capsys.readouterr().out
+    columns = ("CustomerID", "segment", "model_version", "spend", "invoices")
+    first = scorers.rows(place / "output", "segments", *columns)
+    assert [tuple(row.values()) for row in first] == [
+        ("A", 1, 6, 30.5, 2.0),
+        ("B", 0, 6, 1.0, 1.0),
+        ("C", 0, 6, 0.0, 1.0),
+    ]
+    again = scorers.drain(spark, place / "in")
+    assert (again.batches, again.segments) == (0, summary.segments)
+    assert scorers.rows(place / "output", "segments", *columns) == first
+    assert [folder.name for folder in (place / "output" / "segments").iterdir()] == ["as_of=2011-04-12"]
+
+
+def test_segments_are_no_stream_and_share_no_output_with_scored_lines(
+    spark: SparkSession, place: Path
+) -> None:
+    scorers.put(place / "in", "a.csv", scorers.lines())
+    scorers.drain(spark, place / "in")
+    registry.set_alias(alias="champion", version="6")
+    with pytest.raises(
+        InputError, match=r"version 6 groups lines by CustomerID and .*scored is there: name another"
+    ):
+        scorers.drain(spark, place / "in")
+    with pytest.raises(
+        InputError, match="score --once true writes the segments of a version with a unit, but"
+    ):
+        scorers.drain(spark, place / "in", once=False)
+
+
+def test_a_version_with_another_unit_does_not_take_over(
+    spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scorers.put(place / "in", "a.csv", scorers.lines())
+    request = scorers.request(place / "in")
+    log = CommitLog.load(request.output)
+    made = Scorer(spark, request, log=log, progress=Progress("score"), run_id="unknown")
+    made.start()
+    registry.set_alias(alias="champion", version="6")
+    made.poll()
+    made.score_left()
+    assert (
+        "a version takes over from one of the same unit, but version 6 groups lines by CustomerID, and version 1 "
+        "scores lines: score with it into another output; version 1 goes on"
+    ) in capsys.readouterr().err
+    assert made.summary.model_versions == ("1",)
 
 
 def test_spoilt_files_end_in_balanced_accounts(spark: SparkSession, place: Path) -> None:

@@ -264,9 +264,9 @@ def measure(newest_first: Sequence[Counts], *, against: Baseline) -> Drift:
         if window.lines >= _LINES and len(window.usual_days) >= days:
             found = {name: psi(bins.shares, window.bins[name]) for name, bins in against.bins.items()}
             return Drift(window, found)
-    needed = f"{days} days" if days == DAYS else f"{days} days, where they come at once or in no order,"
-    come = f"{len(window.usual_days)} of {needed} and {window.lines:,} of {_LINES:,} lines have come"
-    return Drift(window, unmeasured=come)
+    order = "" if days == DAYS else ", as they come at once or in no order,"
+    have = f"{len(window.usual_days)} and {window.lines:,} have"
+    return Drift(window, unmeasured=f"{days} days{order} and {_LINES:,} lines must have come, but {have}")
 
 
 def psi(expected: Iterable[float], found: Iterable[float]) -> float:
