@@ -11,8 +11,8 @@ from sklearn import metrics
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.measure import measure
 from retail_clusters.settings import Experiment
-from tests.conftest import SAMPLE
 from tests import examples
+from tests.conftest import SAMPLE
 from tests.examples import context_of_files
 from tests.search.test_publish import assert_scores_as_measured
 
