@@ -69,8 +69,6 @@ def test_a_main_job_gives_there_what_it_gives_here_to_the_bit(project: Project, 
 
     project.run(there, "verify", "--version", "1")
     project.run(there, "promote", "--version", "1", "--dry-run", "true")
-    customers = f"{STORE}/data/customers"
-    project.run(there, "purchases", "--customers", f"{output}/{scored.name}", "--output", customers)
     page = f"{STORE}/data/report.html"
     project.run(there, "report", "--version", "1", "--output", page)
     assert project.shop.path(page).read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")

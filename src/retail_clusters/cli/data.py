@@ -23,7 +23,6 @@ from retail_clusters.cli.common import (
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
 @optional("--output", LOCATION, "folder of the result [default: one for each mode, in output/purchases]")
 @optional("--sql", click.STRING, "your own query over the table customer_purchases")
-@optional("--customers", LOCATION, "output of score: describe the customers in it instead")
 @experiment_options
 def purchases_command(
     data: str,
@@ -31,13 +30,10 @@ def purchases_command(
     top: int,
     output: str | None,
     sql: str | None,
-    customers: str | None,
     experiment: ExperimentOptions,
 ) -> object:
     """Spend per customer and day, in batch or as a stream."""
     settings = experiment.load()
-    if customers:
-        return _describe_customers(customers, output=output, top=top, experiment=experiment)
     print_header("purchases", f"spend per customer and day of {data}, {mode}")
     from retail_clusters.purchases.request import PurchasesRequest, check
 
@@ -61,24 +57,6 @@ def purchases_command(
         from retail_clusters.purchases.job import run
 
         return run(spark, request)
-
-
-def _describe_customers(
-    source: str, *, output: str | None, top: int, experiment: ExperimentOptions
-) -> object:
-    print_header("purchases", f"the customers behind the lines that score wrote to {source}")
-    with open_session(
-        "customers",
-        imports="retail_clusters.purchases.customers",
-        connect=experiment.connect,
-        locations=[source],
-    ) as spark:
-        from retail_clusters.infra import storage
-        from retail_clusters.purchases.customers import OUTPUT, run_customers
-        from retail_clusters.serving.reader import read_scored
-
-        storage.check(source)
-        return run_customers(read_scored(spark, source), source=source, output=output or OUTPUT, top=top)
 
 
 @command("generate", example="--output synthetic --days 30 --lines-per-day 1000")

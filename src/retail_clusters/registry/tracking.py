@@ -52,7 +52,6 @@ Kind = Literal[
     "rollback",
     "score",
     "purchases",
-    "customers",
 ]
 
 #: The process that works on a run. The UI hides tags that begin like this.
