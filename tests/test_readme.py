@@ -148,8 +148,8 @@ def fetched(reader: Reader, done: Done) -> None:
 SOME = sorted(SAMPLE.iterdir())[::3]
 EXPECTED: dict[str, Check] = {
     "make run": partial(main_has_run, experiment="default"),
-    "make run DATA=path/to/by-day EXPERIMENT=experiments/log_features.yaml": partial(
-        main_has_run, experiment="log_features", model="retail-clusters-log"
+    "make run DATA=path/to/by-day EXPERIMENT=experiments/customers.yaml": partial(
+        main_has_run, experiment="customers", model="retail-clusters-customers"
     ),
     "mlflow run . --env-manager local --experiment-name default -e prepare "
     '-P "set=split.train_until=2011-06-01"': prepared_in_default,
