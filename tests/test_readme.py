@@ -72,7 +72,8 @@ def main_has_run(reader: Reader, done: Done, *, experiment: str, model: str = "r
         "promote",
         "score",
     }
-    assert list((reader.place / "output" / str(done.run_id) / "scored").rglob("*.parquet"))
+    kind = "segments" if experiment == "customers" else "scored"
+    assert list((reader.place / "output" / str(done.run_id) / kind).rglob("*.parquet"))
     assert f"version {champion(model)}" in done.out
 
 
