@@ -4,12 +4,13 @@ First its text, read with Spark's grammar. Syntax and functions that are not lis
 version of Spark brings is, too. Then Spark itself analyses it, over no lines.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from textwrap import shorten
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeGuard
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -48,7 +49,7 @@ AGGREGATES: Final = SUMS | _names(
 _EXACT: Final = _names("""
     ascii bigint ceil ceiling char_length character_length date_diff datediff day dayofmonth dayofweek dayofyear
     decimal floor hour instr int len length levenshtein locate minute month quarter regexp_count regexp_instr second
-    smallint timestampdiff tinyint unix_date unix_seconds weekday weekofyear year
+    smallint timestampdiff tinyint unix_date weekday weekofyear year
 """)
 #: Functions whose result is one where their arguments are; some begin with a condition.
 _CHOOSING: Final = _names("if nvl2")
@@ -65,7 +66,7 @@ FUNCTIONS: Final = AGGREGATES | _EXACT | _KEEPING | _names("""
     regexp_replace regexp_substr repeat replace reverse right rlike rpad rtrim soundex split_part startswith substr
     substring_index translate xxhash64
     add_months date_add date_format date_from_unix_date date_part date_sub date_trunc dateadd datepart dayname
-    last_day make_date monthname months_between next_day timestampadd to_date trunc try_to_date
+    last_day make_date monthname months_between next_day timestampadd to_date trunc try_to_date unix_seconds
 """)  # fmt: skip
 #: Of these the first of three arguments is a unit of time, which looks like a column.
 _OF_TIME: Final = _names("date_add date_diff dateadd datediff timestampadd timestampdiff")
@@ -103,7 +104,25 @@ _SYNTAX: Final = frozenset({
     exp.Anonymous, exp.Case, exp.If, exp.Cast, exp.TryCast, exp.DataType, exp.DataTypeParam, exp.Filter, exp.Where,
     exp.Column, exp.Identifier, exp.Literal, exp.RawString, exp.Boolean, exp.Null,
 })  # fmt: skip
+_REFUSED: Final = {
+    exp.Query: "a subquery",
+    exp.Exists: "a subquery",
+    exp.Window: "a window",
+    exp.Lambda: "a lambda",
+}
 _SPARK: Final = Spark()
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what is refused here in our own words
+#: Which types a result may have, and what is said of others.
+_CONDITION: Final = ((BooleanType,), "a yes or no, but gives {}: compare it with something")
+_NUMBER: Final = (
+    (NumericType,),
+    "a number, but gives {}: write CAST(… AS INT), or add encode: onehot to a text",
+)
+_CATEGORY: Final = ((StringType,), "a text, as it has encode, but gives {}: write CAST(… AS STRING)")
+_SHOWN: Final = (
+    (NumericType, BooleanType, StringType),
+    "a number, a yes or no, or a text, but gives {}: cast it",
+)
 
 
 class _Parser(SparkParser):
@@ -174,25 +193,14 @@ def _declared(question: Question) -> Iterator[_Declared]:
     """Go through the expressions of a question."""
     unit, columns = question.unit, [*schema.COLUMNS, COST, schema.DAY]
     for name, sql in question.clean.items():
-        must_give = "a yes or no, but gives {}: compare it with something"
-        yield _Declared(f"clean.{name}", sql, None, columns, (BooleanType,), must_give)
+        yield _Declared(f"clean.{name}", sql, None, columns, *_CONDITION)
     if unit and unit.days:
         columns = [*columns, AS_OF]
     for name, feature in question.features.items():
-        number = (
-            (NumericType,),
-            "a number, but gives {}: write CAST(… AS INT), or add encode: onehot to a text",
-        )
-        text = (StringType,), "a text, as it has encode, but gives {}: write CAST(… AS STRING)"
-        yield _Declared(
-            f"features.{name}", feature.sql, unit, columns, *(text if feature.is_category else number)
-        )
+        wanted = _CATEGORY if feature.is_category else _NUMBER
+        yield _Declared(f"features.{name}", feature.sql, unit, columns, *wanted)
     for name, description in question.describe.items():
-        shown = (
-            (NumericType, BooleanType, StringType),
-            "a number, a yes or no, or a text, but gives {}: cast it",
-        )
-        yield _Declared(f"describe.{name}", description.sql, unit, columns, *shown)
+        yield _Declared(f"describe.{name}", description.sql, unit, columns, *_SHOWN)
 
 
 def _check(declared: _Declared) -> None:
@@ -242,13 +250,11 @@ def _check_syntax(node: exp.Expr) -> None:
             f"sql must name a date in full, such as DATE '2011-01-31', but got {_shown(node)}, which depends on "
             "today: count from as_of, which a unit with days has"
         )
-    if type(node) not in _SYNTAX and not (isinstance(node, exp.Star) and _is_whole_count(node.parent)):
-        kinds = (
-            (exp.Query | exp.Exists, "a subquery"),
-            (exp.Window, "a window (OVER)"),
-            (exp.Lambda, "a lambda"),
-        )
-        found = next((name for kind, name in kinds if isinstance(node, kind)), _shown(node))
+    counts = (
+        isinstance(node, exp.Star) and _is_call(node.parent, {"count"}) and node.parent.expressions == [node]
+    )
+    if type(node) not in _SYNTAX and not counts:
+        found = next((name for kind, name in _REFUSED.items() if isinstance(node, kind)), _shown(node))
         raise InputError(f"sql must compute a value from the columns of lines, but got {found}: leave it out")
 
 
@@ -335,9 +341,8 @@ def _is_exact(value: exp.Expr) -> bool:
     if isinstance(value, exp.Cast):
         return value.to.is_type("tinyint", "smallint", "int", "bigint", "decimal")
     if isinstance(value, exp.Case):
-        parts = [branch.args["true"] for branch in value.args["ifs"]] + [
-            value.args.get("default") or exp.null()
-        ]
+        default = value.args.get("default") or exp.null()
+        parts = [default, *(branch.args["true"] for branch in value.args["ifs"])]
     elif _is_call(value, _CHOOSING):
         parts = parts[1:]
     elif not isinstance(value, _ARITHMETIC) and not _is_call(value, _KEEPING):
@@ -346,23 +351,14 @@ def _is_exact(value: exp.Expr) -> bool:
     return all(map(_is_exact, parts))
 
 
-def _is_call(node: exp.Expr | None, names: Set[str]) -> bool:
+def _is_call(node: exp.Expr | None, names: Set[str]) -> TypeGuard[exp.Anonymous]:
     return isinstance(node, exp.Anonymous) and node.name.lower() in names
-
-
-def _is_whole_count(node: exp.Expr | None) -> bool:
-    return node is not None and _is_call(node, {"count"}) and len(node.expressions) == 1
 
 
 def _is_unit_of_time(column: exp.Column) -> bool:
     """Tell whether a name is the HOUR of timestampdiff(HOUR, …)."""
     call = column.parent
-    return (
-        call is not None
-        and _is_call(call, _OF_TIME)
-        and column is call.expressions[0]
-        and len(call.expressions) > 2
-    )
+    return _is_call(call, _OF_TIME) and len(call.expressions) == 3 and call.expressions[0] is column
 
 
 def _is_aggregated(node: exp.Expr) -> bool:

@@ -23,7 +23,7 @@ from typing import Final
 
 import pyspark
 from pyspark import SparkConf, SparkContext
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import PySparkException
 from pyspark.java_gateway import launch_gateway
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
@@ -150,7 +150,7 @@ def saying_what_is_wrong(rule: str) -> Iterator[None]:
     log.setLevel(logging.CRITICAL)
     try:
         yield
-    except (ParseException, AnalysisException) as wrong:
+    except PySparkException as wrong:
         said = re.split(r"SQLSTATE|\n\n|; line|\(line", str(wrong).strip())[0]
         raise InputError(f"{rule}, but Spark says: {' '.join(said.split())[:400]}") from wrong
     finally:
