@@ -114,7 +114,7 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
     )
     for name in names:
         assert set(scorers.points(summary.run_id, name)) == {0, 1}
-    assert set(scorers.points(summary.run_id, "drift_psi")) == {1}  # one batch alone has no order
+    assert scorers.points(summary.run_id, "drift_psi") == {}  # several days at once, and fewer than thirty
     assert sum(scorers.points(summary.run_id, "rows_in").values()) == summary.rows_in
     run = mlflow.get_run(summary.run_id)
     assert (run.info.run_name, run.info.status) == ("score", "FINISHED")

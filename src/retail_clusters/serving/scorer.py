@@ -179,7 +179,10 @@ class Scorer:
 
     def waiting(self) -> list[InputFile]:
         """List the files that no record holds, oldest first; tell of changed ones, archive what a kill left."""
-        files, known = files_of(listing.find(to_uri(self._request.source))), self._log.known
+        found, known = listing.find(to_uri(self._request.source)), self._log.known
+        # Hard links may have been scored under another name, when that one was the first.
+        twins = {own for second, own in found.second_names.items() if second in known and own not in known}
+        files = [file for file in files_of(found) if file.location not in twins]
         self._listed = frozenset(file.location for file in files)
         scored = [file for file in files if self._log.has_scored(file)]
         as_scored = [file for file in scored if known[file.location][:2] == (file.length, file.modified_ms)]
