@@ -114,7 +114,7 @@ def test_the_stream_gives_what_a_batch_gives_and_every_line_once(spark: SparkSes
     )
     for name in names:
         assert set(scorers.points(summary.run_id, name)) == {0, 1}
-    assert scorers.points(summary.run_id, "drift_psi") == {}  # several days at once, and fewer than thirty
+    assert set(scorers.points(summary.run_id, "drift_psi")) <= {1}  # where the days came in order
     assert sum(scorers.points(summary.run_id, "rows_in").values()) == summary.rows_in
     run = mlflow.get_run(summary.run_id)
     assert (run.info.run_name, run.info.status) == ("score", "FINISHED")
@@ -381,7 +381,7 @@ def test_segments_are_a_row_a_unit_as_of_the_day_after_the_last_and_the_same_whe
     registry.set_alias(alias="champion", version="6")
     bought = [
         ("1", "2011-03-01", 2, "10", "A"),  # before the window of 30 days
-        ("2", "2011-04-10", 3, "10.10", "A"),
+        ("2", "2011-04-10", 5, "10.10", "A"),
         ("3", "2011-04-11", 1, "0.2", "A"),
         ("4", "2011-04-11", 1, "1", "B"),
         ("4", "2011-04-11", 1, "1", ""),  # has no customer
@@ -399,7 +399,7 @@ def test_segments_are_a_row_a_unit_as_of_the_day_after_the_last_and_the_same_whe
     columns = ("CustomerID", "segment", "model_version", "spend", "invoices")
     first = scorers.rows(place / "output", "segments", *columns)
     assert [tuple(row.values()) for row in first] == [
-        ("A", 1, 6, 30.5, 2.0),
+        ("A", 1, 6, 50.7, 2.0),
         ("B", 0, 6, 1.0, 1.0),
         ("C", 0, 6, 0.0, 1.0),
     ]
