@@ -180,6 +180,7 @@ BAD_FOR_SPARK = (
     (Question(features={"f": Feature(sql="length(Country, 1)")}), "requires 1 parameters"),
     (Question(features={"f": Feature(sql="CASE WHEN Quantity THEN 1 END")}), 'has the type "INT"'),
     (Question(features={"f": Feature(sql="Quantity IN ()")}), "IN predicate requires"),
+    (Question(features={"f": Feature(sql="cost IN")}), "Syntax error"),
     (Question(features={"f": Feature(sql="CAST(cost AS DECIMAL(99, 2))")}), "precision"),
     (Question(clean={"c": "Quantity"}), "clean.c: sql must give a yes or no, but gives int"),
     (

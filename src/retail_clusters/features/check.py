@@ -116,7 +116,7 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of what is refu
 _CONDITION: Final = ((BooleanType,), "a yes or no, but gives {}: compare it with something")
 _NUMBER: Final = (
     (NumericType,),
-    "a number, but gives {}: write CAST(… AS INT), or add encode: onehot to a text",
+    "a number, but gives {}: write CAST(… AS INT) of a yes or no, datediff of dates, or add encode: onehot to a text",
 )
 _CATEGORY: Final = ((StringType,), "a text, as it has encode, but gives {}: write CAST(… AS STRING)")
 _SHOWN: Final = (
@@ -180,7 +180,7 @@ def analyse(spark: SparkSession, question: Question) -> None:
     lines = spark.range(0).select(*(F.lit(None).cast(of).alias(name) for name, of in types.items()))
     for declared in _declared(question):
         with saying_what_is_wrong(f"{declared.place}: sql must be an expression that Spark can compute"):
-            result, unit = F.expr(declared.sql), declared.unit
+            result, unit = F.expr(f"({declared.sql})"), declared.unit  # in parentheses has no name
             frame = lines.groupBy(*unit.by, AS_OF).agg(result) if unit else lines.select(result)
         found = frame.schema.fields[-1].dataType
         if not isinstance(found, declared.types):
