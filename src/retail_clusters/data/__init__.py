@@ -1,1 +1,1 @@
-"""Invoice lines: found, checked, reduced."""
+"""Invoice lines: found, checked, typed."""
