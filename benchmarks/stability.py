@@ -9,11 +9,12 @@ from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.search.context import TrainingContext, training_context
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import measure_stability
-from retail_clusters.settings import Experiment, Features, Scaling, Stability
+from retail_clusters.question import LINES_BY_LOG, Feature, Scale
+from retail_clusters.settings import Experiment, Stability
 from retail_clusters.wording import percent
 
 #: Scaling and K: the best of each feature space in a sweep of K up to 40, and a smaller K of each.
-CHOSEN: Final[tuple[tuple[Scaling, int], ...]] = (("none", 38), ("none", 20), ("log", 21), ("log", 8))
+CHOSEN: Final[tuple[tuple[Scale, int], ...]] = (("none", 38), ("none", 20), ("log", 21), ("log", 8))
 SEEDS: Final = 4
 AIM: Final = 10.0
 
@@ -25,7 +26,7 @@ def main() -> None:
     total, others = 0.0, []
     with session() as spark:
         for scaling, k in CHOSEN:
-            experiment = Experiment(features=Features(scaling=scaling))
+            experiment = Experiment(features=_scaled(scaling))
             with chatter_aside():
                 prepared = ensure_prepared(spark, data=DATA, experiment=experiment)
             context = training_context(prepared, experiment=experiment)
@@ -53,6 +54,13 @@ def main() -> None:
             )
         )
         print(f"| {scaling} | {k} | {ranges} |")
+
+
+def _scaled(scale: Scale) -> dict[str, Feature]:
+    return {
+        name: feature if feature.is_category else feature.model_copy(update={"scale": (scale,)})
+        for name, feature in LINES_BY_LOG.items()
+    }
 
 
 def _measure(context: TrainingContext, *, k: int, seed: int) -> StabilityReport:
