@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Final
 
 from benchmarks.common import DATA, chatter_aside, session, verdict
+from retail_clusters.question import LINES_BY_LOG, Feature, Scale
 from retail_clusters.report.stability_report import StabilityReport
 from retail_clusters.search.context import TrainingContext, training_context
 from retail_clusters.search.prepared import ensure_prepared
 from retail_clusters.search.publish import measure_stability
-from retail_clusters.question import LINES_BY_LOG, Feature, Scale
 from retail_clusters.settings import Experiment, Stability
 from retail_clusters.wording import percent
 
