@@ -79,10 +79,10 @@ def register_picky(spark: SparkSession) -> str:
     return register_model(spark, question, _training_rows(), k=3)
 
 
-def register_customers(spark: SparkSession) -> str:
-    """Register a model of two clusters of customers, who spend some 1 or 50."""
+def register_customers(spark: SparkSession, *, k: int = 2) -> str:
+    """Register a model of clusters of customers, who spend from some 1 to 50."""
     cells = pa.table({"spend": [1.0, 50.0], "invoices": [1.0, 50.0], CELL: [0, 1], RECORDS: [1, 1]})
-    return register_model(spark, CUSTOMERS, weighted_rows(cells, list(CUSTOMERS.features)), k=2)
+    return register_model(spark, CUSTOMERS, weighted_rows(cells, list(CUSTOMERS.features)), k=k)
 
 
 def register_model(spark: SparkSession, question: Question, rows: WeightedRows, *, k: int) -> str:

@@ -6,13 +6,13 @@ from typing import Final
 
 import click
 
-from retail_clusters.cli import data, serving, training
+from retail_clusters.cli import data, segments, serving, training
 from retail_clusters.cli.common import cli
 from retail_clusters.errors import RetailClustersError, StoppedError
 from retail_clusters.infra.console import in_short
 from retail_clusters.infra.secrets import masked
 
-__all__ = ["cli", "data", "main", "serving", "training"]
+__all__ = ["cli", "data", "main", "segments", "serving", "training"]
 
 #: What Click says without a way out, and that.
 _WAYS_OUT: Final = {

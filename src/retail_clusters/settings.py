@@ -127,6 +127,7 @@ class Scoring(_Settings):
     max_files_per_trigger: Count = 400
     drift_warning: Annotated[float, Field(gt=0)] = 0.25
     shadow: bool = False
+    distance: bool = False
     archive: Archive = "off"
 
 

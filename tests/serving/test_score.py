@@ -393,7 +393,7 @@ def test_segments_are_a_row_a_unit_as_of_the_day_after_the_last_and_the_same_whe
     summary = scorers.drain(spark, place / "in")
     assert str(summary.segments) == (
         f"3 customers as of 2011-04-12 in {place}/output/segments/as_of=2011-04-12: 227 lines = 223 used + 3 left out "
-        "+ 1 quarantined; 1 line of later days, taken for wrong dates"
+        "+ 1 quarantined; 1 line of later days"
     )
     assert f"score: {summary.segments}" in capsys.readouterr().out
     columns = ("CustomerID", "segment", "model_version", "spend", "invoices")
@@ -409,9 +409,7 @@ def test_segments_are_a_row_a_unit_as_of_the_day_after_the_last_and_the_same_whe
     assert [folder.name for folder in (place / "output" / "segments").iterdir()] == ["as_of=2011-04-12"]
 
 
-def test_segments_are_no_stream_and_share_no_output_with_scored_lines(
-    spark: SparkSession, place: Path
-) -> None:
+def test_segments_share_no_output_with_scored_lines(spark: SparkSession, place: Path) -> None:
     scorers.put(place / "in", "a.csv", scorers.lines())
     scorers.drain(spark, place / "in")
     registry.set_alias(alias="champion", version="6")
@@ -419,10 +417,6 @@ def test_segments_are_no_stream_and_share_no_output_with_scored_lines(
         InputError, match=r"version 6 groups lines by CustomerID and .*scored is there: name another"
     ):
         scorers.drain(spark, place / "in")
-    with pytest.raises(
-        InputError, match="score --once true writes the segments of a version with a unit, but"
-    ):
-        scorers.drain(spark, place / "in", once=False)
 
 
 def test_a_version_with_another_unit_does_not_take_over(

@@ -27,8 +27,19 @@ class _InOrder(click.Group):
     """A group that lists its commands in the order of the work, not of the alphabet."""
 
     order: Final = (
-        *("main", "prepare", "train", "sweep", "promote", "rollback", "history", "score", "purchases"),
-        *("verify", "report", "generate", "fetch"),
+        *(
+            "main",
+            "prepare",
+            "train",
+            "sweep",
+            "promote",
+            "rollback",
+            "history",
+            "score",
+            "segments",
+            "names",
+        ),
+        *("purchases", "verify", "report", "generate", "fetch"),
     )
 
     def list_commands(self, _ctx: click.Context) -> list[str]:

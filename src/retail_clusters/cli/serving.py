@@ -1,5 +1,9 @@
 """Commands that put models to work: promote, rollback, history, score."""
 
+import re
+from datetime import datetime
+from typing import Any, Final
+
 import click
 
 from retail_clusters.cli.common import (
@@ -75,6 +79,21 @@ def history_command(experiment: ExperimentOptions) -> object:
     return history(model=settings.model)
 
 
+class _Days(click.ParamType[int, str]):
+    """A number of days, such as 30d."""
+
+    name = "days"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"([1-9]\d{0,4})d?", str(value))
+        if found is None:
+            self.fail(f"every must be a number of days, such as 30d, but got {value!r}", param, ctx)
+        return int(found[1])
+
+
+EVERY: Final = _Days()
+
+
 @command("score", example="--source arriving --output scored --once false")
 @click.option(
     "--source", type=LOCATION, default=DATA, show_default=True, help="folder that CSV files arrive in"
@@ -87,6 +106,8 @@ def history_command(experiment: ExperimentOptions) -> object:
 @experiment_options
 @model_option
 @setting_option("--shadow", "scoring.shadow", click.BOOL, "score with the challenger, too")
+@optional("--as-of", click.DateTime(["%Y-%m-%d"]), "date of the segments: the window's end, exclusive")
+@optional("--every", EVERY, "segments of the past, too, so many days apart, such as 30d")
 @optional("--rescore", LOCATION, "score this file anew, which changed after it was scored, and no other")
 def score_command(
     source: str,
@@ -95,9 +116,11 @@ def score_command(
     once: bool,
     alias: str,
     experiment: ExperimentOptions,
+    as_of: datetime | None,
+    every: int | None,
     rescore: str | None,
 ) -> object:
-    """Score files as they arrive; the model follows its alias."""
+    """Score files as they arrive; the model follows its alias. With a unit, write segments as of a date."""
     settings = experiment.load()
     until = rescore or ("what is there" if once else "what arrives, until Ctrl-C")
     print_header("score", f"{source} ({until}) with {settings.model}@{alias}, into {output}")
@@ -111,6 +134,8 @@ def score_command(
         model=settings.model,
         alias=alias,
         rescore=rescore,
+        as_of=as_of.date() if as_of else None,
+        every=every,
         settings=settings.scoring,
         how=settings.input,
     )

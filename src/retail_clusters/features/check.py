@@ -33,7 +33,7 @@ DERIVED: Final[Mapping[str, str]] = {COST: "decimal(29,6)", schema.DAY: "date", 
 #: Names that results have beside the features.
 RESERVED: Final = frozenset({
     AS_OF, schema.BATCH_ID, "clusters", "distance", schema.FEATURES, "margin", schema.MODEL_VERSION, "name",
-    schema.PREDICTION, "segment",
+    schema.PREDICTION, "previous", "segment", "since",
 })  # fmt: skip
 
 

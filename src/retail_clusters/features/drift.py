@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from retail_clusters.clustering.blocks import Floats, Labels
-from retail_clusters.features import sql
+from retail_clusters.features import records, sql
 from retail_clusters.features.rows import CELL, RECORDS, WeightedRows
 from retail_clusters.question import Question
 from retail_clusters.wording import percent
@@ -43,9 +43,6 @@ _LINES: Final = 1_000
 #: batches tell whether they do: fewer may be in order by chance.
 _DAYS_IN_NO_ORDER: Final = 30
 _TO_JUDGE: Final = 7
-#: A day with less than this share of a usual day's lines is no day of its own, such as a wrong date.
-_HARDLY_ANY: Final = 0.1
-_MONTH: Final = 31
 
 
 @dataclass(frozen=True)
@@ -134,16 +131,14 @@ class Counts:
 
     @property
     def usual_days(self) -> list[int]:
-        """List the days, but those that hardly any line has, in order; a usual day is that of the median line."""
-        sizes = np.sort(list(self.days.values()))
-        usual = sizes[np.searchsorted(sizes.cumsum(), sizes.sum() / 2)] if len(sizes) else 0
-        return sorted(day for day, lines in self.days.items() if lines >= usual * _HARDLY_ANY)
+        """List the days, but those that hardly any line has, in order."""
+        return records.usual_days(self.days)
 
     @property
     def wrong_days(self) -> list[int]:
         """List the days that hardly any line has, more than a month after all others."""
         last = max(self.usual_days, default=0)
-        return sorted(day for day in self.days if day > last + _MONTH)
+        return sorted(day for day in self.days if day > last + records.MONTH)
 
     def __add__(self, other: "Counts") -> "Counts":
         bins = {name: tuple(map(add, lines, other.bins[name])) for name, lines in self.bins.items()}
@@ -189,7 +184,7 @@ class Drift:
 
 
 def measure_baseline(rows: WeightedRows, labels: Labels, *, clusters: int, question: Question) -> Baseline:
-    """Measure the lines that train, and what a stream of their days would measure itself.
+    """Measure the records that train, and, of lines, what a stream of their days would measure itself.
 
     `labels` are the n rows' clusters, below `clusters`.
     """
@@ -199,9 +194,8 @@ def measure_baseline(rows: WeightedRows, labels: Labels, *, clusters: int, quest
     days = count_days(rows, labels, against=Baseline(bins))
     total = sum(days, empty_counts(Baseline(bins)))
     shares = {name: tuple(lines / total.lines for lines in each) for name, each in total.bins.items()}
-    return bounded(
-        Baseline({name: replace(each, shares=shares[name]) for name, each in bins.items()}), by=days
-    )
+    baseline = Baseline({name: replace(each, shares=shares[name]) for name, each in bins.items()})
+    return baseline if question.unit else bounded(baseline, by=days)
 
 
 def bounded(baseline: Baseline, *, by: Sequence[Counts]) -> Baseline:
@@ -225,10 +219,22 @@ def place_scored(scored: DataFrame, question: Question, *, against: Baseline) ->
         CLUSTERS: f"CAST({line('prediction')} AS STRING)",
         CELL: f"unix_date(CAST({line('InvoiceDate')} AS DATE))",
     }
-    records = SQLTransformer(statement=sql.records(question, passed=passed)).transform(scored)
+    made = SQLTransformer(statement=sql.records(question, passed=passed)).transform(scored)
     places = [F.expr(bins.sql(name)).alias(name) for name, bins in against.bins.items()]
-    kept = records.where(F.col(CLUSTERS).isNotNull()).select(*places, CELL)
+    kept = made.where(F.col(CLUSTERS).isNotNull()).select(*places, CELL)
     return kept.groupBy(*kept.columns).agg(F.count(F.lit(1)).alias(RECORDS)).toArrow()
+
+
+def of_units(units: DataFrame, *, against: Baseline, segment: str) -> dict[str, float]:
+    """Return the PSI of the segments and of each feature of units, a row each."""
+    value = {CLUSTERS: f"CAST({segment} AS STRING)"}
+    places = [F.expr(bins.sql(value.get(name, name))).alias(name) for name, bins in against.bins.items()]
+    counted = units.select(*places).groupBy(*against.bins).count().toArrow()
+    lines = np.asarray(counted["count"], dtype=np.float64)
+    return {
+        name: psi(bins.shares, np.bincount(np.asarray(counted[name], dtype=np.int64), lines, bins.size))
+        for name, bins in against.bins.items()
+    }
 
 
 def count(placed: pa.Table, *, against: Baseline) -> list[Counts]:

@@ -1,6 +1,6 @@
 """What a registered model takes and gives; a version is opened, and lines are scored by it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +9,8 @@ import pandas as pd
 from pyspark.ml import PipelineModel
 from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.feature import SQLTransformer
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from retail_clusters import schema
@@ -18,10 +19,15 @@ from retail_clusters.features import earlier, sql
 from retail_clusters.features.check import check_question
 from retail_clusters.features.model import NUMBERS, SPACE, ScoringModel
 from retail_clusters.features.pipeline import FeatureSpace
+from retail_clusters.features.rows import VALUES
 from retail_clusters.infra.console import in_short
 from retail_clusters.question import Question
 from retail_clusters.registry import numbering
 from retail_clusters.registry.models import ANY, OPTIONAL, Columns, ModelInterface, ModelRegistry
+
+#: How far a record is from its centre, and how much farther the next one is.
+DISTANCE: Final = "distance"
+MARGIN: Final = "margin"
 
 #: Under which name a registered version's metadata holds where its lines came from.
 TRAINED_ON: Final = "trained_on"
@@ -86,31 +92,79 @@ class ScoringVersion:
         """Tell whether it gives each line a cluster, rather than each unit."""
         return self.question is None or self.question.unit is None
 
-    def score(self, lines: DataFrame) -> DataFrame:
-        """Add `prediction` and `model_version` to good lines, which stay as they came."""
-        scored = self.pipeline.transform(lines) if self.model else earlier.score(lines, self.pipeline)
+    def score(self, lines: DataFrame, *, distance: bool = False) -> DataFrame:
+        """Add `prediction` and `model_version` to good lines, which stay as they came.
+
+        With `distance`, `distance` and `margin`, too: see `label`.
+        """
+        more = [DISTANCE, MARGIN] if distance else []
+        if self.model is None:
+            scored = earlier.score(lines, self.pipeline)
+        elif distance:
+            scored = self.label(self.pipeline.stages[0].transform(lines)).drop(VALUES)
+        else:
+            scored = self.pipeline.transform(lines)
         last = [name for name in (schema.SOURCE_FILE,) if name in lines.columns]
         version = F.lit(int(self.version)).alias(schema.MODEL_VERSION)
-        others = [name for name in scored.columns if name not in {*last, schema.PREDICTION}]
-        return scored.select(*map(_quoted, others), schema.PREDICTION, version, *last)
+        others = [name for name in scored.columns if name not in {*last, *more, schema.PREDICTION}]
+        return scored.select(*map(_quoted, others), schema.PREDICTION, version, *more, *last)
+
+    def label(self, records: DataFrame) -> DataFrame:
+        """Let the stages after the first label records: what `_line` holds, `prediction`, and how sure it is.
+
+        `distance` is that to the centre, in scaled units; `margin` the distance to the next centre less this one,
+        over the sum: 1 at the centre, 0 between two. `_values` is the record's vector. The number is null where
+        the version leaves a record out.
+
+        Raises:
+            RegistryError: an earlier release has registered the version.
+        """
+        *middle, last = self.pipeline.stages[1:]
+        found = PipelineModel(middle).transform(records)
+        found = found.withColumn(VALUES, vector_to_array(F.col(schema.FEATURES)))
+        distances = F.expr(sql.distances(parts_of(self).centres.tolist(), to=VALUES))
+        found = found.withColumn("_distances", distances)
+        own = F.get("_distances", F.col(schema.PREDICTION))
+        following = F.expr(f"array_min(filter(_distances, (d, i) -> i <> {schema.PREDICTION}))")
+        sure = F.try_divide(following - own, following + own)
+        line = F.struct(f"{sql.LINE}.*", VALUES, own.alias(DISTANCE), sure.alias(MARGIN))
+        labelled = last.transform(found.withColumn(sql.LINE, line))
+        counts = F.col(schema.PREDICTION).isNotNull()
+        return labelled.withColumns({name: F.when(counts, F.col(name)) for name in (DISTANCE, MARGIN)})
 
     def refuse(self, parsed: DataFrame) -> DataFrame:
-        """Give lines whose categories the model refuses a reason; most models refuse none."""
-        tests = {}
-        if self.model:
-            features = self.model.space.question.features
-            tests = {
-                f"{name} is": (features[name].sql, known) for name, known in self.model.space.refused.items()
-            }
-        elif known := earlier.known_weekdays(self.pipeline):
-            tests = {"a weekday is": ("date_format(InvoiceDate, 'EEEE')", tuple(known))}
-        reason = F.col(schema.REASON)
-        for name, (value, known) in tests.items():
-            refused = F.expr(f"({value}) NOT IN ({sql.listed(known)})")
-            reason = F.coalesce(
-                reason, F.when(refused, f"{name} none that the model was trained on, and it refuses others")
-            )
-        return parsed.withColumn(schema.REASON, reason)
+        """Give lines whose categories the model refuses a reason; most models refuse none.
+
+        A unit with such a category is left out instead.
+        """
+        if self.model is None:
+            weekdays = {"a weekday": tuple(earlier.known_weekdays(self.pipeline))}
+            day = F.expr("date_format(InvoiceDate, 'EEEE')")
+            return parsed.withColumn(schema.REASON, _refusal(schema.REASON, weekdays, lambda _: day))
+        space = self.model.space
+        if space.question.unit or not space.refused:
+            return parsed
+        held = f"{sql.LINE}.{schema.REASON}"
+        question = space.question.model_copy(
+            update={"clean": {"_bad": f"{held} IS NOT NULL"} | space.question.clean}
+        )
+        made = SQLTransformer(statement=sql.records(question)).transform(parsed)
+        counts = F.col(sql.LEFT_OUT).isNull()
+        reason = _refusal(held, space.refused, lambda name: F.when(counts, F.col(name)))
+        line = {name: F.col(f"{sql.LINE}.{_quoted(name)}") for name in parsed.columns}
+        return made.select(*({**line, schema.REASON: reason}[name].alias(name) for name in parsed.columns))
+
+
+def _refusal(reason: str, known: Mapping[str, Sequence[str]], value: Callable[[str], Column]) -> Column:
+    """Return the reason that a line has, else that a category has a value that is not known."""
+    found = [
+        F.when(
+            ~value(name).isin(*values), f"{name} is none that the model was trained on, and it refuses others"
+        )
+        for name, values in known.items()
+        if values
+    ]
+    return F.coalesce(F.col(reason), *found)
 
 
 def open_model(registry: ModelRegistry, *, version: str) -> ScoringVersion:

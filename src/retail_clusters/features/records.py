@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from functools import reduce
 from typing import Final
 
+import numpy as np
 from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -20,9 +21,10 @@ from retail_clusters.settings import Split
 _SHARES: Final = 1_000_000
 #: What is summed of a description, exactly.
 _EXACT: Final = "decimal(38,6)"
-#: A day with less than this share of a usual day's lines, so long after the day before, is a wrong date.
+#: A day with less than this share of a usual day's lines is no day of its own, such as a wrong date.
 _HARDLY_ANY: Final = 0.1
-_LONG: Final = timedelta(days=31)
+#: A wrong date is so many days after all others.
+MONTH: Final = 31
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,30 @@ def left_out_lines(lines: DataFrame, question: Question, windows: Windows) -> Ma
     return counted
 
 
-def last_day(days: Mapping[str, int]) -> date:
-    """Return the last day of data with lines by day (ISO), but for a wrong date in the future.
+def first_day(days: Mapping[str, int]) -> date:
+    """Return the first day of data with lines by day (ISO), but for wrong dates in the past."""
+    return date.fromordinal(_right_days(days)[0])
 
-    A wrong date has hardly any lines, and comes more than a month after the day before it.
+
+def last_day(days: Mapping[str, int]) -> date:
+    """Return the last day of data with lines by day (ISO), but for wrong dates in the future.
+
+    A wrong date has hardly any lines, and is more than a month before or after every usual day.
     """
-    ordered = sorted(map(date.fromisoformat, days))
-    usual = sorted(days.values())[len(days) // 2]
-    while len(ordered) > 1 and ordered[-1] - ordered[-2] > _LONG:
-        if days[ordered[-1].isoformat()] >= _HARDLY_ANY * usual:
-            break
-        ordered.pop()
-    return ordered[-1]
+    return date.fromordinal(_right_days(days)[-1])
+
+
+def _right_days(days: Mapping[str, int]) -> list[int]:
+    counted = {date.fromisoformat(day).toordinal(): lines for day, lines in days.items()}
+    usual = usual_days(counted)
+    return sorted(day for day in counted if usual[0] - MONTH <= day <= usual[-1] + MONTH)
+
+
+def usual_days(days: Mapping[int, int]) -> list[int]:
+    """List the days, but those that hardly any line has, in order; a usual day is that of the median line."""
+    sizes = np.sort(list(days.values()))
+    usual = sizes[np.searchsorted(sizes.cumsum(), sizes.sum() / 2)] if len(sizes) else 0
+    return sorted(day for day, lines in days.items() if lines >= usual * _HARDLY_ANY)
 
 
 def _is_number(frame: DataFrame, name: str) -> bool:

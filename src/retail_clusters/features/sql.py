@@ -97,6 +97,13 @@ def left_out_lines(question: Question, *, as_of: date | None = None) -> str:
     return f"SELECT rule, count(*) AS lines FROM ({ruled}) GROUP BY rule"
 
 
+def distances(centres: Sequence[Sequence[float]], *, to: str) -> str:
+    """Return the array of the Euclidean distances from each of k x d centres to an array of d doubles."""
+    listed = ", ".join(f"array({', '.join(f'{number!r}D' for number in centre)})" for centre in centres)
+    squared = f"aggregate(zip_with(c, {to}, (a, b) -> (a - b) * (a - b)), 0D, (s, x) -> s + x)"
+    return f"transform(array({listed}), c -> sqrt({squared}))"
+
+
 def _counts(question: Question) -> str:
     """Return the condition of the lines that a unit is made of."""
     return f"{_window(question)} AND {_rule(question)} IS NULL"
@@ -138,7 +145,7 @@ def _filled(feature: Feature, name: str) -> str:
     """Return a value that counts: a text, or a finite number; else null, or what stands for it."""
     if feature.is_category:
         return name
-    finite = f"CASE WHEN abs({name}) < double('Infinity') THEN {name} END"
+    finite = f"CASE WHEN abs({name}) < double('Infinity') THEN {name} + 0D END"  # no -0
     return (
         finite
         if feature.fill is None

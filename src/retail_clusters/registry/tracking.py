@@ -18,7 +18,7 @@ import mlflow
 import pandas as pd
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.entities import Dataset as Dataset  # noqa: PLC0414 - for those who only name its type
-from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, SourceType
+from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, RunTag, SourceType
 from mlflow.entities import Run as Run  # noqa: PLC0414 - for those who only name its type
 from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
@@ -451,9 +451,9 @@ def log_points(run_id: str, points: Sequence[tuple[str, float, int, int]]) -> No
 
 
 @answered()
-def set_tags(tags: Mapping[str, str]) -> None:
-    """Set tags on the open run."""
-    mlflow.set_tags(dict(tags))
+def set_tags(tags: Mapping[str, str], *, run_id: str | None = None) -> None:
+    """Set tags on a run."""
+    MlflowClient().log_batch(_target(run_id), tags=[RunTag(name, value) for name, value in tags.items()])
 
 
 @answered()
@@ -490,15 +490,15 @@ def log_chart(figure: Any, name: str, *, run_id: str | None = None) -> None:
     MlflowClient().log_figure(_target(run_id), figure, name)
 
 
-def log_files(files: Mapping[str, bytes]) -> None:
-    """Log files, such as `charts/sizes.png`, on the open run, all at once."""
+def log_files(files: Mapping[str, bytes], *, run_id: str | None = None) -> None:
+    """Log files, such as `charts/sizes.png`, on a run, all at once."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             place = Path(folder, name)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         with answered():
-            mlflow.log_artifacts(folder)
+            MlflowClient().log_artifacts(_target(run_id), folder)
 
 
 def use_model(source: str) -> None:

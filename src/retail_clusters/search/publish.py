@@ -170,12 +170,10 @@ def _register(
 
 
 def _baseline(context: TrainingContext, new: ScoringModel, clustering: Clustering) -> dict[str, str]:
-    """Return what drift is measured against; nothing for a unit, whose records no batch of lines holds."""
-    question = context.experiment.question
-    if question.unit:
-        return {}
-    train, labels = context.weighted[schema.TRAIN], clustering.labels
-    baseline = measure_baseline(train, labels, clusters=max(new.numbers) + 1, question=question)
+    """Return what drift is measured against."""
+    question, train = context.experiment.question, context.weighted[schema.TRAIN]
+    clusters = max(new.numbers) + 1
+    baseline = measure_baseline(train, clustering.labels, clusters=clusters, question=question)
     return {DRIFT_BASELINE: baseline.to_json()}
 
 

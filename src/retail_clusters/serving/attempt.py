@@ -4,10 +4,12 @@ import re
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
@@ -82,6 +84,15 @@ class Attempt:
             for at in range(opened.metadata.num_columns)
             if (of_column := opened.metadata.row_group(group).column(at)).path_in_schema == column
         )
+
+    def count_days(self, kind: str) -> dict[str, int]:
+        """Count the rows that were written of each day (ISO)."""
+        days: Counter[str] = Counter()
+        for opened in self._opened(kind):
+            written = opened.read(columns=[schema.INVOICE_DATE])[schema.INVOICE_DATE]
+            found, rows = np.unique(written.to_numpy().astype("datetime64[D]"), return_counts=True)
+            days.update(dict(zip(found.astype(str).tolist(), rows.tolist(), strict=True)))
+        return dict(days)
 
     def publish(self, batch_id: int) -> dict[str, list[str]]:
         """Move the files to the folders of a batch, where they do not count before a record has their names."""

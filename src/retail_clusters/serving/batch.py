@@ -11,14 +11,15 @@ from retail_clusters import schema
 from retail_clusters.clustering import stability
 from retail_clusters.data import csv_files, invoices, listing
 from retail_clusters.data.csv_files import Layout
-from retail_clusters.errors import RetailClustersError
+from retail_clusters.errors import InputError, RetailClustersError
 from retail_clusters.features import drift
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline, Counts
-from retail_clusters.features.interface import ScoringVersion, check_model, open_model
-from retail_clusters.infra.locations import literal
+from retail_clusters.features.interface import DISTANCE, MARGIN, ScoringVersion, check_model, open_model
+from retail_clusters.infra.locations import for_display, literal
 from retail_clusters.input_settings import Input
 from retail_clusters.question import Unit
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.names import ClusterNames, read_names
 from retail_clusters.serving.attempt import Attempt
 from retail_clusters.serving.commits import LINES, QUARANTINE, SCORED
 
@@ -27,10 +28,11 @@ _LINES, _BAD = "lines", "bad"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A version that has been tried, and its training lines in shares; None of a unit, or of an early release."""
+    """A version that has been tried, its training records in shares (None of an early release), and its names."""
 
     opened: ScoringVersion
     baseline: Baseline | None
+    names: ClusterNames
 
     @property
     def version(self) -> str:
@@ -94,7 +96,7 @@ def serve(spark: SparkSession, registry: ModelRegistry, *, version: str) -> Serv
     opened = open_model(registry, version=version)
     check_model(spark, opened)
     text = opened.metadata.get(DRIFT_BASELINE) if opened.question else None
-    return ServedModel(opened, Baseline.from_json(text) if text else None)
+    return ServedModel(opened, Baseline.from_json(text) if text else None, read_names(registry, version))
 
 
 def write_batch(
@@ -104,9 +106,12 @@ def write_batch(
     *,
     model: ServedModel,
     how: Input,
+    distance: bool = False,
     first: bool = False,
 ) -> Batch:
     """Write the scored and the quarantined lines of some files, and count them on both sides.
+
+    With `distance`, scored lines tell how far they are from their cluster's centre.
 
     Spark counts what comes in before it is split; what was written is counted by the files' footers. The
     first batch has a file of quarantined lines even if there are none, so that their folder can be read.
@@ -115,7 +120,9 @@ def write_batch(
         RetailClustersError: a line was lost or doubled.
     """
     layouts, broken = csv_files.examine(spark, files, how)
-    came = _write_lines(spark, attempt, layouts, model=model, how=how) if layouts else 0
+    if distance:
+        _check_free(layouts)
+    came = _write_lines(spark, attempt, layouts, model, how=how, distance=distance) if layouts else 0
     rows = (
         row
         for file, reason in broken.items()
@@ -136,7 +143,7 @@ def write_batch(
 def count_batch(spark: SparkSession, attempt: Attempt, *, model: ServedModel) -> Counts | None:
     """Sort the scored lines of a batch into the bins of the model's baseline; None when it has none."""
     question, baseline = model.opened.question, model.baseline
-    if question is None or baseline is None:
+    if question is None or baseline is None or model.unit:
         return None
     counted = []
     if attempt.count(SCORED):
@@ -168,17 +175,33 @@ def _read_scored(spark: SparkSession, attempt: Attempt) -> DataFrame:
     return spark.read.parquet(literal(attempt.folder(SCORED)))
 
 
+def _check_free(layouts: Mapping[str, Layout]) -> None:
+    """Refuse columns that have the names of what is added to lines."""
+    for file, layout in layouts.items():
+        if taken := [name for name in layout.extra if name.lower() in {DISTANCE, MARGIN}]:
+            raise InputError(
+                f"scoring.distance adds the columns {DISTANCE} and {MARGIN}, but {for_display(file)} has {taken[0]}: "
+                "score without scoring.distance, or rename the column"
+            )
+
+
 def _write_lines(
-    spark: SparkSession, attempt: Attempt, layouts: Mapping[str, Layout], *, model: ServedModel, how: Input
+    spark: SparkSession,
+    attempt: Attempt,
+    layouts: Mapping[str, Layout],
+    model: ServedModel,
+    *,
+    how: Input,
+    distance: bool,
 ) -> int:
     """Score in one pass; a second one reads the quarantined lines, if there are any. Count what came in."""
     came = Observation()
     lines, seen = invoices.read(spark, layouts, how=how)
-    parsed = lines if model.unit else model.opened.refuse(lines)
+    parsed = model.opened.refuse(lines)
     bad = F.col(schema.REASON).isNotNull()
     counted = parsed.observe(came, F.count(F.lit(1)).alias(_LINES), F.count_if(bad).alias(_BAD))
     good = counted.where(~bad).drop(schema.LINE, schema.REASON)
-    attempt.write(good if model.unit else model.opened.score(good), model.kind)
+    attempt.write(good if model.unit else model.opened.score(good, distance=distance), model.kind)
     listing.check_read(list(layouts), invoices.files_seen(seen))
     if came.get[_BAD]:
         attempt.write(invoices.quarantined(parsed), QUARANTINE)

@@ -1,7 +1,7 @@
 """The commit log of a scorer's output: one record a batch, created last and once, decides what is scored."""
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
@@ -35,7 +35,8 @@ class Record:
     """What one batch did.
 
     `written` has the names of its files by kind; `replaces` the lines that this batch stands for from now on:
-    earlier batch and `source_file`; `extra` the columns that its files have beside the eight.
+    earlier batch and `source_file`; `extra` the columns that its files have beside the eight; `days` the good lines
+    of each day (ISO), of a version with a unit.
     """
 
     batch_id: int
@@ -51,6 +52,7 @@ class Record:
     replaces: tuple[tuple[int, str], ...] = ()
     extra: tuple[str, ...] = ()
     rows_excluded: int = 0
+    days: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def points(self) -> list[tuple[str, float, int, int]]:
@@ -106,6 +108,7 @@ class CommitLog:
     last: int = -1
     known: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     counts: deque[tuple[str, Counts]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    days: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def load(cls, output: str) -> "CommitLog":
@@ -143,6 +146,7 @@ class CommitLog:
         self.last = record.batch_id
         for file in record.files:
             self.known[file.location] = (file.length, file.modified_ms, record.batch_id)
+        self.days.update(record.days)
         if record.counts:
             self._add(record.model_version, Counts.from_json(record.counts))
 

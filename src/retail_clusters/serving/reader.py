@@ -5,9 +5,10 @@ from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegerType, StringType, StructField, StructType
+from pyspark.sql.types import DoubleType, IntegerType, StringType, StructField, StructType
 
 from retail_clusters import schema
+from retail_clusters.features.interface import DISTANCE, MARGIN
 from retail_clusters.infra.locations import join, literal
 from retail_clusters.serving.commits import (
     LINES,
@@ -20,8 +21,10 @@ from retail_clusters.serving.commits import (
 )
 
 
-def read_scored(spark: SparkSession, output: str) -> DataFrame:
+def read_scored(spark: SparkSession, output: str, *, distance: bool = False) -> DataFrame:
     """Return the scored lines of every committed batch, with `batch_id`: each line once.
+
+    With `distance`, `distance` and `margin`, too, null in batches that were written without.
 
     Follows the records: files that none names are not in it, and lines of a file that was scored anew are
     those of its last batch. A frame stands for the moment of the call.
@@ -29,9 +32,17 @@ def read_scored(spark: SparkSession, output: str) -> DataFrame:
     records = _records(output)
     extra = dict.fromkeys(name for record in records for name in record.extra)
     added = [StructField(name, IntegerType()) for name in (schema.PREDICTION, schema.MODEL_VERSION)]
+    added += [StructField(name, DoubleType()) for name in (DISTANCE, MARGIN) if distance]
     source = schema.QUARANTINED_LINE[schema.SOURCE_FILE]
     others = [StructField(name, StringType()) for name in extra]
     return _read(spark, output, SCORED, StructType([*schema.INVOICE_LINE, *others, *added, source]), records)
+
+
+def farthest(spark: SparkSession, output: str, *, lines: int = 100) -> DataFrame:
+    """Return the scored lines that are farthest from the centre of their cluster, the farthest first."""
+    scored = read_scored(spark, output, distance=True).where(F.col(DISTANCE).isNotNull())
+    tied = (schema.INVOICE_NO, schema.STOCK_CODE, schema.INVOICE_DATE)
+    return scored.orderBy(F.desc(DISTANCE), *tied).limit(lines)
 
 
 def read_lines(spark: SparkSession, output: str) -> DataFrame:

@@ -21,6 +21,7 @@ from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.alias import polled
 from retail_clusters.serving.commits import BatchTakenError, CommitLog
+from retail_clusters.serving.reader import farthest
 from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import Scorer, ScoreSummary
 from retail_clusters.serving.source import InputFile, ScoreRequest, find_in_source
@@ -72,10 +73,10 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         try:
             scorer.start()
             with polled(scorer.poll, score_run.send):
-                _score(spark, request, scorer, stopping=stopping)
-            if not stopping.is_set():
-                scorer.write_segments()
+                _score(spark, request, scorer, score_run, stopping=stopping)
             scorer.finish()
+            if request.settings.distance:
+                score_run.add_farthest(farthest(spark, request.output).toPandas())
             status = "FINISHED"
         except BatchTakenError:
             status = None
@@ -94,8 +95,15 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     return summary
 
 
-def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event) -> None:
-    """Score what there is to score, until done or told to stop.
+def _score(
+    spark: SparkSession,
+    request: ScoreRequest,
+    scorer: Scorer,
+    score_run: ScoreRun,
+    *,
+    stopping: threading.Event,
+) -> None:
+    """Score what there is to score, and write the segments that are due, until done or told to stop.
 
     The records decide what is scored; the stream makes batches of what waits. What it does not bring is
     scored after it.
@@ -103,6 +111,7 @@ def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stoppi
     if request.rescore:
         scorer.rescore(find_in_source(request.rescore, source=request.source))
         return
+    first = True
     session = small_session(spark)  # one for all drains: Spark keeps what listens to a session's streams
     while True:
         looked = time.monotonic()
@@ -112,6 +121,9 @@ def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stoppi
             _drain(session, request, scorer, stopping=stopping)
             if not stopping.is_set():
                 scorer.score_left()
+        if (waiting or first) and not stopping.is_set():
+            score_run.add_segments(scorer.write_segments())
+        first = False
         if request.once or stopping.wait(pause):
             return
 

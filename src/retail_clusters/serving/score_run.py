@@ -1,18 +1,25 @@
 """The MLflow run of a scorer: gone on in by every process, sent the points of the records, described."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
+import pandas as pd
+
+from retail_clusters import schema
 from retail_clusters.data import quarantine
 from retail_clusters.errors import InputError
 from retail_clusters.infra import markdown, storage
 from retail_clusters.infra.console import Progress
 from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.registry import tracking
+from retail_clusters.report import over_time, plots
+from retail_clusters.report.over_time import SEGMENTS_OF
 from retail_clusters.serving.alias import Pause
 from retail_clusters.serving.commits import CommitLog, read_record
 from retail_clusters.serving.scorer import ScoreSummary
+from retail_clusters.serving.segments import Point, Written
 from retail_clusters.serving.source import ScoreRequest
 from retail_clusters.wording import pluralize
 
@@ -46,6 +53,8 @@ class ScoreRun:
         self._request, self._log, self._progress = request, log, progress
         self._place = join(request.output, "_scorer.json")
         self._pause, self._away = Pause(), False
+        self._segments: Written | None = None
+        self._unsent: Sequence[Point] = ()
         owner, uri = self._read(), tracking.store_uri()
         earlier = owner.run_id if owner.tracking_uri == uri else None
         self.run_id = tracking.detached_run("score", run_id=earlier, params=_params(request))
@@ -68,6 +77,28 @@ class ScoreRun:
                 self._progress.warn(f"points wait for the tracking store: {problem}")
             self._away = True
 
+    def add_segments(self, written: Written | None) -> None:
+        """Log segments that were written: a point for each date, the sizes over time and the latest moves.
+
+        What the store does not take is logged with the next ones, or at the end.
+        """
+        if written:
+            self._segments = replace(written, points=[*(self._unsent or ()), *written.points])
+            self._unsent = self._segments.points
+        if not self._unsent or self._segments is None:
+            return
+        problem = tracking.attempt(_log_segments, self.run_id, self._segments)
+        if problem is None:
+            self._unsent = ()
+        else:
+            self._progress.warn(f"points of segments wait for the tracking store: {problem}")
+
+    def add_farthest(self, lines: pd.DataFrame) -> None:
+        """Log the lines that are farthest from the centre of their cluster: what to look at first."""
+        problem = tracking.attempt(_log_farthest, self.run_id, lines)
+        if problem:
+            self._progress.warn(f"the farthest lines are not logged, as the tracking store gave: {problem}")
+
     def finish(self, summary: ScoreSummary, *, status: str | None, unmeasured: str | None) -> None:
         """Send what waits, describe and close the run; say so when that fails.
 
@@ -76,7 +107,8 @@ class ScoreRun:
         if status:
             self._pause.until = 0
             self.send()
-            told = _description(self._request, summary, unmeasured)
+            self.add_segments(None)
+            told = _description(self._request, summary, unmeasured, self._segments)
             tracking.attempt(tracking.describe, told, run_id=self.run_id)
         elif self._read().run_id == self.run_id:
             return
@@ -106,13 +138,34 @@ class ScoreRun:
         storage.write_text(self._place, json.dumps(asdict(owner)))
 
 
+def _log_segments(run_id: str, segments: Written) -> None:
+    tracking.log_points(run_id, segments.points)
+    tracking.set_tags({SEGMENTS_OF: segments.version}, run_id=run_id)
+    drawn = {over_time.SIZES_CHART: over_time.sizes_chart(segments.sizes, noun=segments.noun)}
+    files = {over_time.SIZES: segments.sizes.to_csv(index=False).encode()}
+    if segments.moves:
+        matrix = segments.moves.matrix()
+        drawn[over_time.MATRIX_CHART] = over_time.moves_chart(matrix, str(segments.moves), noun=segments.noun)
+        files[over_time.MATRIX] = matrix.to_csv().encode()
+    tracking.log_files(files | plots.to_pngs(drawn), run_id=run_id)
+
+
+def _log_farthest(run_id: str, lines: pd.DataFrame) -> None:
+    tracking.log_files({over_time.FARTHEST: lines.to_csv(index=False).encode()}, run_id=run_id)
+    if len(lines):
+        tracking.set_tags({over_time.FARTHEST_OF: str(lines[schema.MODEL_VERSION].max())}, run_id=run_id)
+
+
 def _params(request: ScoreRequest) -> dict[str, str]:
     asked = {name: str(getattr(request, name)) for name in ("source", "output", "model", "alias")}
     return asked | {f"scoring.{name}": str(value) for name, value in request.settings.model_dump().items()}
 
 
 def _description(
-    request: ScoreRequest, summary: ScoreSummary | None = None, unmeasured: str | None = None
+    request: ScoreRequest,
+    summary: ScoreSummary | None = None,
+    unmeasured: str | None = None,
+    segments: Written | None = None,
 ) -> str:
     """Say what is scored with what, what came of it, and how to go on; no summary while it runs."""
     source, output = for_display(request.source), for_display(request.output)
@@ -135,6 +188,10 @@ def _description(
     )
     again = markdown.command(f"score --source {source} --output {output}")
     note = [f"{summary.segments}."] if summary.segments else []
+    if segments:
+        moves, noun = segments.moves, segments.noun
+        matrix, between = (moves.matrix(), (moves.earlier, moves.later)) if moves else (None, None)
+        note.append(over_time.to_markdown(segments.sizes, matrix, between=between, noun=noun))
     note += [f"Note: {unmeasured}."] if unmeasured else []
     note += quarantine.described(summary.reasons, of=summary.rows_in, account=summary.account)
     return "\n\n".join([*parts, done, *note, f"Next: {again} takes what has arrived since."])

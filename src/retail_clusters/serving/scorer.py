@@ -32,7 +32,8 @@ from retail_clusters.serving.commits import (
     Record,
     read_record,
 )
-from retail_clusters.serving.snapshot import Snapshot, write_snapshot
+from retail_clusters.serving.segments import SegmentWriter, Written
+from retail_clusters.serving.snapshot import Snapshot
 from retail_clusters.serving.source import InputFile, ScoreRequest, clean_source, files_of
 from retail_clusters.settings import CHALLENGER
 from retail_clusters.wording import pluralize
@@ -136,6 +137,7 @@ class Scorer:
         self.summary = ScoreSummary(run_id)
         self.drift = DriftWatch(log, warning=request.settings.drift_warning, progress=progress)
         self._spark, self._request, self._log, self._progress = spark, request, log, progress
+        self._segments = SegmentWriter(spark, request, log=log, progress=progress)
         self._champion = self._follow(request.alias)
         self._challenger = self._follow(CHALLENGER)
         self._listed: frozenset[str] = frozenset()
@@ -148,7 +150,7 @@ class Scorer:
 
         Raises:
             RegistryError: there is none to start with.
-            InputError: it cannot go on with the output, or is of a unit and no batch job is asked for.
+            InputError: it cannot go on with the output, or gives no segments that dates are asked of.
         """
         model = self._champion.require()
         self._check_kind(model)
@@ -159,10 +161,10 @@ class Scorer:
             self._challenger.poll()
 
     def _check_kind(self, model: ServedModel) -> None:
-        if model.unit and not self._request.once:
+        if not model.unit and (self._request.as_of or self._request.every):
             raise InputError(
-                f"score --once true writes the segments of a version with a unit, but version {model.version} has one, "
-                "and got --once false: leave it out"
+                f"as_of and every are dates of segments, but version {model.version} {model.gives}: leave them out, or "
+                "score with a version that has a unit"
             )
         other = join(self._log.output, SCORED if model.unit else LINES)
         if storage.is_folder(other) and storage.list_folders(other):
@@ -170,6 +172,7 @@ class Scorer:
                 f"an output holds scored lines or segments, but version {model.version} {model.gives} and "
                 f"{for_display(other)} is there: name another output"
             )
+        self._segments.check(model)
 
     def poll(self) -> None:
         """Look whether the models are still those that their aliases name: for a thread beside this one."""
@@ -209,12 +212,15 @@ class Scorer:
         reasons = self._tally.reasons(self._request.how)
         self.summary = replace(self.summary, reasons=reasons, account=account)
 
-    def write_segments(self) -> None:
-        """Write who is in which segment by now, where the version has a unit."""
-        model = self._champion.require()
-        if model.unit:
-            found = write_snapshot(self._spark, model.opened, output=self._log.output)
-            self.summary = replace(self.summary, segments=found)
+    def write_segments(self) -> Written | None:
+        """Write who is in which segment on the dates that are due, where the version has a unit.
+
+        A version that is ready takes over.
+        """
+        self._take()
+        written = self._segments.write_due(self._champion.require())
+        self.summary = replace(self.summary, segments=self._segments.latest)
+        return written
 
     def process(self, brought: Sequence[InputFile]) -> None:
         """Score a batch of the stream: those of its files that are in the folder's listing and in no record.
@@ -250,8 +256,7 @@ class Scorer:
         if not files:
             return
         started, batch_id = time.perf_counter(), self._log.last + 1
-        if self._champion.take():
-            self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
+        self._take()
         model = self._champion.require()
         with closing(Attempt(self._log.output)) as attempt:
             batch = write_batch(
@@ -260,6 +265,7 @@ class Scorer:
                 [file.location for file in files],
                 model=model,
                 how=self._request.how,
+                distance=self._request.settings.distance,
                 first=batch_id == 0,
             )
             self._tally.add(quarantine.read(attempt.folder(QUARANTINE)))
@@ -278,6 +284,7 @@ class Scorer:
                 metrics=metrics | self._drift(counts, model=model) | self._shadow(attempt),
                 counts=asdict(counts) if counts else None,
                 replaces=replaces,
+                days=attempt.count_days(LINES),  # before the files are moved
                 written=attempt.publish(batch_id),
                 extra=batch.extra,
             )
@@ -286,9 +293,16 @@ class Scorer:
             except BatchTakenError:
                 remove_dead(self._log.output, read_record(self._log.output, batch_id))
                 raise
+        if model.unit:
+            self._segments.tell_late(record.days, unit=model.unit)
         self._broken.update(batch.broken)
         self._read.update(file.location for file in files)
         self._recorded(record)
+
+    def _take(self) -> None:
+        """Let a version that is ready take over."""
+        if self._champion.take():
+            self._progress.note(f"version {self._champion.version} scores from batch {self._log.last + 1} on")
 
     def _recorded(self, record: Record) -> None:
         """Do what may be done late, or again, once the batch is there."""

@@ -5,6 +5,7 @@ Nothing here waits for MLflow or a session.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from retail_clusters.data import listing
@@ -33,7 +34,8 @@ class ScoreRequest:
     """What to score, where to, and by which alias.
 
     `checkpoint` is by default a folder of the output. With `rescore`, one file that changed is scored anew,
-    and nothing else.
+    and nothing else. `as_of` is the date of the segments that are written (the window's end, exclusive), `every` how
+    many days apart those of the past are.
     """
 
     source: str
@@ -43,6 +45,8 @@ class ScoreRequest:
     model: str = "retail-clusters"
     alias: str = CHAMPION
     rescore: str | None = None
+    as_of: date | None = None
+    every: int | None = None
     settings: Scoring = field(default_factory=Scoring)
     how: Input = field(default_factory=Input)
 
@@ -71,8 +75,24 @@ def check_places(request: ScoreRequest) -> None:
                 f"{name} must lie outside of source, but {for_display(folder)} is in {for_display(request.source)}: "
                 "name another folder"
             )
+    if request.as_of and (request.every or not request.once):
+        raise InputError(
+            "as_of asks for the segments of one date, but got --every or --once false, which write those of several: "
+            "leave one out"
+        )
     if request.rescore:
         find_in_source(request.rescore, source=request.source)
+
+
+def check_table(output: str) -> None:
+    """Refuse a file of segments that is neither CSV nor Parquet by its name.
+
+    Raises:
+        InputError: it is neither, or no file can be there.
+    """
+    if not output.endswith((".csv", ".parquet")):
+        raise InputError(f"output must be a file that ends in .csv or .parquet, but got {output}: rename it")
+    storage.check(output)
 
 
 def find_in_source(file: str, *, source: str) -> InputFile:
