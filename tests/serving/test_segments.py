@@ -103,10 +103,10 @@ def test_a_customer_in_the_middle_has_a_small_margin_and_the_distance_is_that_to
 
 
 def test_snapshots_out_of_order_or_anew_leave_no_stale_moves(spark: SparkSession, place: Path) -> None:
-    put(place, "1.csv", ("A", "2011-03-01", 2), ("A", "2011-03-10", 60), ("A", "2011-05-01", 1))
+    put(place, "1.csv", ("A", "2011-03-01", 20), ("A", "2011-03-10", 60), ("A", "2011-05-01", 20))
     scorers.drain(spark, place / "in")
     scorers.drain(spark, place / "in", as_of=date(2011, 3, 5))
-    assert written(place, "moves", "2011-05-02").empty
+    assert written(place, "moves", "2011-05-02").empty  # in the first snapshot and the last: small
     scorers.drain(spark, place / "in", as_of=date(2011, 3, 12))
     assert written(place, "moves", "2011-03-12").loc["A", ["from", "to"]].tolist() == [0, 1]
     assert written(place, "moves", "2011-05-02").loc["A", ["from", "to"]].tolist() == [1, 0]
