@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamReader
@@ -171,6 +173,25 @@ def damage(spark: SparkSession, file: str) -> str | None:
         return wrong
     why = unpacking.problem(spark, file)
     return f"{DAMAGED} ({why}): pack it anew with gzip" if why else None
+
+
+@contextmanager
+def naming_damage(spark: SparkSession, files: Sequence[str]) -> Iterator[None]:
+    """Turn a failure that comes of a damaged file into one that names the file.
+
+    Raises:
+        InputError: a file is gone, or a packed one does not unpack to its end.
+    """
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as failure:
+        for file in files:
+            if problem := damage(spark, file):
+                raise InputError(
+                    f"data must be readable to its end, but {locations.for_display(file)}: {problem}; "
+                    "bring the file anew, or take it out"
+                ) from failure
+        raise
 
 
 def read_lines(

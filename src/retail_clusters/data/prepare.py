@@ -10,13 +10,11 @@ import json
 import os
 import uuid
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -187,7 +185,7 @@ def _write(spark: SparkSession, source: Source, folder: str) -> None:
     good = F.col(schema.REASON).isNull()
     kept = dict.fromkeys(schema.COLUMNS, good) | dict.fromkeys(schema.QUARANTINED_LINE.names, ~good)
     lines = parsed.select(*(F.when(when, F.col(name)).alias(name) for name, when in kept.items()))
-    with _naming_damage(spark, list(source.layouts)):
+    with csv_files.naming_damage(spark, list(source.layouts)):
         lines.write.parquet(locations.to_uri(join(cache(), folder, _LINES)))
     listing.check_read(source.found.locations, invoices.files_seen(seen))
 
@@ -200,21 +198,6 @@ def _reasons(stored: DataFrame, how: Input) -> Sequence[Reason]:
     tally = Tally()
     tally.add(row.asDict() for row in invoices.quarantined(stored).toLocalIterator())
     return tally.reasons(how)
-
-
-@contextmanager
-def _naming_damage(spark: SparkSession, files: Sequence[str]) -> Iterator[None]:
-    """Turn a failure that comes of a damaged file into one that names the file."""
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as failure:
-        for file in files:
-            if problem := csv_files.damage(spark, file):
-                raise InputError(
-                    f"data must be readable to its end, but {locations.for_display(file)}: {problem}; "
-                    "bring the file anew, or take it out"
-                ) from failure
-        raise
 
 
 def _publish(table: PreparedTable, key: str) -> PreparedTable:
