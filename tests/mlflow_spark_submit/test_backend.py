@@ -136,7 +136,7 @@ def runs_exist() -> bool:
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("entry_point", "config", "told"),
-    [("shell", LOCAL, "but got one that needs a shell"), ("main", {"mastr": "yarn"}, "no key 'mastr'")],
+    [("shell", LOCAL, "but got 'bash run.sh'"), ("main", {"mastr": "yarn"}, "mastr: Extra inputs")],
 )
 def test_what_cannot_be_submitted_is_told_in_one_line_and_makes_no_run(project, entry_point, config, told):
     process = start(project, config, "-e", entry_point)
