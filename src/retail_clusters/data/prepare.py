@@ -11,7 +11,6 @@ import os
 import uuid
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -24,15 +23,13 @@ from retail_clusters.data import csv_files, digest, invoices, listing, quarantin
 from retail_clusters.data.csv_files import Layout
 from retail_clusters.data.listing import Listing
 from retail_clusters.data.quarantine import Reason, Tally
-from retail_clusters.errors import InputError, RetailClustersError
+from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.locations import join
 from retail_clusters.input_settings import Input
 from retail_clusters.settings import Split
 
 DEFAULT_CACHE: Final = "data/prepared"
-#: A year of weekly trainings would keep 52; twenty are what a person compares, at some 10 MB each.
-TABLES_KEPT: Final = 20
 #: Part of the key of every table; raise it when this package makes other lines of the same files.
 #: 2: prices of 100 billion or more are quarantined. 4: lines by docs/lines.md. 5: lines, no longer weighted rows.
 PREPARATION_VERSION: Final = 5
@@ -117,8 +114,6 @@ def find(spark: SparkSession, source: Source) -> Prepared | None:
     table = _find_table(source.key)
     if table is None:
         return None
-    with suppress(RetailClustersError):  # the cache of others may be one to read only
-        storage.write_text(_manifest(source.key), _as_text(table))  # used now: `_prune` removes the others
     return Prepared(table, read_lines(spark, table))
 
 
@@ -148,7 +143,6 @@ def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
         storage.remove(join(cache(), folder))
         raise
     table = _publish(made, source.key)
-    _prune()
     return Prepared(table, read_lines(spark, table))
 
 
@@ -214,19 +208,6 @@ def _publish(table: PreparedTable, key: str) -> PreparedTable:
     if winner.folder != table.folder:  # a store that was asked twice finds the first answer
         storage.remove(join(cache(), table.folder))
     return winner
-
-
-def _prune() -> None:
-    """Remove all but the tables used last; what a killed process left counts as one."""
-    by_use = sorted(storage.list_folders(cache()), key=_last_use, reverse=True)
-    for folder in by_use[TABLES_KEPT:]:
-        storage.remove(join(folder, _MANIFEST))
-        storage.remove(folder)
-
-
-def _last_use(folder: str) -> int:
-    found = storage.status(join(folder, _MANIFEST)) or storage.status(folder)
-    return found.modified_ms if found else 0
 
 
 def _find_table(key: str) -> PreparedTable | None:
