@@ -508,7 +508,7 @@ def test_a_promotion_is_followed_between_batches_and_a_broken_version_is_not(
         scorers.wait_until(lambda: says("version 1 goes on"))
         arrive(1)
         registry.set_alias(alias="champion", version="2")
-        scorers.wait_until(lambda: says("version 2 is ready"))
+        scorers.wait_until(lambda: says("version 2 scores from the next batch on"))
         arrive(2)
 
     (place / "in").mkdir()

@@ -19,7 +19,6 @@ from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.serving.alias import polled
 from retail_clusters.serving.commits import BatchTakenError, CommitLog
 from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import Scorer, ScoreSummary
@@ -71,8 +70,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         status: str | None = "FAILED"
         try:
             scorer.start()
-            with polled(scorer.poll, score_run.send):
-                _score(spark, request, scorer, stopping=stopping)
+            _score(spark, request, scorer, score_run, stopping=stopping)
             if not stopping.is_set():
                 scorer.write_segments()
             scorer.finish()
@@ -94,7 +92,14 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     return summary
 
 
-def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event) -> None:
+def _score(
+    spark: SparkSession,
+    request: ScoreRequest,
+    scorer: Scorer,
+    score_run: ScoreRun,
+    *,
+    stopping: threading.Event,
+) -> None:
     """Score what there is to score, until done or told to stop.
 
     The records decide what is scored; the stream makes batches of what waits. What it does not bring is
@@ -105,11 +110,13 @@ def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stoppi
         return
     session = small_session(spark)  # one for all drains: Spark keeps what listens to a session's streams
     while True:
+        scorer.poll()
+        score_run.send()
         looked = time.monotonic()
         waiting = scorer.waiting()
         pause = max(_LOOK_EVERY, _LOOK_AFTER * (time.monotonic() - looked))
         if waiting:
-            _drain(session, request, scorer, stopping=stopping)
+            _drain(session, request, scorer, score_run, stopping=stopping)
             if not stopping.is_set():
                 scorer.score_left()
         if request.once or stopping.wait(pause):
@@ -117,7 +124,12 @@ def _score(spark: SparkSession, request: ScoreRequest, scorer: Scorer, *, stoppi
 
 
 def _drain(
-    session: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event
+    session: SparkSession,
+    request: ScoreRequest,
+    scorer: Scorer,
+    score_run: ScoreRun,
+    *,
+    stopping: threading.Event,
 ) -> None:
     """Let Spark's stream bring the files that it has not brought yet, batch by batch.
 
@@ -132,14 +144,14 @@ def _drain(
         ignoreMissingFiles="true",
         maxFileAge=_REMEMBERED,
     )
+
+    def process(_: int, frame: DataFrame) -> None:
+        scorer.process(_files_of(frame))
+        score_run.send()
+        scorer.poll()
+
     try:
-        run_batches(
-            arriving,
-            checkpoint=checkpoint,
-            trigger=DRAIN,
-            process=lambda _, frame: scorer.process(_files_of(frame)),
-            stopping=stopping,
-        )
+        run_batches(arriving, checkpoint=checkpoint, trigger=DRAIN, process=process, stopping=stopping)
     except StreamingQueryException as failure:
         raise RetailClustersError(
             f"Spark's stream must go on from its checkpoint, but {for_display(checkpoint)} gave: {in_short(failure)}; "

@@ -61,7 +61,8 @@ class ScoreRun:
             points = [point for each in batches for point in read_record(self._log.output, each).points]
             problem = tracking.attempt(tracking.log_points, self.run_id, points)
             if problem is None:
-                self._arrived(batches[-1])
+                self._write(replace(self._owner, sent_until=batches[-1]))
+                self._away = False
                 continue
             self._pause.begin()
             if not self._away:
@@ -83,12 +84,6 @@ class ScoreRun:
         problem = tracking.attempt(tracking.end_run, self.run_id, status=status or "FAILED")
         if problem:
             self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
-
-    def _arrived(self, batch_id: int) -> None:
-        self._write(replace(self._owner, sent_until=batch_id))
-        if self._away:
-            self._progress.note(f"the tracking store takes points again, up to batch {batch_id}")
-        self._away = False
 
     def _read(self) -> _Owner:
         text, source = storage.find_text(self._place), to_uri(self._request.source)

@@ -172,7 +172,7 @@ class Scorer:
             )
 
     def poll(self) -> None:
-        """Look whether the models are still those that their aliases name: for a thread beside this one."""
+        """Go over to the models that the aliases name by now: between two batches."""
         self._champion.poll()
         if self._request.settings.shadow:
             self._challenger.poll()
@@ -250,8 +250,6 @@ class Scorer:
         if not files:
             return
         started, batch_id = time.perf_counter(), self._log.last + 1
-        if self._champion.take():
-            self._progress.note(f"version {self._champion.version} scores from batch {batch_id} on")
         model = self._champion.require()
         with closing(Attempt(self._log.output)) as attempt:
             batch = write_batch(
@@ -306,7 +304,6 @@ class Scorer:
 
     def _shadow(self, attempt: Attempt) -> dict[str, float]:
         """Compare with the challenger; whatever it does, the champion's batch stands."""
-        self._challenger.take()
         if self._challenger.model is None or self._challenger.version == self._champion.version:
             return {}
         try:
