@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow.exceptions import ExecutionException
@@ -35,7 +35,6 @@ class ClusterConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     master: str | None = None
-    deploy_mode: Literal["client", "cluster"] = "client"
     conf: dict[str, bool | int | float | str] = Field(default_factory=dict)
     archive: str | None = None
     py_files: list[str] = Field(default_factory=list)
@@ -107,24 +106,15 @@ def prepare_submission(
 ) -> Submission:
     """Return what to start, and write the files that it needs into `folder`.
 
-    In client mode the driver inherits the run's variables from the process. In cluster mode it starts
-    elsewhere, and Spark's configuration is the one way to it. Spark logs that, so it must hold no secret.
-    Spark's properties travel in a file that only its owner reads: a command line is everyone's to read.
+    The driver runs here, and inherits the run's variables from the process. Spark's properties travel in a file
+    that only its owner reads: a command line is everyone's to read.
     """
     program, home = _program(config)
-    environment = os.environ | home | config.env
-    properties = _properties(config)
-    if config.deploy_mode == "client":
-        environment |= command.variables | run_variables
-    else:
-        # A command's PYTHONPATH names folders of this machine; there, archive and py_files bring the module.
-        elsewhere = {name: value for name, value in command.variables.items() if name != "PYTHONPATH"}
-        properties = _driver_variables(config, config.env | elsewhere | run_variables) | properties
-    words = [program, "--deploy-mode", config.deploy_mode]
+    environment = os.environ | home | config.env | command.variables | run_variables
+    words = [program, "--deploy-mode", "client"]
     if config.master:
         words += ["--master", config.master]
-    if properties:
-        words += ["--load-spark-defaults", "--properties-file", _write_properties(properties, folder)]
+    words += ["--load-spark-defaults", "--properties-file", _write_properties(_properties(config), folder)]
     if config.archive:
         words += ["--archives", f"{_absolute(config.archive)}#{_UNPACKED}"]
     if config.py_files:
@@ -146,29 +136,14 @@ def _program(config: ClusterConfig) -> tuple[str, dict[str, str]]:
 
 def _properties(config: ClusterConfig) -> dict[str, str]:
     """Return the properties: which Python, unless the user says so, and the user's own."""
-    python: dict[str, str] = {}
+    python = {"spark.pyspark.driver.python": sys.executable}
     if config.archive:
         python["spark.pyspark.python"] = f"./{_UNPACKED}/bin/python"
-    if config.deploy_mode == "client":
-        python["spark.pyspark.driver.python"] = sys.executable
     given = {
         key: str(value).lower() if isinstance(value, bool) else str(value)
         for key, value in config.conf.items()
     }
     return python | given
-
-
-def _driver_variables(config: ClusterConfig, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the properties that hand variables to a driver on another machine."""
-    parts = urlsplit(variables.get("MLFLOW_TRACKING_URI", ""))
-    if parts.password is not None or parts.scheme in {"", "file", "sqlite"}:
-        raise ExecutionException(
-            "in cluster mode the driver runs on another machine and Spark logs what it is given, but got a "
-            "tracking URI of a file or with a password: set MLFLOW_TRACKING_URI to a server, and let the driver "
-            "find MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where it runs"
-        )
-    prefix = "spark.yarn.appMasterEnv." if config.master == "yarn" else "spark.kubernetes.driverEnv."
-    return {f"{prefix}{name}": value for name, value in variables.items()}
 
 
 def _write_properties(properties: Mapping[str, str], folder: Path) -> str:

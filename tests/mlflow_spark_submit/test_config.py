@@ -23,9 +23,8 @@ def test_nothing_given_leaves_all_to_the_defaults_of_spark():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"mastr": "yarn"}, "mastr: Extra inputs are not permitted; its keys are master, deploy_mode, conf,"),
+        ({"mastr": "yarn"}, "mastr: Extra inputs are not permitted; its keys are master, conf,"),
         ({"master": 7}, "master: Input should be a valid string"),
-        ({"deploy_mode": "local"}, "deploy_mode: Input should be 'client' or 'cluster'"),
         ({"conf": {"spark.x": [1]}}, "conf.spark.x"),
     ],
 )

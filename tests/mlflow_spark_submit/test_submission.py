@@ -4,9 +4,6 @@ import stat
 import sys
 from pathlib import Path
 
-import pytest
-from mlflow.exceptions import ExecutionException
-
 from mlflow_spark_submit.submission import ClusterConfig, ModuleCommand, Submission, prepare_submission
 
 COMMAND = ModuleCommand("job", ("--text", "a b"), {"PYTHONPATH": "src", "LEVEL": "high"})
@@ -27,7 +24,7 @@ def properties(folder: Path) -> dict[str, str]:
     return dict(line.split("=", maxsplit=1) for line in lines)
 
 
-def test_client_mode_hands_the_run_over_in_the_environment_alone(tmp_path):
+def test_the_run_is_handed_over_in_the_environment_alone(tmp_path):
     submission = prepare(tmp_path, ClusterConfig(master="spark://a:7077"), RUN | SECRET)
     assert submission.environment.items() >= (RUN | SECRET | COMMAND.variables).items()
     assert "hush" not in " ".join(submission.words)
@@ -35,23 +32,7 @@ def test_client_mode_hands_the_run_over_in_the_environment_alone(tmp_path):
     assert submission.words[-3:] == ("job", "--text", "a b")
 
 
-@pytest.mark.parametrize(
-    ("master", "prefix"), [("yarn", "spark.yarn.appMasterEnv."), ("k8s://a", "spark.kubernetes.driverEnv.")]
-)
-def test_cluster_mode_hands_the_run_over_in_properties_but_no_path_of_this_machine(tmp_path, master, prefix):
-    prepare(tmp_path, ClusterConfig(master=master, deploy_mode="cluster", env={"A": "b"}))
-    handed = RUN | {"LEVEL": "high", "A": "b"}
-    assert properties(tmp_path) == {f"{prefix}{name}": value for name, value in handed.items()}
-
-
-@pytest.mark.parametrize("uri", [SECRET["MLFLOW_TRACKING_URI"], "sqlite:///mlflow.db", "/store"])
-def test_cluster_mode_refuses_a_tracking_uri_that_is_secret_or_out_of_reach(tmp_path, uri):
-    with pytest.raises(ExecutionException, match=r"in cluster mode .*, but got") as refusal:
-        prepare(tmp_path, ClusterConfig(master="yarn", deploy_mode="cluster"), {"MLFLOW_TRACKING_URI": uri})
-    assert "hush" not in str(refusal.value)
-
-
-def test_archive_brings_the_python_of_executors_and_of_a_driver_beside_them(tmp_path, monkeypatch):
+def test_archive_brings_the_python_of_executors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("packed.tar.gz").touch()
     submission = prepare(tmp_path, ClusterConfig(archive="packed.tar.gz"))

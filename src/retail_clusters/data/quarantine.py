@@ -140,9 +140,7 @@ def way_out(found: Reason, how: Input) -> str:
         invoices.NOT_A_NUMBER: numbers,
         invoices.NOT_WHOLE: numbers,
         invoices.not_text(how): "say in input.encoding how the text is written, such as latin-1 or cp1252",
-        invoices.MISSING_FIELD: fields,
-        invoices.EXTRA_FIELD: fields,
-        invoices.OPEN_QUOTE: quotes,
+        invoices.NOT_THE_FIELDS: fields,
         invoices.BAD_QUOTE: quotes,
     } | dict.fromkeys(map(invoices.null_word, schema.COLUMNS), 'list it there, as in ["NULL"]')
     return ways.get(found.reason, "correct the files")
