@@ -9,7 +9,7 @@ import gzip
 import io
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Final
@@ -209,7 +209,6 @@ def read_text(spark: SparkSession, files: Sequence[str], *, how: Input = _USUAL)
     """Read all that stands in files, as `line` and `source_file`."""
     if not files:
         return spark.createDataFrame([], TEXT)
-    check_names(spark, files)
     reader = spark.read.options(**_LITERAL, **_RECURSIVE)
     if any(map(locations.is_local, files)):
         reader = reader.options(**WITHOUT_CHECKSUMS)
@@ -307,7 +306,6 @@ def _suffix(file: str) -> str:
 
 def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple[DataStreamReader, str]:
     """Return a reader of files as they arrive, and the place where it looks for them."""
-    check_names(spark, [data])
     reader = spark.readStream.options(
         **_NEVER_TOO_OLD, **_RECURSIVE, maxFilesPerTrigger=max_files_per_trigger
     )
@@ -316,21 +314,6 @@ def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple
     if not storage.is_file(data):
         reader = reader.option("pathGlobFilter", NAME_PATTERN)
     return reader, locations.literal(data) if storage.exists(data) else locations.to_uri(data)
-
-
-def check_names(spark: SparkSession, files: Iterable[str]) -> None:
-    """Refuse names of local files that the locale of a JVM, one that others have started, cannot say.
-
-    Raises:
-        InputError: names the locale and the first such file.
-    """
-    odd = next((file for file in files if locations.is_local(file) and not file.isascii()), None)
-    encoding = str(spark._jvm.System.getProperty("sun.jnu.encoding")) if odd else "UTF-8"  # type: ignore[union-attr]
-    if encoding.upper() not in {"UTF-8", "UTF8"}:
-        raise InputError(
-            f"Spark names files in the locale of its JVM, which is {encoding} and has no "
-            f"{locations.for_display(odd or '')}: set LC_ALL=C.UTF-8 where it is started"
-        )
 
 
 def _unpacking_problem(spark: SparkSession, file: str) -> str | None:

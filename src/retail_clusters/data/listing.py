@@ -5,7 +5,6 @@ A file is a location: a path, or a URI of any file system that Spark knows. docs
 
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -100,11 +99,10 @@ def require(data: str) -> Listing:
     """Do as `find`, of a place where there must be lines.
 
     Raises:
-        InputError: there is no such path, or no CSV file in it, or one that this process cannot name.
+        InputError: there is no such path, or no CSV file in it.
     """
     found = find(data)
     if found.files:
-        _check_names(found.files)
         return found
     place, seen = locations.for_display(data), account(found)
     if storage.exists(data) or seen.there:
@@ -197,14 +195,3 @@ def _there(data: str) -> Iterator[tuple[str, bool, FileStatus]]:
 
 def _is_hidden(inside: str) -> bool:
     return any(part.startswith(_HIDDEN) for part in inside.split("/"))
-
-
-def _check_names(files: Sequence[FileStatus]) -> None:
-    """Refuse names that this process does not read as the file system has them."""
-    if sys.getfilesystemencoding().lower() not in {"utf-8", "utf8"}:
-        for file in files:
-            if locations.is_local(file.location) and not file.location.isascii():
-                raise InputError(
-                    f"names of files are UTF-8, but the locale of this process reads them as "
-                    f"{sys.getfilesystemencoding()}, such as {locations.for_display(file.location)}: set LC_ALL=C.UTF-8"
-                )

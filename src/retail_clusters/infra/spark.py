@@ -207,7 +207,7 @@ def _check_java(java: str | None) -> None:
 
 
 def check_spark_home() -> None:
-    """Refuse a SPARK_HOME that names no Spark, or one of another version.
+    """Refuse a SPARK_HOME that names no Spark.
 
     Raises:
         InputError: says what it names.
@@ -218,12 +218,6 @@ def check_spark_home() -> None:
     if not Path(home, "bin", "spark-submit").is_file():
         raise InputError(
             f"SPARK_HOME must be the folder of a Spark, but {home} has no bin/spark-submit: "
-            "unset it, and that of pyspark is taken"
-        )
-    cores = {path.stem.rpartition("-")[2] for path in Path(home, "jars").glob("spark-core_*.jar")}
-    if cores and pyspark.__version__ not in cores:
-        raise InputError(
-            f"SPARK_HOME must be Spark {pyspark.__version__}, as pyspark is, but {home} is {min(cores)}: "
             "unset it, and that of pyspark is taken"
         )
 

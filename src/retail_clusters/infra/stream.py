@@ -22,10 +22,6 @@ DRAIN: Final[Trigger] = {"availableNow": True}
 
 _POLL: Final = 0.2
 
-#: A stream lists its log of files with each batch, and Spark keeps ten minutes of it (it always keeps what
-#: the latest hundred batches need), for stores that show a new file late. None does any more.
-_SHORT_LOG: Final = {"spark.sql.streaming.fileSource.log.cleanupDelay": "1min"}
-
 #: For state on this machine's disks. Spark's usual way to rename has Hadoop start `readlink` for each name.
 _ON_DISKS: Final = {
     "spark.sql.streaming.checkpointFileManagerClass": (
@@ -73,7 +69,7 @@ def run_batches(
 
 def start(writer: DataStreamWriter, *, session: SparkSession, checkpoint: str) -> StreamingQuery:
     """Start a query that keeps its state at a checkpoint; its session is the stream's own."""
-    for key, value in (_SHORT_LOG | (_ON_DISKS if is_local(checkpoint) else {})).items():
+    for key, value in (_ON_DISKS if is_local(checkpoint) else {}).items():
         session.conf.set(key, value)
     return writer.option("checkpointLocation", to_uri(checkpoint)).start()
 
