@@ -249,13 +249,14 @@ def read_line_stream(
     return lines_of(_with_source(reader.text(place), how), layout=layout, how=how)
 
 
-def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int, **options: str) -> DataFrame:
+def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int) -> DataFrame:
     """Read which files arrive, by the rules of `listing.find`: `path`, `length` and `modificationTime`.
 
-    None is opened; those of length 0 are not seen. `options` are those of Spark's reader.
+    None is opened; those of length 0 are not seen, nor those that come late and are 30 days older than the newest.
     """
     reader, place = _stream(spark, data, max_files_per_trigger)
-    return reader.options(**options).format("binaryFile").schema(_FILE).load(place).drop("content")
+    reader = reader.options(ignoreMissingFiles="true", maxFileAge="30d")
+    return reader.format("binaryFile").schema(_FILE).load(place).drop("content")
 
 
 def quarantine_rows(file: str, *, reason: str, how: Input = _USUAL) -> Iterator[dict[str, str | None]]:

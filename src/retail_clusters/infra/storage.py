@@ -26,7 +26,6 @@ from retail_clusters.errors import InputError, RetailClustersError, StorageError
 from retail_clusters.infra.locations import (
     for_display,
     is_local,
-    is_object_store,
     join,
     local_path,
     name,
@@ -202,10 +201,10 @@ def find_text(location: str) -> str | None:
 def open_write(location: str) -> Iterator[BinaryIO]:
     """Open a stream of bytes that becomes the file, in place of an earlier one, if the block ends well.
 
-    Until then a reader sees the earlier file, and so does one who comes after a kill. A store that is neither
-    this machine's disks nor an object store has none between the removal and the renaming.
+    Until then a reader sees the earlier file, and so does one who comes after a kill. On a store of another scheme
+    there is none for the moment between its removal and the renaming.
     """
-    draft = location if is_object_store(location) else draft_beside(location)
+    draft = draft_beside(location)
     with _told(location):
         try:
             if is_local(location):
@@ -217,12 +216,10 @@ def open_write(location: str) -> Iterator[BinaryIO]:
                 yield spool
                 spool.seek(0)
                 _upload(spool, draft, overwrite=True)
-            if draft != location:
-                remove(location)
-                _rename_in_java(draft, location)
+            remove(location)
+            _rename_in_java(draft, location)
         except BaseException:
-            if draft != location:
-                remove(draft)
+            remove(draft)
             raise
 
 

@@ -15,10 +15,8 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from retail_clusters.infra.locations import is_local, to_uri
 from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 
-Trigger = dict[str, Any]
-
 #: Take what is there, and end.
-DRAIN: Final[Trigger] = {"availableNow": True}
+DRAIN: Final[dict[str, Any]] = {"availableNow": True}
 
 _POLL: Final = 0.2
 
@@ -35,11 +33,10 @@ def run_batches(
     arriving: DataFrame,
     *,
     checkpoint: str,
-    trigger: Trigger,
     process: Callable[[int, DataFrame], None],
     stopping: threading.Event,
 ) -> None:
-    """Hand what arrives to `process`, batch by batch, until done or told to stop.
+    """Hand what is there to `process`, batch by batch, until done or told to stop.
 
     The session of `arriving` is the stream's own: `small_session` makes one. `stopping` ends the stream before
     the next batch; an exception of `process` ends it at once, and is raised here.
@@ -55,7 +52,7 @@ def run_batches(
             failures.append(failure)
             raise
 
-    writer = arriving.writeStream.foreachBatch(run_batch).trigger(**trigger)
+    writer = arriving.writeStream.foreachBatch(run_batch).trigger(**DRAIN)
     query = start(writer, session=arriving.sparkSession, checkpoint=checkpoint)
     try:
         with stopped(query):

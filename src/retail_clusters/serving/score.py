@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -16,7 +17,7 @@ from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
+from retail_clusters.infra.stream import run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.serving.commits import BatchTakenError, CommitLog
@@ -27,9 +28,6 @@ from retail_clusters.wording import pluralize
 
 __all__ = ["ScoreRequest", "ScoreSummary"]
 
-#: Spark keeps the names of the files that are at most so much older than the newest. Those that come later
-#: and are older it passes by in silence: the folder's listing has them.
-_REMEMBERED: Final = "30d"
 #: Seconds between two looks at the folder; and how many times as long as a look took.
 _LOOK_EVERY: Final = 1.0
 _LOOK_AFTER: Final = 20
@@ -70,7 +68,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         status: str | None = "FAILED"
         try:
             scorer.start()
-            _score(spark, request, scorer, score_run, stopping=stopping)
+            _score(small_session(spark), request, scorer, score_run, stopping=stopping)
             if not stopping.is_set():
                 scorer.write_segments()
             scorer.finish()
@@ -93,7 +91,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
 
 
 def _score(
-    spark: SparkSession,
+    session: SparkSession,
     request: ScoreRequest,
     scorer: Scorer,
     score_run: ScoreRun,
@@ -102,21 +100,28 @@ def _score(
 ) -> None:
     """Score what there is to score, until done or told to stop.
 
-    The records decide what is scored; the stream makes batches of what waits. What it does not bring is
-    scored after it.
+    The records decide what is scored; Spark's stream makes batches of what waits. What it does not bring is
+    scored after it. The session is that of all drains: Spark keeps what listens to a session's streams.
     """
     if request.rescore:
         scorer.rescore(find_in_source(request.rescore, source=request.source))
         return
-    session = small_session(spark)  # one for all drains: Spark keeps what listens to a session's streams
-    while True:
-        scorer.poll()
+
+    def process(_: int, frame: DataFrame) -> None:
+        scorer.process(_files_of(frame))
+        between()
+
+    def between() -> None:
         score_run.send()
+        scorer.poll()
+
+    while True:
+        between()
         looked = time.monotonic()
         waiting = scorer.waiting()
         pause = max(_LOOK_EVERY, _LOOK_AFTER * (time.monotonic() - looked))
         if waiting:
-            _drain(session, request, scorer, score_run, stopping=stopping)
+            _drain(session, request, process, stopping=stopping)
             if not stopping.is_set():
                 scorer.score_left()
         if request.once or stopping.wait(pause):
@@ -126,8 +131,7 @@ def _score(
 def _drain(
     session: SparkSession,
     request: ScoreRequest,
-    scorer: Scorer,
-    score_run: ScoreRun,
+    process: Callable[[int, DataFrame], None],
     *,
     stopping: threading.Event,
 ) -> None:
@@ -136,22 +140,10 @@ def _drain(
     Raises:
         RetailClustersError: the stream cannot go on from its checkpoint.
     """
-    checkpoint = join(request.state, "stream")
-    arriving = csv_files.read_arriving(
-        session,
-        request.source,
-        max_files_per_trigger=request.settings.max_files_per_trigger,
-        ignoreMissingFiles="true",
-        maxFileAge=_REMEMBERED,
-    )
-
-    def process(_: int, frame: DataFrame) -> None:
-        scorer.process(_files_of(frame))
-        score_run.send()
-        scorer.poll()
-
+    checkpoint, at_once = join(request.state, "stream"), request.settings.max_files_per_trigger
+    arriving = csv_files.read_arriving(session, request.source, max_files_per_trigger=at_once)
     try:
-        run_batches(arriving, checkpoint=checkpoint, trigger=DRAIN, process=process, stopping=stopping)
+        run_batches(arriving, checkpoint=checkpoint, process=process, stopping=stopping)
     except StreamingQueryException as failure:
         raise RetailClustersError(
             f"Spark's stream must go on from its checkpoint, but {for_display(checkpoint)} gave: {in_short(failure)}; "
