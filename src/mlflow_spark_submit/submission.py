@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,8 +36,6 @@ class ClusterConfig(BaseModel):
     master: str | None = None
     conf: dict[str, bool | int | float | str] = Field(default_factory=dict)
     archive: str | None = None
-    py_files: list[str] = Field(default_factory=list)
-    spark_submit: str | None = None
     env: dict[str, str] = Field(default_factory=dict)
 
 
@@ -109,29 +106,24 @@ def prepare_submission(
     The driver runs here, and inherits the run's variables from the process. Spark's properties travel in a file
     that only its owner reads: a command line is everyone's to read.
     """
-    program, home = _program(config)
-    environment = os.environ | home | config.env | command.variables | run_variables
-    words = [program, "--deploy-mode", "client"]
+    # Without it pyspark's own script may find the jars of another Spark.
+    home = os.environ.get("SPARK_HOME") or _pyspark()
+    environment = os.environ | {"SPARK_HOME": home} | config.env | command.variables | run_variables
+    words = [str(Path(home, "bin", "spark-submit")), "--deploy-mode", "client"]
     if config.master:
         words += ["--master", config.master]
     words += ["--load-spark-defaults", "--properties-file", _write_properties(_properties(config), folder)]
     if config.archive:
         words += ["--archives", f"{_absolute(config.archive)}#{_UNPACKED}"]
-    if config.py_files:
-        words += ["--py-files", ",".join(_importable(each, folder) for each in config.py_files)]
     words += [str(_LAUNCHER), command.module, *command.arguments]
     return Submission(words=tuple(words), environment=environment)
 
 
-def _program(config: ClusterConfig) -> tuple[str, dict[str, str]]:
-    """Return spark-submit, and the SPARK_HOME that makes pyspark's own script find its own jars."""
-    if config.spark_submit:
-        return _absolute(config.spark_submit), {}
+def _pyspark() -> str:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise ExecutionException("found no pyspark here: name the program in the config's 'spark_submit'")
-    home = os.environ.get("SPARK_HOME") or str(Path(spec.origin).parent)
-    return str(Path(home, "bin", "spark-submit")), {"SPARK_HOME": home}
+        raise ExecutionException("found no pyspark here: install it, or name a Spark in SPARK_HOME")
+    return str(Path(spec.origin).parent)
 
 
 def _properties(config: ClusterConfig) -> dict[str, str]:
@@ -153,13 +145,6 @@ def _write_properties(properties: Mapping[str, str], folder: Path) -> str:
     escaped = {key: value.replace("\\", "\\\\").replace("\n", "\\n") for key, value in properties.items()}
     path.write_text("\n".join(f"{key}={value}" for key, value in escaped.items()), encoding="utf-8")
     return str(path)
-
-
-def _importable(path: str, folder: Path) -> str:
-    """Return a file that executors import from: of a wheel, a copy that is named a zip, as Spark wants it."""
-    if urlsplit(path).scheme or not path.endswith(".whl"):
-        return _absolute(path)
-    return str(shutil.copy(path, folder / f"{Path(path).stem}.zip"))
 
 
 def _absolute(path: str) -> str:

@@ -41,16 +41,6 @@ def test_archive_brings_the_python_of_executors(tmp_path, monkeypatch):
     assert properties(tmp_path) == python | {"spark.pyspark.driver.python": sys.executable}
 
 
-def test_wheel_travels_as_a_zip_because_executors_import_from_nothing_else(tmp_path):
-    wheel = tmp_path / "shop-1.0-py3-none-any.whl"
-    wheel.write_bytes(b"content")
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    sent = Path(value_of("--py-files", prepare(folder, ClusterConfig(py_files=[str(wheel)]))))
-    assert sent.name == "shop-1.0-py3-none-any.zip"
-    assert sent.read_bytes() == b"content"
-
-
 def test_properties_are_read_by_their_owner_alone_and_the_users_own_win(tmp_path):
     conf = {"spark.pyspark.driver.python": "python3.11", "spark.a": True, "spark.b": "x\\y\nz"}
     submission = prepare(tmp_path, ClusterConfig(conf=conf))
@@ -64,10 +54,9 @@ def test_properties_are_read_by_their_owner_alone_and_the_users_own_win(tmp_path
     assert "--load-spark-defaults" in submission.words
 
 
-def test_pysparks_own_program_is_the_default_and_another_can_be_named(tmp_path, monkeypatch):
+def test_the_program_is_that_of_spark_home_or_else_of_pyspark(tmp_path, monkeypatch):
     monkeypatch.delenv("SPARK_HOME", raising=False)
     submission = prepare(tmp_path, ClusterConfig())
     assert Path(submission.words[0]) == Path(submission.environment["SPARK_HOME"], "bin", "spark-submit")
-    named = tmp_path / "spark-submit"
-    named.touch()
-    assert prepare(tmp_path, ClusterConfig(spark_submit=str(named))).words[0] == str(named)
+    monkeypatch.setenv("SPARK_HOME", "/opt/spark")
+    assert prepare(tmp_path, ClusterConfig()).words[0] == "/opt/spark/bin/spark-submit"

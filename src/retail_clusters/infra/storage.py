@@ -184,12 +184,7 @@ def read_bytes(location: str) -> bytes:
 
 def read_text(location: str) -> str:
     """Return a file's text, which is UTF-8."""
-    try:
-        return read_bytes(location).decode("utf-8")
-    except UnicodeDecodeError as damaged:
-        raise InputError(
-            f"a text file must be UTF-8, but {for_display(location)} is not: {damaged}"
-        ) from damaged
+    return read_bytes(location).decode("utf-8")
 
 
 def find_text(location: str) -> str | None:
