@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -280,11 +279,8 @@ def _ship_package(context: SparkContext) -> None:
     _shipped.add(context.applicationId)
     folder = Path(tempfile.mkdtemp(prefix="retail-clusters-package-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    archive = folder / "retail_clusters.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for file in sorted(source.rglob("*.py")):
-            packed.write(file, Path(source.name, file.relative_to(source)))
-    context.addPyFile(str(archive))
+    name = str(folder / "retail_clusters")
+    context.addPyFile(shutil.make_archive(name, "zip", root_dir=source.parent, base_dir=source.name))
 
 
 def _configured() -> dict[str, str]:
