@@ -101,11 +101,11 @@ def test_a_session_that_is_there_is_adopted_and_given_back_as_it_was(spark: Spar
 def test_a_streams_own_session_is_set_as_the_one_that_it_is_made_from(spark: SparkSession):
     spark.conf.set("fs.s3a.access.key", "ours")
     try:
-        own = small_session(spark, partitions=3)
+        own = small_session(spark)
         assert own.conf.get("fs.s3a.access.key") == "ours"
         assert own.conf.get("spark.sql.session.timeZone") == spark.conf.get("spark.sql.session.timeZone")
-        assert own.conf.get("spark.sql.shuffle.partitions") == "3"
-        assert spark.conf.get("spark.sql.shuffle.partitions") != "3"
+        assert own.conf.get("spark.sql.shuffle.partitions") == "1"
+        assert spark.conf.get("spark.sql.shuffle.partitions") != "1"
     finally:
         spark.conf.unset("fs.s3a.access.key")
 

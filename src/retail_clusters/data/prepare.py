@@ -1,8 +1,8 @@
 """CSV files → typed lines, kept in a cache for every later job, whatever it asks of them.
 
-A table is `CACHE/KEY/ID/` and counts once `CACHE/KEY/manifest.json` names it. Only one process can create that
-file, so the first of two that make the same table wins, and no folder is ever renamed or replaced. The cache may
-be deleted at any time: what is not there is made again.
+A table is `CACHE/KEY/ID/` and counts once `CACHE/KEY/manifest.json` names it. Of two processes that make the same
+table each reads its own, and no folder is ever renamed or replaced. The cache may be deleted at any time: what is
+not there is made again.
 """
 
 import hashlib
@@ -142,8 +142,8 @@ def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     except BaseException:
         storage.remove(join(cache(), folder))
         raise
-    table = _publish(made, source.key)
-    return Prepared(table, read_lines(spark, table))
+    storage.write_text(_manifest(source.key), json.dumps(asdict(made), indent=2))
+    return Prepared(made, read_lines(spark, made))
 
 
 def check_split(table: PreparedTable, split: Split) -> None:
@@ -194,22 +194,6 @@ def _reasons(stored: DataFrame, how: Input) -> Sequence[Reason]:
     return tally.reasons(how)
 
 
-def _publish(table: PreparedTable, key: str) -> PreparedTable:
-    """Write the manifest; return the table that counts, which another process may have made.
-
-    A process that dies before leaves no table, only a folder that nobody reads.
-    """
-    if storage.create_exclusive(_manifest(key), _as_text(table)):
-        return table
-    winner = _find_table(key)
-    if winner is None:
-        storage.write_text(_manifest(key), _as_text(table))
-        return table
-    if winner.folder != table.folder:  # a store that was asked twice finds the first answer
-        storage.remove(join(cache(), table.folder))
-    return winner
-
-
 def _find_table(key: str) -> PreparedTable | None:
     """Return the table that a manifest names; None when there is none, or none that can be read."""
     try:
@@ -222,7 +206,3 @@ def _find_table(key: str) -> PreparedTable | None:
 
 def _manifest(key: str) -> str:
     return join(cache(), key, _MANIFEST)
-
-
-def _as_text(table: PreparedTable) -> str:
-    return json.dumps(asdict(table), indent=2)

@@ -121,8 +121,8 @@ def spark_session(name: str) -> Iterator[SparkSession]:
             spark.stop()
 
 
-def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
-    """Return a session of its own for a stream over small files: few shuffle partitions, few state stores.
+def small_session(spark: SparkSession) -> SparkSession:
+    """Return a session of its own for a stream over small files: one shuffle partition, one state store.
 
     Adaptive execution, which finds their number elsewhere, is not for streams. All else is set as it is in
     `spark`, such as the keys to a store.
@@ -133,7 +133,7 @@ def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
         if fresh.get(key) != value:
             session.conf.set(key, value)
     fixed_settings.fix(session)
-    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    session.conf.set("spark.sql.shuffle.partitions", "1")
     return session
 
 

@@ -68,10 +68,6 @@ def check(location: str) -> None:
     if not location.strip():
         raise InputError("a location is a path or a URI, but got an empty one: name a file or folder")
     if is_local(location):
-        if local_path(location).startswith("//") or "\0" in location:
-            raise InputError(
-                f"a file URI names a path of this machine, but got {for_display(location)}: write file:///path"
-            )
         return
     try:
         with _told(location):
