@@ -58,18 +58,6 @@ def test_points_wait_for_a_store_that_is_away_and_another_store_gets_them_all(
     assert scorers.points(other.run_id, "rows_in") == {0: 5}
 
 
-def test_a_run_stays_open_where_another_machine_goes_on_in_it_and_is_closed_where_none_does(
-    workplace: Path,
-) -> None:
-    mine, _ = opened(workplace)
-    mine.finish(ScoreSummary(mine.run_id), status=None, unmeasured=None)
-    assert mlflow.get_run(mine.run_id).info.status == "RUNNING"
-    owner = workplace / "output" / "_scorer.json"
-    owner.write_text(json.dumps(json.loads(owner.read_text()) | {"run_id": "another"}))
-    mine.finish(ScoreSummary(mine.run_id), status=None, unmeasured=None)
-    assert mlflow.get_run(mine.run_id).info.status == "FAILED"
-
-
 def test_an_output_holds_the_lines_of_one_source(workplace: Path) -> None:
     opened(workplace)
     with pytest.raises(InputError, match="must hold the lines of one source"):

@@ -20,7 +20,7 @@ from retail_clusters.infra.spark import small_session
 from retail_clusters.infra.stream import run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.serving.commits import BatchTakenError, CommitLog
+from retail_clusters.serving.commits import CommitLog
 from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import Scorer, ScoreSummary
 from retail_clusters.serving.source import InputFile, ScoreRequest, find_in_source
@@ -52,8 +52,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     """Run as the step `score`: score what is in `source`, and what arrives, until done or told to stop.
 
     SIGTERM and Ctrl-C end it after the batch under way. Started again on the same output, it goes on with the
-    files that no record holds, in the same MLflow run. Where another machine has recorded a batch first, the
-    run stays open, as it is that one's.
+    files that no record holds, in the same MLflow run.
     """
     purpose = "an output serves one scorer at a time"
     storage.make_folder(request.output)
@@ -65,7 +64,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         log, progress = CommitLog.load(request.output), Progress("score")
         score_run = ScoreRun(request, log=log, progress=progress)
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
-        status: str | None = "FAILED"
+        status = "FAILED"
         try:
             scorer.start()
             _score(small_session(spark), request, scorer, score_run, stopping=stopping)
@@ -73,9 +72,6 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
                 scorer.write_segments()
             scorer.finish()
             status = "FINISHED"
-        except BatchTakenError:
-            status = None
-            raise
         finally:
             score_run.finish(scorer.summary, status=status, unmeasured=scorer.drift.unmeasured)
     summary = scorer.summary

@@ -60,19 +60,13 @@ class ScoreRun:
                 self._progress.warn(f"points wait for the tracking store: {problem}")
             self._away = True
 
-    def finish(self, summary: ScoreSummary, *, status: str | None, unmeasured: str | None) -> None:
-        """Send what waits, describe and close the run; say so when that fails.
-
-        Without a status another scorer has the output: a run that is that one's too stays open.
-        """
-        if status:
-            self._pause.until = 0
-            self.send()
-            told = _description(self._request, summary, unmeasured)
-            tracking.attempt(tracking.describe, told, run_id=self.run_id)
-        elif self._read().get("run_id") == self.run_id:
-            return
-        problem = tracking.attempt(tracking.end_run, self.run_id, status=status or "FAILED")
+    def finish(self, summary: ScoreSummary, *, status: str, unmeasured: str | None) -> None:
+        """Send what waits, describe and close the run; say so when that fails."""
+        self._pause.until = 0
+        self.send()
+        told = _description(self._request, summary, unmeasured)
+        tracking.attempt(tracking.describe, told, run_id=self.run_id)
+        problem = tracking.attempt(tracking.end_run, self.run_id, status=status)
         if problem:
             self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
