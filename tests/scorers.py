@@ -229,20 +229,22 @@ _NAMES = set(HEADER.split(","))
 
 def count_lines(file: Path) -> int:
     """Count the lines that a file brings in, from its bytes: what is neither blank nor a header, in any order."""
-    found = b"".join(_pieces(file)).decode("utf-8", errors="replace").removeprefix("\ufeff")
+    found = _content(file).decode("utf-8", errors="replace").removeprefix("\ufeff")
     kept = [line for line in re.split(r"\r\n|\r|\n", found) if line.strip(" ")]
     return sum(not set(re.sub('["\ufeff \t]', "", line).split(",")) >= _NAMES for line in kept)
 
 
-def _pieces(file: Path) -> Iterable[bytes]:
-    """Read a file, and of a damaged packed one what comes before the damage."""
-    unpack = {".gz": gzip.open, ".bz2": bz2.open}.get(file.suffix, Path.open)
+def _content(file: Path) -> bytes:
+    """Read a file, and of a damaged packed one the lines before the damage."""
+    unpack, pieces = {".gz": gzip.open, ".bz2": bz2.open}.get(file.suffix, Path.open), list[bytes]()
     with unpack(file, "rb") as stream:  # type: ignore[operator]
         try:
             while piece := stream.read1(8192):
-                yield piece
+                pieces.append(piece)
         except (EOFError, OSError, zlib.error):
-            return
+            found = b"".join(pieces)
+            return found[: max(found.rfind(b"\n"), found.rfind(b"\r")) + 1]
+    return b"".join(pieces)
 
 
 def points(run_id: str, name: str) -> dict[int, float]:

@@ -12,7 +12,7 @@ from retail_clusters.errors import InputError
 from retail_clusters.infra.spark import spark_session
 from retail_clusters.input_settings import Input
 from retail_clusters.purchases import job
-from retail_clusters.purchases.job import PurchasesRequest
+from retail_clusters.purchases.request import PurchasesRequest
 from tests import odd_files, processes, scorers
 from tests.conftest import PROJECT
 from tests.infra.test_fixed_settings import HOSTILE

@@ -1,20 +1,18 @@
 """What to start: the backend's configuration and an entry point's command, as a call of spark-submit."""
 
 import os
-import re
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow.exceptions import ExecutionException
 from mlflow.projects import utils as projects
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _UNPACKED = "environment"
@@ -29,13 +27,6 @@ _ADDED_BY_MLFLOW = (
     projects.PROJECT_DOCKER_AUTH,
 )
 
-# Quoted text of which a shell changes nothing.
-_LITERAL = re.compile(r"""'[^']*'|"[^"$`\\]*\"""")
-# What a shell takes as it stands, outside quotes.
-_PLAIN = re.compile(r"[\w \t@%+=:,./-]*")
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_PYTHON = re.compile(r"python(3(\.\d+)?)?")
-
 
 class ClusterConfig(BaseModel):
     """Where and how to submit. What is not given is left to `spark-defaults.conf`."""
@@ -43,19 +34,9 @@ class ClusterConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     master: str | None = None
-    deploy_mode: Literal["client", "cluster"] = "client"
     conf: dict[str, bool | int | float | str] = Field(default_factory=dict)
     archive: str | None = None
-    py_files: list[str] = Field(default_factory=list)
-    spark_submit: str | None = None
     env: dict[str, str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _names_files(self) -> Self:
-        for path in [*self.py_files, *filter(None, [self.archive, self.spark_submit])]:
-            if _is_local(path) and not Path(path).is_file():
-                raise ValueError(f"found no file {path!r} in {os.getcwd()}")  # noqa: PTH109 - as typed
-        return self
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class Submission:
 
 
 def read_config(backend_config: Mapping[str, Any]) -> ClusterConfig:
-    """Return the checked configuration; MLflow's own additions are checked and left out.
+    """Return the checked configuration; MLflow's own additions are left out.
 
     Raises:
         ExecutionException: in one line, which `mlflow run` prints before it exits with 1.
@@ -91,29 +72,29 @@ def read_config(backend_config: Mapping[str, Any]) -> ClusterConfig:
     try:
         return ClusterConfig.model_validate(given)
     except ValidationError as error:
-        raise ExecutionException(f"backend config: {_first_line(error)}") from None
+        # Without the values, which may be secret.
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place, known = ".".join(map(str, fault["loc"])), ", ".join(ClusterConfig.model_fields)
+        raise ExecutionException(f"backend config: {place}: {fault['msg']}; its keys are {known}") from None
 
 
 def parse_command(command: str) -> ModuleCommand:
-    """Return the module, arguments and variables of an entry point's computed command.
-
-    One form is understood, as a shell would read it: `[env] [NAME=VALUE …] python -m MODULE [ARGUMENT …]`.
+    """Return the module, arguments and variables of an entry point's command; no shell expands anything.
 
     Raises:
-        ExecutionException: for another form, and for anything that a shell would expand, join or redirect.
+        ExecutionException: it has not the form `[env] [NAME=VALUE …] python -m MODULE [ARGUMENT …]`.
     """
-    command = command.strip()
-    if not _PLAIN.fullmatch(_LITERAL.sub("", command)):
-        raise _refused("one that needs a shell")
     words = shlex.split(command)
     if words[:1] == ["env"]:
         words = words[1:]
     variables = {}
-    while words and _ASSIGNMENT.match(words[0]):
-        name, _, value = words.pop(0).partition("=")
-        variables[name] = value
-    if len(words) < 3 or not _PYTHON.fullmatch(words[0]) or words[1] != "-m":
-        raise _refused(repr(" ".join(words[:2])))
+    while words and "=" in words[0]:
+        name, _, variables[name] = words.pop(0).partition("=")
+    if len(words) < 3 or not words[0].startswith("python") or words[1] != "-m":
+        raise ExecutionException(
+            "the backend spark-submit runs commands of the form '[env] [NAME=VALUE …] python -m MODULE "
+            f"[ARGUMENT …]', but got {' '.join(words[:2])!r}: change the entry point"
+        )
     return ModuleCommand(module=words[2], arguments=tuple(words[3:]), variables=variables)
 
 
@@ -122,91 +103,39 @@ def prepare_submission(
 ) -> Submission:
     """Return what to start, and write the files that it needs into `folder`.
 
-    In client mode the driver inherits the run's variables from the process. In cluster mode it starts
-    elsewhere, and Spark's configuration is the one way to it. Spark logs that, so it must hold no secret.
-    Spark's properties travel in a file that only its owner reads: a command line is everyone's to read.
+    The driver runs here, and inherits the run's variables from the process. Spark's properties travel in a file
+    that only its owner reads: a command line is everyone's to read.
     """
-    program, home = _program(config)
-    environment = os.environ | home | config.env
-    properties = _properties(config)
-    if config.deploy_mode == "client":
-        environment |= command.variables | run_variables
-    else:
-        # A command's PYTHONPATH names folders of this machine; there, archive and py_files bring the module.
-        elsewhere = {name: value for name, value in command.variables.items() if name != "PYTHONPATH"}
-        properties = _driver_variables(config, config.env | elsewhere | run_variables) | properties
-    words = [program, "--deploy-mode", config.deploy_mode]
+    # Without it pyspark's own script may find the jars of another Spark.
+    home = os.environ.get("SPARK_HOME") or _pyspark()
+    environment = os.environ | {"SPARK_HOME": home} | config.env | command.variables | run_variables
+    words = [str(Path(home, "bin", "spark-submit")), "--deploy-mode", "client"]
     if config.master:
         words += ["--master", config.master]
-    if properties:
-        words += ["--load-spark-defaults", "--properties-file", _write_properties(properties, folder)]
+    words += ["--load-spark-defaults", "--properties-file", _write_properties(_properties(config), folder)]
     if config.archive:
         words += ["--archives", f"{_absolute(config.archive)}#{_UNPACKED}"]
-    if config.py_files:
-        words += ["--py-files", ",".join(_importable(each, folder) for each in config.py_files)]
     words += [str(_LAUNCHER), command.module, *command.arguments]
     return Submission(words=tuple(words), environment=environment)
 
 
-def _first_line(error: ValidationError) -> str:
-    """Return the first fault in one line, without the values, which may be secret."""
-    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden":
-        known = ", ".join(ClusterConfig.model_fields)
-        return f"it has no key {place!r}; its keys are {known}"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
-
-
-def _refused(found: str) -> ExecutionException:
-    return ExecutionException(
-        "the backend spark-submit runs commands of the form "
-        f"'[env] [NAME=VALUE …] python -m MODULE [ARGUMENT …]', but got {found}: change the entry point"
-    )
-
-
-def _program(config: ClusterConfig) -> tuple[str, dict[str, str]]:
-    """Return spark-submit, and the SPARK_HOME that makes pyspark's own script find its own jars."""
-    if config.spark_submit:
-        return _absolute(config.spark_submit), {}
+def _pyspark() -> str:
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise ExecutionException("found no pyspark here: name the program in the config's 'spark_submit'")
-    home = os.environ.get("SPARK_HOME") or str(Path(spec.origin).parent)
-    return str(Path(home, "bin", "spark-submit")), {"SPARK_HOME": home}
+        raise ExecutionException("found no pyspark here: install it, or name a Spark in SPARK_HOME")
+    return str(Path(spec.origin).parent)
 
 
 def _properties(config: ClusterConfig) -> dict[str, str]:
     """Return the properties: which Python, unless the user says so, and the user's own."""
-    python: dict[str, str] = {}
+    python = {"spark.pyspark.driver.python": sys.executable}
     if config.archive:
         python["spark.pyspark.python"] = f"./{_UNPACKED}/bin/python"
-    if config.deploy_mode == "client":
-        python["spark.pyspark.driver.python"] = sys.executable
     given = {
         key: str(value).lower() if isinstance(value, bool) else str(value)
         for key, value in config.conf.items()
     }
     return python | given
-
-
-def _driver_variables(config: ClusterConfig, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the properties that hand variables to a driver on another machine."""
-    parts = urlsplit(variables.get("MLFLOW_TRACKING_URI", ""))
-    if parts.password is not None:
-        raise ExecutionException(
-            "in cluster mode the tracking URI goes into Spark's configuration, which Spark logs, "
-            "but got one with a password: take it out, and let the driver find MLFLOW_TRACKING_USERNAME "
-            "and MLFLOW_TRACKING_PASSWORD where it runs"
-        )
-    if parts.scheme in {"", "file", "sqlite"}:
-        raise ExecutionException(
-            "in cluster mode the driver runs on another machine, but got a tracking store in a file: "
-            "set MLFLOW_TRACKING_URI to a tracking server"
-        )
-    prefix = "spark.yarn.appMasterEnv." if config.master == "yarn" else "spark.kubernetes.driverEnv."
-    return {f"{prefix}{name}": value for name, value in variables.items()}
 
 
 def _write_properties(properties: Mapping[str, str], folder: Path) -> str:
@@ -218,18 +147,6 @@ def _write_properties(properties: Mapping[str, str], folder: Path) -> str:
     return str(path)
 
 
-def _importable(path: str, folder: Path) -> str:
-    """Return a file that executors import from: of a wheel, a copy that is named a zip, as Spark wants it."""
-    if not (_is_local(path) and path.endswith(".whl")):
-        return _absolute(path)
-    return str(shutil.copy(path, folder / f"{Path(path).stem}.zip"))
-
-
 def _absolute(path: str) -> str:
-    """Return a path as typed here; spark-submit starts in the project's folder."""
-    return str(Path(path).absolute()) if _is_local(path) else path
-
-
-def _is_local(path: str) -> bool:
-    """Tell a path of this machine from a URI that Spark fetches itself."""
-    return not urlsplit(path).scheme
+    """Return a path as typed here, for spark-submit starts in the project's folder; a URI as it is."""
+    return path if urlsplit(path).scheme else str(Path(path).absolute())

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +11,7 @@ from yaml.constructor import ConstructorError
 
 from retail_clusters.errors import InputError
 from retail_clusters.question import Question
-from retail_clusters.setting_names import explain_one, told
-from retail_clusters.settings import Experiment
+from retail_clusters.settings import Experiment, explain, put
 
 #: `mlflow run` knows each parameter once, so several settings may stand in one text, between semicolons.
 _BETWEEN: Final = re.compile(r";\s*(?=[a-z_]+(?:\.[a-z_]+)*=)")
@@ -49,15 +47,6 @@ _Loader.add_implicit_resolver(
 )
 
 
-@dataclass(frozen=True)
-class _Given:
-    """A setting given on the command line; `typed` is what an error names."""
-
-    name: str
-    value: object
-    typed: str
-
-
 def load_experiment(
     path: Path, parameters: Mapping[str, object] | None = None, *, assignments: Sequence[str] = ()
 ) -> Experiment:
@@ -67,19 +56,19 @@ def load_experiment(
     None is not given.
 
     Raises:
-        InputError: no such file, no YAML mapping, an unknown setting, or a value out of bounds. It names
-            the file, or what was typed instead.
+        InputError: no such file, no YAML mapping, an unknown setting, or a value out of bounds.
     """
     tree = _read_yaml(path)
-    given = [one for text in assignments for one in _assigned(text)]
-    given += [_parameter(name, value) for name, value in (parameters or {}).items() if value is not None]
-    for one in given:
-        _merge(tree, one, path=path)
+    for one in (one for text in assignments for one in _BETWEEN.split(text) if one.strip()):
+        _assign(tree, one.strip())
+    for name, value in (parameters or {}).items():
+        if value is not None:
+            put(tree, name.split("."), value)
     try:
         return Experiment.model_validate(tree)
     except ValidationError as invalid:
-        texts = [_tell(dict(error), given, path) for error in told(invalid)]
-        raise InputError("; ".join(texts)) from invalid
+        beside = " and what is set beside it" if assignments or parameters else ""
+        raise InputError(f"{path}{beside}: {explain(invalid)}") from invalid
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -93,59 +82,22 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as malformed:
         where = " ".join(str(malformed).split())
         raise InputError(f"an experiment is a YAML file, but {path} does not parse: {where}") from malformed
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
+    if not isinstance(tree, dict | None):
         raise InputError(f"an experiment is a YAML mapping, but {path} holds a {type(tree).__name__}")
-    return {name: value for name, value in tree.items() if value is not None or name not in _SECTIONS}
+    return {name: value for name, value in (tree or {}).items() if value is not None or name not in _SECTIONS}
 
 
-def _assigned(text: str) -> list[_Given]:
-    return [_assignment(one) for one in _BETWEEN.split(text) if one.strip()]
-
-
-def _assignment(text: str) -> _Given:
-    name, equals, value = text.strip().partition("=")
+def _assign(tree: dict[str, Any], text: str) -> None:
+    name, equals, value = text.partition("=")
     if not equals or not name:
         raise InputError(
             f"--set takes section.name=value, but got {text!r}: write, for example, --set sweep.trials=8"
         )
-    typed = f"--set {text.strip()}"
     try:
         written = yaml.load(f"{name}: {value}", Loader=_Loader)
-        return _Given(name=name, value=written[name], typed=typed)
     except yaml.YAMLError as malformed:
         where = " ".join(str(malformed).split())
         raise InputError(
-            f"{typed}: the value is written as in an experiment file, but does not parse: {where}"
+            f"--set {text}: the value is written as in an experiment file, but does not parse: {where}"
         ) from malformed
-
-
-def _parameter(name: str, value: object) -> _Given:
-    option = name.rsplit(".", maxsplit=1)[-1].replace("_", "-")
-    return _Given(name=name, value=value, typed=f"--{option} {value}")
-
-
-def _merge(tree: dict[str, Any], one: _Given, *, path: Path) -> None:
-    *sections, last = one.name.split(".")
-    for section in sections:
-        held = tree.setdefault(section, {})
-        if not isinstance(held, dict):
-            raise InputError(
-                f"{one.typed}: {one.name} needs a section {section}, but in {path} it is {held!r}: "
-                "settings are listed in experiments/default.yaml"
-            )
-        tree = held
-    tree[last] = one.value
-
-
-def _tell(error: dict[str, Any], given: Sequence[_Given], path: Path) -> str:
-    """Explain one error after what was typed for its setting, or for its section; else after the file."""
-    name = ".".join(map(str, error["loc"]))
-    typed = [one.typed for one in given if _concerns(one.name, name)]
-    source = (typed[-1:] if error["type"] != "value_error" else typed) or [str(path)]
-    return f"{' '.join(source)}: {explain_one(error)}"
-
-
-def _concerns(given: str, wrong: str) -> bool:
-    return given == wrong or given.startswith(f"{wrong}.") or wrong.startswith(f"{given}.")
+    put(tree, name.split("."), written[name])

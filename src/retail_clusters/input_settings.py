@@ -1,42 +1,26 @@
 """How the files of invoice lines are written: encoding, separator, numbers, dates, columns."""
 
 import codecs
-import json
 import re
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import pairwise, permutations
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic.functional_validators import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-#: Letters of a date format, with how often each may stand, and what it is in a regular expression.
+from retail_clusters.question import Settings, listed
+
+#: Parts of a date format, and what each is in a regular expression.
 _PARTS: Final = {
     "yyyy": r"[0-9]{4}",
-    "yy": r"[0-9]{2}",
-    "MM": r"[0-9]{2}",
-    "M": r"[0-9]{1,2}",
-    "dd": r"[0-9]{2}",
-    "d": r"[0-9]{1,2}",
-    "HH": r"[0-9]{2}",
-    "H": r"[0-9]{1,2}",
-    "hh": r"[0-9]{2}",
-    "h": r"[0-9]{1,2}",
-    "mm": r"[0-9]{2}",
-    "ss": r"[0-9]{2}",
+    **dict.fromkeys(("yy", "MM", "dd", "HH", "hh", "mm", "ss"), r"[0-9]{2}"),
+    **dict.fromkeys(("M", "d", "H", "h"), r"[0-9]{1,2}"),
+    **{"S" * digits: rf"[0-9]{{{digits}}}" for digits in range(1, 7)},
     "a": r"[AaPp][Mm]",
-} | {"S" * digits: rf"[0-9]{{{digits}}}" for digits in range(1, 7)}
-_TOKEN: Final = re.compile(r"(?P<part>([A-Za-z])\2*)|'(?P<quoted>[^']+)'|(?P<sign>[-/. :,_])")
-_HINTS: Final = {"Y": "the year is yyyy", "D": "the day is dd", "n": "minutes are mm", "K": "hours are HH"}
-#: Parts of which one must be there, too; and what to say where none is.
-_NEEDS: Final = {"m": "Hh", "s": "m", "S": "s", "a": "h", "h": "a"}
-_LONELY: Final = {
-    "h": "hh counts to 12 and needs a (AM or PM); hours up to 24 are HH",
-    "a": "a (AM or PM) goes with hh, and HH counts to 24",
-    "m": "mm is minutes, which follow hours (HH or hh); the month is MM",
-    "s": "ss is seconds, which follow minutes (mm)",
-    "S": "S is a part of a second, which follows ss",
 }
+_TOKEN: Final = re.compile(r"(?P<part>([A-Za-z])\2*)|'(?P<quoted>[^']+)'|(?P<sign>[-/. :,_])")
+#: What may stand beside year, month and day: the letters of its parts, sorted.
+_TIMES: Final = {"", "H", "Hm", "Hms", "HSms", "ah", "ahm", "ahms", "Sahms"}
 
 Token = tuple[Literal["part", "text"], str]
 
@@ -53,9 +37,10 @@ def tokens(form: str) -> list[Token]:
         token = _TOKEN.match(form, at)
         part = token["part"] if token else None
         if not token or (part and part not in _PARTS):
-            wrong = part or form[at]
-            hint = _HINTS.get(wrong[0], "its parts are yyyy or yy, MM, dd, HH or hh with a, mm, ss, S")
-            raise ValueError(f"date_format is a pattern of numbers, but {form!r} holds {wrong!r}: {hint}")
+            raise ValueError(
+                f"date_format is a pattern of numbers, but {form!r} holds {part or form[at]!r}: its parts are "
+                "yyyy or yy, MM, dd, HH or hh with a, mm, ss, S"
+            )
         found.append(("part", part) if part else ("text", token["quoted"] or token["sign"]))
         at = token.end()
     return found
@@ -68,91 +53,45 @@ def date_shape(form: str) -> str:
 
 def _check_date_format(form: str) -> str:
     parts = tokens(form)
-    wrong = _wrong_parts([text[0] for kind, text in parts if kind == "part"]) or _wrong_widths(parts)
-    if wrong:
-        raise ValueError(f"date_format {form!r} cannot be meant: {wrong}")
-    return form
-
-
-def _wrong_parts(letters: Sequence[str]) -> str | None:
-    """Say what is wrong with the parts of a date, each told by its letter."""
-    twice = next((letter for letter in letters if letters.count(letter) > 1), None)
-    if twice:
-        return "minutes are mm, MM is the month" if twice == "M" else f"it has {twice} twice"
-    missing = next((letter for letter in "yMd" if letter not in letters), None)
-    if missing == "M" and "m" in letters:
-        return "mm is minutes, the month is MM"
-    if missing:
-        return f"it needs year, month and day (yyyy, MM, dd), but has no {missing}"
-    if {"H", "h"} <= set(letters):
-        return "it has two hours: HH up to 24, or hh up to 12 with a"
-    lonely = next((each for each in letters if not set(_NEEDS.get(each, each)) & set(letters)), None)
-    return _LONELY[lonely] if lonely else None
-
-
-def _wrong_widths(parts: Sequence[Token]) -> str | None:
-    """Say which numbers of a date run into one another."""
+    letters = sorted(text[0] for kind, text in parts if kind == "part")
+    time = "".join(letter for letter in letters if letter not in "yMd")
+    if time not in _TIMES or [letter for letter in letters if letter in "yMd"] != ["M", "d", "y"]:
+        raise ValueError(
+            f"date_format has year, month and day once (yyyy or yy, MM, dd), and a time as HH:mm:ss or hh:mm a, "
+            f"but got {form!r}: the month is MM, minutes are mm"
+        )
     for (one, before), (other, after) in pairwise(parts):
         if one == other == "part" and min(len(before), len(after)) == 1 and "a" not in {before, after}:
-            return f"put a sign between {before} and {after}, or give each a fixed width"
-    return None
+            raise ValueError(
+                f"date_format {form!r} cannot be read: put a sign between {before} and {after}, or write both twice"
+            )
+    return form
 
 
 def _check_date_formats(forms: tuple[str, ...]) -> tuple[str, ...]:
     if not forms:
         raise ValueError("date_format must name at least one format, such as yyyy-MM-dd HH:mm:ss")
-    for one, other in combinations(forms, 2):
-        if _overlap(_widths(one), _widths(other)):
+    for one, other in permutations(forms, 2):
+        if re.fullmatch(date_shape(other), _longest_date(one)):
             raise ValueError(
                 f"date_format must read a text in one way, but {one!r} and {other!r} both read some: give one"
             )
     return forms
 
 
-def _widths(form: str) -> list[str | tuple[int, int]]:
-    """Return each sign of a date, and the fewest and most digits between signs."""
-    found: list[str | tuple[int, int]] = []
-    for kind, text in tokens(form):
-        if kind == "text":
-            found.append(text)
-        elif text == "a":
-            found.append("a")
-        else:
-            width = (len(text), 2 if len(text) == 1 and text != "S" else len(text))
-            last = found[-1] if found else None
-            if isinstance(last, tuple):
-                found[-1] = (last[0] + width[0], last[1] + width[1])
-            else:
-                found.append(width)
-    return found
-
-
-def _overlap(one: Sequence[str | tuple[int, int]], other: Sequence[str | tuple[int, int]]) -> bool:
-    if len(one) != len(other):
-        return False
-    return all(
-        mine == others
-        if isinstance(mine, str) or isinstance(others, str)
-        else max(mine[0], others[0]) <= min(mine[1], others[1])
-        for mine, others in zip(one, other, strict=True)
+def _longest_date(form: str) -> str:
+    """Write a date with as many digits as a format can have."""
+    digits = {"a": "AM", **dict.fromkeys("MdHh", "11")}
+    return "".join(
+        digits.get(text, "1" * len(text)) if kind == "part" else text for kind, text in tokens(form)
     )
 
 
 def _words(value: object) -> object:
-    found = _listed(value)
+    found = listed(value)
     if value is None or (isinstance(found, Sequence) and None in found):
         raise ValueError('YAML takes a bare NULL for nothing: write "NULL", between quotes')
     return found
-
-
-def _listed(given: object) -> object:
-    """Take one text, a list, or a list as `flat` writes it."""
-    if isinstance(given, str):
-        try:
-            given = json.loads(given) if given.startswith("[") else [given]
-        except ValueError:
-            given = [given]
-    return tuple(given) if isinstance(given, list) else given
 
 
 def _check_encoding(name: str) -> str:
@@ -189,7 +128,7 @@ _SIGN: Final = r"^[^0-9A-Za-z \r\n+.\ufeff-]$"
 
 ColumnName = Annotated[str, Field(pattern=r"^[^\s\"](?:[^\r\n\"]*[^\s\"])?$")]
 DateFormat = Annotated[str, AfterValidator(_check_date_format)]
-DateFormats = Annotated[tuple[DateFormat, ...], BeforeValidator(_listed), AfterValidator(_check_date_formats)]
+DateFormats = Annotated[tuple[DateFormat, ...], BeforeValidator(listed), AfterValidator(_check_date_formats)]
 Words = Annotated[
     tuple[Annotated[str, Field(min_length=1, pattern=r"^\S(?:.*\S)?$")], ...], BeforeValidator(_words)
 ]
@@ -200,11 +139,7 @@ Thousands = Annotated[str, Field(pattern=r"^[,.' _\u2019\u00a0\u202f]?$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", validate_default=True)
-
-
-class Columns(_Settings):
+class Columns(Settings):
     """What the files call the eight facts of a line; their order is that of a file's header."""
 
     invoice_no: ColumnName = "InvoiceNo"
@@ -228,7 +163,7 @@ class Columns(_Settings):
         return self
 
 
-class Input(_Settings):
+class Input(Settings):
     """How the files are written; by default as the public data set is, and nothing else is taken.
 
     More than the share `max_quarantined` of lines that cannot be used refuses the data.

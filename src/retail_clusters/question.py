@@ -14,7 +14,7 @@ Sql = Annotated[str, Field(min_length=1, max_length=2_000)]
 Quantile = Annotated[float, Field(ge=0, le=1)]
 
 
-def _listed(given: object) -> object:
+def listed(given: object) -> object:
     """Take one value, a list, or a list as text."""
     if isinstance(given, str):
         try:
@@ -24,16 +24,18 @@ def _listed(given: object) -> object:
     return tuple(given) if isinstance(given, list) else given
 
 
-Scales = Annotated[tuple[Scale, ...], BeforeValidator(_listed)]
-Keys = Annotated[tuple[KeyColumn, ...], BeforeValidator(_listed), Field(min_length=1)]
-Quantiles = Annotated[tuple[Quantile, Quantile], BeforeValidator(_listed)]
+Scales = Annotated[tuple[Scale, ...], BeforeValidator(listed)]
+Keys = Annotated[tuple[KeyColumn, ...], BeforeValidator(listed), Field(min_length=1)]
+Quantiles = Annotated[tuple[Quantile, Quantile], BeforeValidator(listed)]
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """Frozen, strict, and checked when they are made."""
+
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", validate_default=True)
 
 
-class Unit(_Settings):
+class Unit(Settings):
     """What is clustered: the lines that share the values of `by`, within a window of `days`.
 
     A share `holdout` of the keys never trains. A key that lasts, such as a customer, needs a window: features
@@ -56,7 +58,7 @@ class Unit(_Settings):
         return self
 
 
-class Feature(_Settings):
+class Feature(Settings):
     """A number, or with `encode: onehot` a category, that records are compared by.
 
     `clip` cuts a number at two quantiles of the training records, then `scale` goes over it in order, then
@@ -97,7 +99,7 @@ class Feature(_Settings):
         return self
 
 
-class Description(_Settings):
+class Description(Settings):
     """What profiles show of a cluster beside its features: a number, a yes or no, or a text."""
 
     sql: Sql
@@ -124,7 +126,7 @@ def _usual_descriptions(given: dict[str, Any]) -> dict[str, Description]:
     return dict(ABOUT_LINES) if given.get("features") == LINES_BY_LOG else {}
 
 
-class Question(_Settings):
+class Question(Settings):
     """What is clustered (`unit`: lines, or groups of them), which lines count (`clean`), and by what (`features`).
 
     `clean` holds conditions for lines to be left out, under a name each, the first that holds counts. `describe`

@@ -1,15 +1,15 @@
 """The settings of an experiment: frozen, strict, and checked when they are made."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from retail_clusters.errors import InputError
 from retail_clusters.input_settings import Input, of_now
-from retail_clusters.question import LINES_BY_LOG, Question
-from retail_clusters.setting_names import explain, flatten, names_of, put
+from retail_clusters.question import LINES_BY_LOG, Question, Settings
 
 Objective = Literal["silhouette", "macro_silhouette", "median_silhouette"]
 #: YAML reads a bare `off` as false.
@@ -35,11 +35,7 @@ REPORT: Final = "report.html"
 QUARANTINE_TEXT: Final = "quarantine.txt"
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", validate_default=True)
-
-
-class Split(_Settings):
+class Split(Settings):
     """Lines before `train_until` train, lines before `validate_until` validate, later ones test."""
 
     train_until: date = date(2011, 7, 1)
@@ -55,7 +51,7 @@ class Split(_Settings):
         return self
 
 
-class Training(_Settings):
+class Training(Settings):
     """How a clustering is fitted.
 
     `exact` seeds with weighted k-means++ and gives the same bits anywhere; `spark` is pyspark.ml's own
@@ -68,21 +64,21 @@ class Training(_Settings):
     evidence_rows: Annotated[int, Field(ge=1_000)] = 500_000
 
 
-class Lloyd(_Settings):
+class Lloyd(Settings):
     """When Lloyd's iterations stop."""
 
     max_iterations: Count = 100
     tolerance: Annotated[float, Field(ge=0)] = 1e-4
 
 
-class Guardrails(_Settings):
+class Guardrails(Settings):
     """What makes a clustering usable, measured on validation lines."""
 
     max_cluster_share: Share = 0.8
     min_clusters: Clusters = 2
 
 
-class Sweep(_Settings):
+class Sweep(Settings):
     """The search over K and seed; seeds run from 0 to `seeds` - 1, and no `trials` means the whole space."""
 
     k_min: Clusters = 2
@@ -102,7 +98,7 @@ class Sweep(_Settings):
         return self
 
 
-class Stability(_Settings):
+class Stability(Settings):
     """Whether clusters come back when days are drawn anew: how often, and what counts as coming back."""
 
     draws: Count = 20
@@ -110,7 +106,7 @@ class Stability(_Settings):
     seed: Seed = 0
 
 
-class Promotion(_Settings):
+class Promotion(Settings):
     """The gates before the alias `champion`, measured on test lines."""
 
     min_test_silhouette: Annotated[float, Field(ge=-1, le=1)] = 0.2
@@ -121,7 +117,7 @@ class Promotion(_Settings):
     accept_new_space: bool = False
 
 
-class Scoring(_Settings):
+class Scoring(Settings):
     """How the stream scorer reads and what it watches."""
 
     max_files_per_trigger: Count = 400
@@ -131,14 +127,20 @@ class Scoring(_Settings):
     archive: Archive = "off"
 
 
-class Purchases(_Settings):
+class Purchases(Settings):
     """Spend per customer and day as a stream."""
 
     max_files_per_trigger: Count = 1
 
 
-#: Sections whose settings have names that users give.
-_NAMED_BY_USERS: Final = ("unit.", "clean.", "features.", "describe.")
+#: Settings and sections that earlier versions had, and what to write instead.
+RETIRED: Final[Mapping[str, str]] = {
+    "features.scaling": "each feature has its own scale: write features.price.scale, as in experiments/default.yaml",
+    "features.unseen_days": (
+        "each category has its own rule: write features.weekday.unseen, as in experiments/notebook.yaml"
+    ),
+    "columns": "it is part of input by now: write input.columns.NAME for a name, input.date_format for the date",
+}
 
 
 class Experiment(Question):
@@ -174,15 +176,14 @@ class Experiment(Question):
         Raises:
             InputError: a value is no longer allowed.
         """
-        flat = {of_now(name): value for name, value in flat.items()}
         tree: dict[str, Any] = {}
-        fixed = names_of(cls)
         for name, value in flat.items():
-            if name in fixed or name.startswith(_NAMED_BY_USERS):
-                put(tree, name.split("."), value)
+            path = of_now(name).split(".")
+            if path[0] in cls.model_fields:
+                put(tree, path, value)
         _read_earlier_features(tree)
         try:
-            return cls.model_validate_strings(tree)
+            return cls.model_validate_strings(tree, extra="ignore")
         except ValidationError as invalid:
             raise InputError(f"the run's settings are not allowed: {explain(invalid)}") from invalid
 
@@ -197,3 +198,57 @@ def _read_earlier_features(tree: dict[str, Any]) -> None:
         scale = {"scale": held["scaling"]}
         weekday["unseen"] = held.get("unseen_days", "keep")
         tree["features"] = {"price": price | scale, "quantity": quantity | scale, "weekday": weekday}
+
+
+def put(tree: dict[str, Any], path: Sequence[str], value: object) -> None:
+    """Put a value under a path of names.
+
+    Raises:
+        InputError: a name on the way has a value, and no settings of its own.
+    """
+    *sections, last = path
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise InputError(
+                f"{'.'.join(path)} needs a section {section}, but {section} is {tree!r}: "
+                "settings are listed in experiments/default.yaml"
+            )
+    tree[last] = value
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return values as text under their dotted names; what is not given is left out."""
+    flat: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[f"{prefix}{name}"] = _as_text(value) if isinstance(value, tuple) else str(value)
+    return flat
+
+
+def _as_text(values: tuple[Any, ...]) -> str:
+    """Write a single text as it is, and several as a list."""
+    plain = len(values) == 1 and not str(values[0]).startswith("[")
+    return str(values[0]) if plain else json.dumps(values, ensure_ascii=False)
+
+
+def explain(invalid: ValidationError) -> str:
+    """Return all that pydantic found, and a user can mend, in one line."""
+    # A default that follows from what is wrong is no error of its own.
+    errors = [error for error in invalid.errors() if error["type"] != "default_factory_not_called"]
+    return "; ".join(_explain_one(dict(error)) for error in errors)
+
+
+def _explain_one(error: dict[str, Any]) -> str:
+    """Return one of pydantic's errors as the rule and what was found."""
+    name = ".".join(str(part) for part in error["loc"])
+    if name in RETIRED:
+        return f"setting {name} is gone: {RETIRED[name]}"
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {name}: settings are listed in experiments/default.yaml"
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    return f"{name}: {message[:1].lower()}{message[1:]}, but got {error['input']!r}"

@@ -31,7 +31,7 @@ def read_line(
     if isinstance(fields, str):
         return fields
     if len(fields) != len(names):
-        return invoices.MISSING_FIELD if len(fields) < len(names) else invoices.EXTRA_FIELD
+        return invoices.NOT_THE_FIELDS
     said = dict(zip(names, fields, strict=True))
     values: list[object] = []
     for name in schema.COLUMNS:
@@ -49,7 +49,7 @@ def split(line: str, how: Input) -> list[str] | str:
         if how.quote and line[at : at + 1] == how.quote:
             end, text = _closing(line, at + 1, how.quote)
             if end is None:
-                return invoices.OPEN_QUOTE
+                return invoices.BAD_QUOTE
             if end < len(line) and line[end] != how.separator:
                 return invoices.BAD_QUOTE
             fields.append(text)

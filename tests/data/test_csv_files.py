@@ -203,16 +203,10 @@ def test_other_names_of_the_columns_are_those_that_the_settings_say(spark, tmp_p
     assert at_rest(spark, tmp_path, ONLINE_RETAIL_II) == [LINE]
 
 
-def test_names_that_are_not_utf8_or_that_the_jvm_cannot_say_are_refused(spark, tmp_path, monkeypatch):
+def test_names_that_are_not_utf8_are_refused(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9.csv")).write_text(CONTENT)
     with pytest.raises(InputError, match=r"caf\\udce9.csv: the file's name is not UTF-8.*rename it"):
         csv_files.check_data(str(tmp_path))
-    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "iso8859-1")
-    put(tmp_path, "in/ü.csv")
-    with pytest.raises(
-        InputError, match=r"the locale of this process reads them as iso8859-1.*set LC_ALL=C.UTF-8"
-    ):
-        csv_files.check_data(str(tmp_path / "in"))
 
 
 def test_a_stale_checksum_beside_a_file_does_not_keep_it_out(spark, tmp_path):
@@ -231,7 +225,7 @@ def test_the_lines_before_the_damage_are_there_without_their_header(tmp_path: Pa
     file = put(tmp_path, "cut.csv.gz", packed[: len(packed) // 2])
     found = kept(Path(file), DAMAGED)
     assert 10_000 < len(found) < 40_000
-    assert found[:-1] == NUMBERS[: len(found) - 1]
+    assert found == NUMBERS[: len(found)]
 
 
 def test_a_file_that_is_gone_leaves_one_row_without_a_line(spark, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
-"""The cache of prepared tables: found by key, the first writer wins, the longest unused ones go."""
+"""The cache of prepared tables: found by key, the last writer is found."""
 
-import os
 import shutil
 from datetime import date
 from pathlib import Path
@@ -126,11 +125,10 @@ def test_the_cache_is_where_the_environment_says(spark, data, tmp_path, monkeypa
     assert not CACHE.exists()
 
 
-def test_the_first_of_two_writers_wins_and_the_second_reads_its_table(spark, data):
+def test_of_two_writers_the_last_is_found_and_each_reads_its_own(spark, data):
     first, second = make(spark, data, run="first"), make(spark, data, run="second")
-    assert second.table == first.table
-    (key,) = CACHE.iterdir()
-    assert len([folder for folder in key.iterdir() if folder.is_dir()]) == 1
+    assert found(spark, data) == "second"
+    assert first.lines.count() == second.lines.count() == len(LINES)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"folder": 1}', '{"data": "\\u00e9"}', "\0"])
@@ -151,27 +149,6 @@ def test_the_cache_may_be_deleted_whole_or_in_part_at_any_time(spark, data):
     assert found(spark, data) == "again"
     shutil.rmtree(CACHE)
     assert found(spark, data) is None
-
-
-def test_the_tables_used_last_stay_and_what_a_killed_writer_left_goes(spark, data):
-    make(spark, data)
-    (key,) = CACHE.iterdir()
-    others = [CACHE / f"{number:02}" for number in range(prepare.TABLES_KEPT + 5)]
-    for age, folder in enumerate(others):
-        (folder / "x" / "lines").mkdir(parents=True)
-        grow_old(folder, days=1 + age)
-    grow_old(key, days=99)
-    assert found(spark, data) == "r", "which marks it as used"
-    write(data / "a.csv", LINES[1:])
-    new = make(spark, data).table.folder.partition("/")[0]
-    kept = {new, key.name, *(folder.name for folder in others[: prepare.TABLES_KEPT - 2])}
-    assert {folder.name for folder in CACHE.iterdir()} == kept
-
-
-def grow_old(folder: Path, *, days: float) -> None:
-    for path in [folder, *folder.rglob("*")]:
-        when = path.stat().st_mtime - days * 24 * 3600
-        os.utime(path, (when, when))
 
 
 def test_a_cache_at_a_scheme_that_spark_does_not_know_is_refused(spark, data, monkeypatch):

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import join, literal
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
+from retail_clusters.infra.stream import run_batches, stop_on_signals
 from tests.viewfs import in_session
 
 NAMES = ["a b%20.csv", "c#[1].csv", "d.csv", "é.csv"]
@@ -43,7 +43,6 @@ class Stream:
         run_batches(
             files.text(literal(join(self.place, "source"))),
             checkpoint=join(self.place, "checkpoint"),
-            trigger=DRAIN,
             process=take,
             stopping=stopping or threading.Event(),
         )

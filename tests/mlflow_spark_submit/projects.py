@@ -19,7 +19,7 @@ entry_points:
   stay:
     command: "env PYTHONPATH=src python -m job stay"
   shell:
-    command: "python -m job > log"
+    command: "bash run.sh"
 """
 
 JOB = """

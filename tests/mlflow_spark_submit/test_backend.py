@@ -63,12 +63,12 @@ def run_on(cluster: Cluster, project: Path, *options: str, conf: dict[str, str],
 
 @pytest.mark.soak
 def test_job_runs_on_a_cluster_in_the_run_that_mlflow_made(project, cluster):
-    wheel = project / "parcel-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as parcel:
-        parcel.writestr("parcel.py", "NAME = 'from the wheel'")
+    parts = project / "parts.zip"
+    with zipfile.ZipFile(parts, "w") as parcel:
+        parcel.writestr("parcel.py", "NAME = 'from the zip'")
     options = ("-P", f"text={TRICKY}", "-P", "more=a b", "--run-name", "on a cluster")
-    python = {"spark.pyspark.python": sys.executable}
-    output = run_on(cluster, project, *options, conf=python, py_files=[str(wheel)])
+    conf = {"spark.pyspark.python": sys.executable, "spark.submit.pyFiles": str(parts)}
+    output = run_on(cluster, project, *options, conf=conf)
     run = the_run()
     assert (run.info.status, run.info.run_name) == ("FINISHED", "on a cluster")
     assert run.data.tags["mlflow.project.backend"] == "spark-submit"
@@ -76,7 +76,7 @@ def test_job_runs_on_a_cluster_in_the_run_that_mlflow_made(project, cluster):
     assert run.data.tags["folder"] == str(project)
     assert arguments(run) == ["count", "--text", TRICKY, "--more", "a b"]
     assert run.data.params["master"] == cluster.master
-    assert run.data.params["parcels"] == "from the wheel"
+    assert run.data.params["parcels"] == "from the zip"
     assert run.data.params["property"] == TRICKY
     assert run.data.params["folders"] in {str(folder) for folder in cluster.executors()}
     assert "job says hello" in output
@@ -136,7 +136,7 @@ def runs_exist() -> bool:
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("entry_point", "config", "told"),
-    [("shell", LOCAL, "but got one that needs a shell"), ("main", {"mastr": "yarn"}, "no key 'mastr'")],
+    [("shell", LOCAL, "but got 'bash run.sh'"), ("main", {"mastr": "yarn"}, "mastr: Extra inputs")],
 )
 def test_what_cannot_be_submitted_is_told_in_one_line_and_makes_no_run(project, entry_point, config, told):
     process = start(project, config, "-e", entry_point)

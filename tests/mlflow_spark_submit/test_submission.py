@@ -4,9 +4,6 @@ import stat
 import sys
 from pathlib import Path
 
-import pytest
-from mlflow.exceptions import ExecutionException
-
 from mlflow_spark_submit.submission import ClusterConfig, ModuleCommand, Submission, prepare_submission
 
 COMMAND = ModuleCommand("job", ("--text", "a b"), {"PYTHONPATH": "src", "LEVEL": "high"})
@@ -27,7 +24,7 @@ def properties(folder: Path) -> dict[str, str]:
     return dict(line.split("=", maxsplit=1) for line in lines)
 
 
-def test_client_mode_hands_the_run_over_in_the_environment_alone(tmp_path):
+def test_the_run_is_handed_over_in_the_environment_alone(tmp_path):
     submission = prepare(tmp_path, ClusterConfig(master="spark://a:7077"), RUN | SECRET)
     assert submission.environment.items() >= (RUN | SECRET | COMMAND.variables).items()
     assert "hush" not in " ".join(submission.words)
@@ -35,39 +32,13 @@ def test_client_mode_hands_the_run_over_in_the_environment_alone(tmp_path):
     assert submission.words[-3:] == ("job", "--text", "a b")
 
 
-@pytest.mark.parametrize(
-    ("master", "prefix"), [("yarn", "spark.yarn.appMasterEnv."), ("k8s://a", "spark.kubernetes.driverEnv.")]
-)
-def test_cluster_mode_hands_the_run_over_in_properties_but_no_path_of_this_machine(tmp_path, master, prefix):
-    prepare(tmp_path, ClusterConfig(master=master, deploy_mode="cluster", env={"A": "b"}))
-    handed = RUN | {"LEVEL": "high", "A": "b"}
-    assert properties(tmp_path) == {f"{prefix}{name}": value for name, value in handed.items()}
-
-
-@pytest.mark.parametrize("uri", [SECRET["MLFLOW_TRACKING_URI"], "sqlite:///mlflow.db", "/store"])
-def test_cluster_mode_refuses_a_tracking_uri_that_is_secret_or_out_of_reach(tmp_path, uri):
-    with pytest.raises(ExecutionException, match=r"in cluster mode .*, but got") as refusal:
-        prepare(tmp_path, ClusterConfig(master="yarn", deploy_mode="cluster"), {"MLFLOW_TRACKING_URI": uri})
-    assert "hush" not in str(refusal.value)
-
-
-def test_archive_brings_the_python_of_executors_and_of_a_driver_beside_them(tmp_path, monkeypatch):
+def test_archive_brings_the_python_of_executors(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("packed.tar.gz").touch()
     submission = prepare(tmp_path, ClusterConfig(archive="packed.tar.gz"))
     assert value_of("--archives", submission) == f"{tmp_path}/packed.tar.gz#environment"
     python = {"spark.pyspark.python": "./environment/bin/python"}
     assert properties(tmp_path) == python | {"spark.pyspark.driver.python": sys.executable}
-
-
-def test_wheel_travels_as_a_zip_because_executors_import_from_nothing_else(tmp_path):
-    wheel = tmp_path / "shop-1.0-py3-none-any.whl"
-    wheel.write_bytes(b"content")
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    sent = Path(value_of("--py-files", prepare(folder, ClusterConfig(py_files=[str(wheel)]))))
-    assert sent.name == "shop-1.0-py3-none-any.zip"
-    assert sent.read_bytes() == b"content"
 
 
 def test_properties_are_read_by_their_owner_alone_and_the_users_own_win(tmp_path):
@@ -83,10 +54,9 @@ def test_properties_are_read_by_their_owner_alone_and_the_users_own_win(tmp_path
     assert "--load-spark-defaults" in submission.words
 
 
-def test_pysparks_own_program_is_the_default_and_another_can_be_named(tmp_path, monkeypatch):
+def test_the_program_is_that_of_spark_home_or_else_of_pyspark(tmp_path, monkeypatch):
     monkeypatch.delenv("SPARK_HOME", raising=False)
     submission = prepare(tmp_path, ClusterConfig())
     assert Path(submission.words[0]) == Path(submission.environment["SPARK_HOME"], "bin", "spark-submit")
-    named = tmp_path / "spark-submit"
-    named.touch()
-    assert prepare(tmp_path, ClusterConfig(spark_submit=str(named))).words[0] == str(named)
+    monkeypatch.setenv("SPARK_HOME", "/opt/spark")
+    assert prepare(tmp_path, ClusterConfig()).words[0] == "/opt/spark/bin/spark-submit"

@@ -6,18 +6,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from pyspark.errors import ArithmeticException
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 
 from retail_clusters.cli.results import to_json
 from retail_clusters.data import csv_files, listing
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra.locations import to_uri
-from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import small_session
 from retail_clusters.input_settings import Input
 from retail_clusters.purchases import job
-from retail_clusters.purchases.job import PurchasesRequest, run
+from retail_clusters.purchases.job import run
+from retail_clusters.purchases.request import PurchasesRequest
 from retail_clusters.purchases.spend import Parity
 from retail_clusters.registry import tracking
 from retail_clusters.settings import Purchases
@@ -65,9 +64,8 @@ def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_co
 ):
     write("a.csv", ("1.0", 1, "2.505", 2), ("", 1, "1.25", 4), ("1.0", 2, "3", -1))
     write("b.csv", ("1.0", 1, "1", 1), ("1.0", 1, "one", 1))
-    write_truncated("cut.csv.gz", ("9.0", 1, "2", 2))
 
-    summary = run(spark, replace(BATCH, sql="SELECT count(*) AS found FROM customer_purchases;"))
+    summary = run(spark, BATCH)
 
     assert totals("out") == {
         ("1", "2011-03-01"): Decimal("6.01"),
@@ -75,24 +73,25 @@ def test_a_batch_writes_prints_and_logs_the_result_and_keeps_what_it_does_not_co
         ("1", "2011-03-02"): -3,
     }
     assert written("out")[1] == ("1", date(2011, 3, 1), Decimal("6.010000"), 2)
-    bad, *cut = quarantined("out")
-    assert bad[:2] == ("b.csv", "UnitPrice is not a number")
-    assert {name for name, *_ in cut} == {"cut.csv.gz"}
-    assert all(reason.startswith("the file cannot be unpacked to its end (") for _, reason, _ in cut)
+    assert [row[:2] for row in quarantined("out")] == [("b.csv", "UnitPrice is not a number")]
     found = newest_run().data.metrics
-    assert found["lines_quarantined"] == len([line for *_, line in quarantined("out") if line])
-    assert {"files": 3.0, "customer_days": 3.0, "days": 2.0, "total_cost": 8.01}.items() <= found.items()
+    assert {
+        "files": 2.0,
+        "lines": 5,
+        "lines_quarantined": 1,
+        "customer_days": 3.0,
+        "days": 2.0,
+        "total_cost": 8.01,
+    }.items() <= found.items()
     assert "top.csv" in artifacts()
     shown = capsys.readouterr().out.splitlines()
     assert shown[1].split() == ["1", "2011-03-01", "6.01", "2", "0"]
-    assert [line.strip() for line in shown[4:6]] == ["found", "3"]
-    assert shown[6].startswith("purchases: 3 customer-days of ")
-    assert shown[7].startswith("purchases: quarantined ")
-    (number,) = (line for line in shown[8:] if "UnitPrice is not a number" in line)
-    assert number.startswith("  1 because UnitPrice is not a number, such as '5,A,")
-    assert number.endswith("(b.csv, line 3)")
+    assert shown[4].startswith("purchases: 3 customer-days of 5 lines in 2 files, 1 quarantined")
+    assert shown[5] == "purchases: quarantined 1 of 5 lines:"
+    assert shown[6].startswith("  1 because UnitPrice is not a number, such as '5,A,")
+    assert shown[6].endswith("(b.csv, line 3)")
     told = json.loads(to_json(summary))
-    assert (told["output"], told["metrics"]["files"], told["answer"]) == ("out", 3, [{"found": 3}])
+    assert (told["output"], told["metrics"]["files"]) == ("out", 2)
     first = {"CustomerID": "1", "day": "2011-03-01", "total_cost": "6.010000", "lines": 2, "cancellations": 0}
     assert told["top"][0] == first
 
@@ -119,18 +118,8 @@ def test_a_batch_replaces_an_earlier_result_and_leaves_nothing_else(spark: Spark
     run(spark, BATCH)
 
     assert totals("out") == {("2", "2011-03-01"): 6}
-    left = sorted(path.name for path in Path("out").iterdir() if not path.name.endswith("lock"))
+    left = sorted(path.name for path in Path("out").iterdir())
     assert left == ["purchases", "purchases.csv"]
-
-
-def test_a_table_that_fails_leaves_the_earlier_one(spark: SparkSession, tmp_path: Path):
-    place = str(tmp_path / "table")
-    job.write_parquet(spark.createDataFrame([(1,)], "number int"), place)
-    with pytest.raises(ArithmeticException):
-        job.write_parquet(spark.createDataFrame([(0,)], "number int").selectExpr("1 / number"), place)
-
-    assert [row.number for row in spark.read.parquet(place).collect()] == [1]
-    assert [folder.name for folder in tmp_path.iterdir()] == ["table"]
 
 
 def test_too_many_bad_lines_are_refused_before_an_earlier_table_is_replaced(
@@ -153,38 +142,25 @@ def test_files_that_give_nothing_to_sum_up_are_refused(spark: SparkSession, work
         run(spark, BATCH)
     Path("data/misnamed.csv").unlink()
     write_truncated("cut.csv.gz", *[("1.0", 1, "2", 2)] * 3)
-    with pytest.raises(InputError, match="at least one file that unpacks to its end"):
+    with pytest.raises(InputError, match=r"cut\.csv\.gz: the file cannot be unpacked to its end"):
         run(spark, STREAM)
 
 
-def test_one_process_at_a_time_writes_to_an_output(spark: SparkSession, workplace: Path):
-    write("a.csv", ("1.0", 1, "2", 2))
-    with (
-        lock("out/.purchases.lock", purpose="a test"),
-        pytest.raises(InputError, match="one purchases at a time writes to out"),
-    ):
-        run(spark, BATCH)
-
-
-def test_a_stream_equals_the_batch_and_answers_the_users_query(
-    spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_stream_equals_the_batch(spark: SparkSession, workplace: Path, capsys: pytest.CaptureFixture[str]):
     write("a.csv", ("1.0", 9, "2", 2), ("", 9, "1", 1), ("1.0", 9, "x", 1))
     write("b [1] ü%20#{c}.csv", ("", 2, "5", 1), ("1.0", 9, "1", 1), ("", 2, "0.001", 1))
-    write_truncated("cut.csv.gz", ("9.0", 1, "2", 2))
     Path("data/notes.txt").write_text("not,an,invoice\n")
 
-    run(spark, replace(STREAM, sql="SELECT sum(lines) AS lines_in_all FROM customer_purchases"))
+    run(spark, STREAM)
 
     found = {("", "2011-03-02"): Decimal("5.001"), ("", "2011-03-09"): 1, ("1", "2011-03-09"): 5}
     assert totals("out") == found
     metrics = newest_run().data.metrics
     assert (metrics["parity_customer_days"], metrics["parity_differing"]) == (3, 0)
-    assert {name for name, *_ in quarantined("out")} == {"a.csv", "cut.csv.gz"}
+    assert {name for name, *_ in quarantined("out")} == {"a.csv"}
     shown = capsys.readouterr().out
     assert "0 of 3 customer-days differ from the batch" in shown
-    assert "lines_in_all\n            5" in shown
-    left = sorted(path.name for path in Path("out").iterdir() if not path.name.endswith("lock"))
+    left = sorted(path.name for path in Path("out").iterdir())
     assert left == ["purchases", "purchases.csv", "quarantine"]
 
 
@@ -223,44 +199,25 @@ def test_files_with_different_headers_are_summed_up_as_a_batch_and_refused_as_a_
         run(spark, STREAM)
 
 
+def test_the_table_shows_totals_to_the_cent_and_a_missing_customer_as_null():
+    rows = [Row(None, date(2011, 3, 29), Decimal("33521.395"), 1_200, 3)]
+
+    shown = [line.split() for line in job.table(job.cells(rows)).splitlines()]
+
+    assert shown == [
+        ["CustomerID", "day", "total_cost", "lines", "cancellations"],
+        ["null", "2011-03-29", "33,521.40", "1,200", "3"],
+    ]
+    assert job.table(job.cells([])) == "(no rows)"
+
+
 def test_a_difference_is_logged_and_raised(workplace: Path):
     different = pytest.raises(DifferenceFoundError, match="1 of 7 customer-days differ")
     with different as raised, tracking.run("purchases"):
-        job.report_parity(Parity(customer_days=7, differing=1, examples=[]))
+        job.report_parity(Parity(differing=1, examples=[]), customer_days=7)
     assert raised.value.exit_code == 4
     assert newest_run().data.metrics["parity_differing"] == 1
     assert "differences.csv" in artifacts()
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "SELECT * FROM customer_purchases ORDER BY total_cost DESC;",
-        "WITH a AS (SELECT lines FROM customer_purchases) SELECT sum(lines) FROM a -- all",
-    ],
-)
-def test_a_query_over_the_table_is_taken(spark: SparkSession, sql: str):
-    job.check_sql(spark, sql)
-
-
-@pytest.mark.parametrize(
-    ("sql", "said"),
-    [
-        ("SELECT total FROM customer_purchases", "`total` cannot be resolved"),
-        ("SELECT * FROM purchases", "`purchases` cannot be found"),
-        ("SELEC 1", "Syntax error"),
-        ("DROP TABLE IF EXISTS customer_purchases", "Syntax error"),
-        ("SELECT 1; SELECT 2", "Syntax error"),
-        ("", "Syntax error"),
-    ],
-)
-def test_what_is_no_query_over_the_table_is_refused_in_one_line(
-    spark: SparkSession, sql: str, said: str, capfd: pytest.CaptureFixture[str]
-):
-    with pytest.raises(InputError, match=said) as refused:
-        job.check_sql(spark, sql)
-    assert "\n" not in str(refused.value)
-    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.real

@@ -32,15 +32,6 @@ def test_another_header_is_refused(workplace: Path, request_: PurchasesRequest):
         check(request_)
 
 
-def test_days_that_an_earlier_version_appended_are_not_replaced(workplace: Path):
-    write("a.csv", ("1.0", 1, "2", 2))
-    check(replace(BATCH, output="out"))
-    Path("out").mkdir()
-    Path("out/state.json").write_text("{}")
-    with pytest.raises(InputError, match="name another folder"):
-        check(replace(BATCH, output="out"))
-
-
 def test_each_mode_has_a_default_output_of_its_own():
     assert (BATCH.place, STREAM.place) == ("output/purchases/batch", "output/purchases/live")
     assert replace(STREAM, output="there").place == "there"

@@ -12,8 +12,7 @@ import pytest
 from retail_clusters.errors import InputError
 from retail_clusters.registry import tracking
 from retail_clusters.report.page import Facts, RunFacts, to_html, write_report
-from retail_clusters.setting_names import flatten
-from retail_clusters.settings import REPORT
+from retail_clusters.settings import REPORT, flatten
 from tests.report.records import CUSTOMERS, EARLIER
 
 METRICS = {

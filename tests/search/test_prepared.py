@@ -138,7 +138,8 @@ def test_dates_in_another_form_are_told_with_the_setting_that_helps(spark, place
 def test_semicolons_under_a_good_header_are_asked_for(spark, place):
     write(place / "in" / "a.csv", [line.replace(",", ";") for line in LINES])
     with pytest.raises(
-        InputError, match=r"a field is missing.*is the separator ';'\? Then set input.separator"
+        InputError,
+        match=r"the fields are fewer or more than the header's.*is the separator ';'\? Then set input.separator",
     ):
         prepared_by(spark, place / "in")
 
@@ -154,8 +155,8 @@ def test_quarantined_lines_are_told_with_reasons_and_places_up_to_the_share_that
         ]  # fmt: skip
         told = capsys.readouterr().out
         assert (
-            "prepare: quarantined 10 of 33 lines:\n  9 because a field is missing, such as 'too,short'"
-            in told
+            "prepare: quarantined 10 of 33 lines:\n"
+            "  9 because the fields are fewer or more than the header's, such as 'too,short'" in told
         )
         assert (
             "  1 because UnitPrice is not a number, such as '1,A,CUP,1,2011-01-01 08:00:00,two,,UK' (b.csv, line 13)"
@@ -163,7 +164,8 @@ def test_quarantined_lines_are_told_with_reasons_and_places_up_to_the_share_that
         )
     strict = Experiment(input=Input(max_quarantined=0.3))
     with pytest.raises(
-        InputError, match=r"at most 30.0% of the lines .*10 of 33 are, 9 because a field is missing"
+        InputError,
+        match=r"at most 30.0% of the lines .*10 of 33 are, 9 because the fields are fewer or more than the header's",
     ):
         prepared_by(spark, data, strict)
 

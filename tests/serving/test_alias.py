@@ -1,10 +1,7 @@
-import threading
-
 import pytest
 
 from retail_clusters.errors import RegistryError
-from retail_clusters.serving.alias import Follower, Pause, polled
-from tests import scorers
+from retail_clusters.serving.alias import Follower, Pause
 
 
 class Registry:
@@ -42,30 +39,14 @@ class Registry:
         return model
 
 
-def test_the_old_model_scores_until_the_next_one_is_ready_and_taken() -> None:
+def test_the_model_is_that_of_the_version_that_the_alias_names_at_each_poll() -> None:
     registry = Registry()
     model = registry.follow()
     registry.alias = "2"
-    assert not model.take()
-    model.poll()
     assert model.require() == "model 1"
-    assert model.take()
-    model.poll()
-    assert not model.take()
+    for _ in range(2):
+        model.poll()
     assert (model.version, model.require(), registry.loads) == ("2", "model 2", 2)
-
-
-def test_of_versions_that_came_between_two_batches_the_last_is_taken() -> None:
-    registry = Registry()
-    model = registry.follow()
-    for registry.alias in ("2", "3"):
-        model.poll()
-    assert model.take()
-    assert model.version == "3"
-    for registry.alias in ("4", "3"):
-        model.poll()
-    assert not model.take()
-    assert model.require() == "model 3"
 
 
 def test_the_old_model_goes_on_when_the_new_one_is_broken_and_it_is_tried_again_later() -> None:
@@ -75,30 +56,26 @@ def test_the_old_model_goes_on_when_the_new_one_is_broken_and_it_is_tried_again_
     model.poll()
     registry.now = 9.0
     model.poll()
-    assert not model.take()
-    assert registry.loads == 2
+    assert (model.require(), registry.loads) == ("model 1", 2)
     assert registry.told == ["version 2 is broken; version 1 goes on"]
     registry.now, registry.broken = 10.0, set()
     model.poll()
-    assert model.take()
     assert model.require() == "model 2"
 
 
-def test_another_version_is_tried_after_a_broken_one_and_the_return_is_told() -> None:
+def test_another_version_is_tried_after_a_broken_one_and_each_trouble_is_told_once() -> None:
     registry = Registry()
     model = registry.follow()
     registry.broken = {"2"}
-    for registry.alias in ("2", "1", "2", "3"):
+    for registry.alias in ("2", "2", "1", "2", "3"):
         model.poll()
         registry.now += 10
-    assert model.take()
     assert model.version == "3"
-    again = "alias 'champion' is followed again"
     broken = "version 2 is broken; version 1 goes on"
-    assert registry.told == [broken, again, broken, "version 3 is ready for the next batch", again]
+    assert registry.told == [broken, broken, "version 3 scores from the next batch on"]
 
 
-def test_an_outage_is_told_when_it_starts_and_when_it_ends_and_asked_about_seldom() -> None:
+def test_an_outage_is_told_once_and_asked_about_seldom() -> None:
     registry = Registry()
     model = registry.follow()
     registry.answers = False
@@ -110,25 +87,20 @@ def test_an_outage_is_told_when_it_starts_and_when_it_ends_and_asked_about_seldo
     assert asked == 20
     registry.answers, registry.alias, registry.now = True, "2", 300.0
     model.poll()
-    assert model.take()
     assert registry.told == [
         "the registry must answer for champion, but it is away; version 1 goes on",
-        "version 2 is ready for the next batch",
-        "alias 'champion' is followed again",
+        "version 2 scores from the next batch on",
     ]
 
 
-def test_an_alias_that_is_taken_away_is_told_once_and_its_return_too() -> None:
+def test_an_alias_that_is_taken_away_is_told_once() -> None:
     registry = Registry()
     model = registry.follow()
-    for registry.alias in (None, None, "1", "1"):
+    for registry.alias in (None, None, "1"):
         model.poll()
         registry.now += 10
     assert model.require() == "model 1"
-    assert registry.told == [
-        "alias 'champion' names no version any more; version 1 goes on",
-        "alias 'champion' is followed again",
-    ]
+    assert registry.told == ["alias 'champion' names no version any more; version 1 goes on"]
 
 
 def test_there_must_be_a_model_to_start_with() -> None:
@@ -136,12 +108,3 @@ def test_there_must_be_a_model_to_start_with() -> None:
     registry.alias = None
     with pytest.raises(RegistryError, match="'champion' names none: promote one first"):
         registry.follow()
-
-
-def test_the_alias_poller_polls_while_its_block_runs() -> None:
-    registry = Registry()
-    model = registry.follow()
-    registry.alias = "2"
-    with polled(model.poll, every=0.01):
-        scorers.wait_until(model.take)
-    assert "alias poller" not in {thread.name for thread in threading.enumerate()}

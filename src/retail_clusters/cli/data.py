@@ -22,14 +22,12 @@ from retail_clusters.cli.common import (
 @click.option("--mode", type=click.Choice(["batch", "stream"]), default="batch", show_default=True)
 @click.option("--top", type=click.INT, default=10, show_default=True, help="rows to print")
 @optional("--output", LOCATION, "folder of the result [default: one for each mode, in output/purchases]")
-@optional("--sql", click.STRING, "your own query over the table customer_purchases")
 @experiment_options
 def purchases_command(
     data: str,
     mode: Literal["batch", "stream"],
     top: int,
     output: str | None,
-    sql: str | None,
     experiment: ExperimentOptions,
 ) -> object:
     """Spend per customer and day, in batch or as a stream."""
@@ -42,7 +40,6 @@ def purchases_command(
         mode=mode,
         top=top,
         output=output,
-        sql=sql,
         settings=settings.purchases,
         how=settings.input,
     )

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamReader
@@ -23,7 +25,7 @@ from retail_clusters import schema
 from retail_clusters.data import listing
 from retail_clusters.data.listing import Listing
 from retail_clusters.errors import InputError
-from retail_clusters.infra import locations, storage, unpacking
+from retail_clusters.infra import locations, storage
 from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 from retail_clusters.input_settings import Input, single_bytes
 
@@ -50,6 +52,7 @@ _UNPACKERS: Final[Mapping[str, Callable[[IO[bytes]], Any]]] = {".gz": gzip.open,
 _PACKED_BEGINS: Final = {".gz": b"\x1f\x8b", ".bz2": b"BZh"}
 _DAMAGE: Final = (EOFError, OSError, zlib.error)
 _LONGEST_HEADER: Final = 65_536
+_PIECE: Final = 1 << 16
 #: What does not count, beside quotes, when a line is compared with the header.
 _IGNORED: Final = " \t\ufeff"
 #: Names of columns that a command adds to lines.
@@ -65,11 +68,6 @@ _OTHERS: Final = (
     (b"\xff\xfe", "UTF-16: save it as UTF-8, or convert it with iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "UTF-16: save it as UTF-8, or convert it with iconv -f UTF-16 -t UTF-8"),
     (b"PAR1", "Parquet: write it as CSV"),
-    (b"(\xb5/\xfd", "zstd: unpack it, or pack it with gzip"),
-    (b"\xfd7zXZ", "xz: unpack it, or pack it with gzip"),
-    (b"7z\xbc\xaf", "a 7z archive: unpack it"),
-    (b"%PDF", "PDF: export the table as CSV"),
-    (b"SQLite format 3", "an SQLite database: export the table as CSV"),
 )
 
 
@@ -169,8 +167,27 @@ def damage(spark: SparkSession, file: str) -> str | None:
         return None
     if wrong := _not_packed(file):
         return wrong
-    why = unpacking.problem(spark, file)
+    why = _unpacking_problem(spark, file)
     return f"{DAMAGED} ({why}): pack it anew with gzip" if why else None
+
+
+@contextmanager
+def naming_damage(spark: SparkSession, files: Sequence[str]) -> Iterator[None]:
+    """Turn a failure that comes of a damaged file into one that names the file.
+
+    Raises:
+        InputError: a file is gone, or a packed one does not unpack to its end.
+    """
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as failure:
+        for file in files:
+            if problem := damage(spark, file):
+                raise InputError(
+                    f"data must be readable to its end, but {locations.for_display(file)}: {problem}; "
+                    "bring the file anew, or take it out"
+                ) from failure
+        raise
 
 
 def read_lines(
@@ -192,7 +209,6 @@ def read_text(spark: SparkSession, files: Sequence[str], *, how: Input = _USUAL)
     """Read all that stands in files, as `line` and `source_file`."""
     if not files:
         return spark.createDataFrame([], TEXT)
-    unpacking.check_names(spark, files)
     reader = spark.read.options(**_LITERAL, **_RECURSIVE)
     if any(map(locations.is_local, files)):
         reader = reader.options(**WITHOUT_CHECKSUMS)
@@ -233,13 +249,14 @@ def read_line_stream(
     return lines_of(_with_source(reader.text(place), how), layout=layout, how=how)
 
 
-def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int, **options: str) -> DataFrame:
+def read_arriving(spark: SparkSession, data: str, *, max_files_per_trigger: int) -> DataFrame:
     """Read which files arrive, by the rules of `listing.find`: `path`, `length` and `modificationTime`.
 
-    None is opened; those of length 0 are not seen. `options` are those of Spark's reader.
+    None is opened; those of length 0 are not seen, nor those that come late and are 30 days older than the newest.
     """
     reader, place = _stream(spark, data, max_files_per_trigger)
-    return reader.options(**options).format("binaryFile").schema(_FILE).load(place).drop("content")
+    reader = reader.options(ignoreMissingFiles="true", maxFileAge="30d")
+    return reader.format("binaryFile").schema(_FILE).load(place).drop("content")
 
 
 def quarantine_rows(file: str, *, reason: str, how: Input = _USUAL) -> Iterator[dict[str, str | None]]:
@@ -261,11 +278,13 @@ def quarantine_rows(file: str, *, reason: str, how: Input = _USUAL) -> Iterator[
 
 def read_here(file: str, how: Input = _USUAL) -> Iterator[str]:
     """Split a file's text at LF, CR and CRLF, as Spark does, without Spark; up to the damage in a packed file."""
-    with open_unpacked(file) as stream:
-        raw = _UntilDamage(stream) if is_packed(file) else stream
-        with io.TextIOWrapper(io.BufferedReader(raw), how.encoding, errors="replace") as text:  # type: ignore[type-var]
+    with open_unpacked(file) as stream, io.TextIOWrapper(stream, how.encoding, errors="replace") as text:
+        try:
             for number, line in enumerate(text):  # Python's "utf-8-sig" loses a mark that is cut
                 yield line.rstrip("\n").removeprefix("" if number else "\ufeff")
+        except _DAMAGE:
+            if not is_packed(file):
+                raise
 
 
 @contextmanager
@@ -288,7 +307,6 @@ def _suffix(file: str) -> str:
 
 def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple[DataStreamReader, str]:
     """Return a reader of files as they arrive, and the place where it looks for them."""
-    unpacking.check_names(spark, [data])
     reader = spark.readStream.options(
         **_NEVER_TOO_OLD, **_RECURSIVE, maxFilesPerTrigger=max_files_per_trigger
     )
@@ -297,6 +315,23 @@ def _stream(spark: SparkSession, data: str, max_files_per_trigger: int) -> tuple
     if not storage.is_file(data):
         reader = reader.option("pathGlobFilter", NAME_PATTERN)
     return reader, locations.literal(data) if storage.exists(data) else locations.to_uri(data)
+
+
+def _unpacking_problem(spark: SparkSession, file: str) -> str | None:
+    """Unpack a file to its end with the codec that Spark reads it with; return Java's words if that fails."""
+    jvm: Any = spark._jvm
+    conf = jvm.org.apache.hadoop.conf.Configuration(spark._jsc.hadoopConfiguration())
+    for key, value in WITHOUT_CHECKSUMS.items() if locations.is_local(file) else ():
+        conf.set(key, value)
+    path = jvm.org.apache.hadoop.fs.Path(locations.to_uri(file))
+    nowhere = jvm.java.io.OutputStream.nullOutputStream()
+    try:
+        codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(path)
+        stream = codec.createInputStream(path.getFileSystem(conf).open(path))
+        jvm.org.apache.hadoop.io.IOUtils.copyBytes(stream, nowhere, _PIECE, True)
+    except Py4JJavaError as failure:
+        return f"{failure.java_exception.getMessage() or failure.java_exception.getClass().getSimpleName()}"
+    return None
 
 
 def _with_source(text: DataFrame, how: Input) -> DataFrame:
@@ -407,23 +442,3 @@ def _names(line: str, how: Input) -> list[str]:
 
 def _compact(line: str, how: Input) -> str:
     return line.translate({ord(sign): None for sign in f"{_IGNORED}{how.quote}"})
-
-
-class _UntilDamage(io.RawIOBase):
-    """What unpacks of a packed stream before the damage."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        """Say that bytes can be read."""
-        return True
-
-    def readinto(self, into: Any, /) -> int:
-        """Fill a buffer with the next bytes."""
-        try:
-            piece: bytes = self._stream.read1(len(into))  # type: ignore[attr-defined]
-        except _DAMAGE:
-            return 0
-        into[: len(piece)] = piece
-        return len(piece)

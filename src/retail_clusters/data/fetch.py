@@ -1,21 +1,18 @@
 """Fetch the public data set: one CSV file a day, checked by SHA-256."""
 
-import gzip
 import hashlib
-import http.client
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, Final
-from urllib.error import HTTPError
+from http.client import HTTPException
+from typing import Final
 from urllib.request import urlopen
 
 import click
-from tqdm import tqdm
 
-from retail_clusters.errors import InputError, TransferError
+from retail_clusters.errors import TransferError
 from retail_clusters.infra import storage
 from retail_clusters.infra.locations import for_display, join, name
 from retail_clusters.infra.storage import new_folder
@@ -27,7 +24,6 @@ ARCHIVE_URL: Final = f"https://codeload.github.com/databricks/Spark-The-Definiti
 BY_DAY_SHA256: Final = "589eb7f92993f886706fc7e7a2c2b250725b5c25bf2346e900ce0d0b1fbebb6f"
 _MEMBERS: Final = re.compile(r"[^/]+/data/retail-data/by-day/([\w-]+\.csv)")
 _TIMEOUT: Final = 60.0
-_DAMAGE: Final = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -75,27 +71,19 @@ def _digest(files: Mapping[str, bytes]) -> str:
 
 def _download(url: str, *, output: str) -> dict[str, bytes]:
     """Return the files in an archive whose names match, by name."""
-    if not url.startswith(("http://", "https://")):
-        raise InputError(f"An address must start with http:// or https://, but got {url!r}; correct it")
+    files = {}
     try:
-        with urlopen(url, timeout=_TIMEOUT) as answer:
-            return dict(_unpack(answer))
-    except HTTPError as error:
-        reason = f"it answered {error.code} {error.reason}"
-    except _DAMAGE as error:
-        reason = f"what came is no whole archive ({error})"
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(getattr(error, "reason", "") or error) or type(error).__name__
-    raise TransferError(f"The archive must come from {url}, but {reason}; {_by_hand(output)}")
-
-
-def _unpack(archive: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=archive, mode="r|gz") as tar:
-        for member in tqdm(tar, desc="fetch", unit=" entries", disable=None, leave=False):
-            found = _MEMBERS.fullmatch(member.name)
-            content = tar.extractfile(member) if found and member.isreg() else None
-            if found and content:
-                yield found[1], content.read()
+        with urlopen(url, timeout=_TIMEOUT) as answer, tarfile.open(fileobj=answer, mode="r|gz") as tar:
+            for member in tar:
+                found = _MEMBERS.fullmatch(member.name)
+                content = tar.extractfile(member) if found and member.isreg() else None
+                if found and content:
+                    files[found[1]] = content.read()
+    except (OSError, HTTPException, tarfile.TarError, zlib.error, EOFError) as error:
+        raise TransferError(
+            f"The archive must come whole from {url}, but gave: {error or type(error).__name__}; {_by_hand(output)}"
+        ) from error
+    return files
 
 
 def _by_hand(output: str) -> str:

@@ -23,10 +23,8 @@ PRICE_LIMIT: Final = 1e11
 FIRST_DAY, LAST_DAY = "1900-01-01", "2200-01-01"
 
 TOO_LONG: Final = f"the line is longer than {LONGEST_LINE:,} bytes"
-OPEN_QUOTE: Final = "a quote is left open"
-BAD_QUOTE: Final = "a quote stands where none can"
-MISSING_FIELD: Final = "a field is missing"
-EXTRA_FIELD: Final = "a field is one too many"
+BAD_QUOTE: Final = "a quote is left open, or stands where none can"
+NOT_THE_FIELDS: Final = "the fields are fewer or more than the header's"
 NO_DATE: Final = "InvoiceDate is empty"
 OUT_OF_TIME: Final = "InvoiceDate is not from 1900 to 2199"
 NOT_WHOLE: Final = "Quantity is not a whole number of 32 bits"
@@ -104,7 +102,7 @@ def parse(lines: DataFrame, *, layout: Layout = USUAL_LAYOUT, how: Input = _USUA
         schema.SOURCE_FILE,
     )
     typed = split.select("*", *(_typed(name, how).alias(name) for name in schema.COLUMNS))
-    reason = _reason(len(layout.names), how).alias(schema.REASON)
+    reason = _reason(how).alias(schema.REASON)
     return typed.select("*", reason).select(
         *schema.COLUMNS,
         *(F.col(_quoted(name)) for name in layout.extra),
@@ -197,7 +195,7 @@ def _instant(text: Column, form: str) -> Column:
     return text.try_cast("timestamp") if form in _USUAL.date_format else F.try_to_timestamp(text, F.lit(form))
 
 
-def _reason(fields: int, how: Input) -> Column:
+def _reason(how: Input) -> Column:
     """Return the first thing that is wrong with a line; null where nothing is."""
     line = F.col(schema.LINE)
     readable = F.is_valid_utf8(line) if how.encoding == "utf-8" else ~line.contains("\ufffd")
@@ -205,11 +203,8 @@ def _reason(fields: int, how: Input) -> Column:
     if how.quote:
         field = _field(how)
         sound = line.rlike(rf"\A(?:{field}\Q{how.separator}\E)*+{field}\z")
-        left_open = line.rlike(rf"\A(?:{field}\Q{how.separator}\E)*+{_begun(how)}\z")
-        quoting = F.when(left_open, OPEN_QUOTE).otherwise(BAD_QUOTE)
-        wrong = wrong.when(line.contains(how.quote) & ~sound, quoting)
-    counted = F.when(_separators(line, how) < fields - 1, MISSING_FIELD).otherwise(EXTRA_FIELD)
-    wrong = wrong.when(F.col(_CORRUPT).isNotNull(), counted)
+        wrong = wrong.when(line.contains(how.quote) & ~sound, BAD_QUOTE)
+    wrong = wrong.when(F.col(_CORRUPT).isNotNull(), NOT_THE_FIELDS)
     for name in schema.COLUMNS:
         for condition, reason in _wrong_values(name, how):
             wrong = wrong.when(condition, reason)
@@ -232,28 +227,14 @@ def _wrong_values(name: str, how: Input) -> list[tuple[Column, str]]:
     return []
 
 
-def _begun(how: Input) -> str:
-    """Match a quote and all that follows, up to one that closes it.
+def _field(how: Input) -> str:
+    """Match a field: one between quotes, in which a quote is doubled, or one that does not begin with a quote.
 
     Possessive, as Java's other loops over groups recurse: a line of quotes would overflow the JVM's stack.
     """
-    quote = rf"\Q{how.quote}\E"
-    return rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+"
-
-
-def _field(how: Input) -> str:
-    """Match a field: one between quotes, in which a quote is doubled, or one that does not begin with a quote."""
     quote, separator = rf"\Q{how.quote}\E", rf"\Q{how.separator}\E"
-    return rf"(?:{_begun(how)}{quote}|(?:[^{quote}{separator}][^{separator}]*+)?+)"
-
-
-def _separators(line: Column, how: Input) -> Column:
-    """Count the separators outside of quotes."""
-    separator = rf"\Q{how.separator}\E"
-    bare = (
-        F.regexp_replace(line, rf"(^|{separator}){_begun(how)}\Q{how.quote}\E", "$1") if how.quote else line
-    )
-    return F.length(bare) - F.length(F.replace(bare, F.lit(how.separator)))
+    between = rf"[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+"
+    return rf"(?:{quote}{between}{quote}|(?:[^{quote}{separator}][^{separator}]*+)?+)"
 
 
 def _quoted(name: str) -> str:

@@ -5,11 +5,9 @@ A file is a location: a path, or a URI of any file system that Spark knows. docs
 
 import hashlib
 import json
-import sys
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from operator import attrgetter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from retail_clusters.errors import InputError, RetailClustersError
@@ -34,95 +32,81 @@ class Listing:
     """
 
     files: tuple[FileStatus, ...]
-    hidden: int = 0
-    others: Mapping[str, int] = field(default_factory=dict)
-    second_names: Mapping[str, str] = field(default_factory=dict)
+    hidden: int
+    others: Mapping[str, int]
+    second_names: Mapping[str, str]
 
     @property
     def locations(self) -> list[str]:
         """Return where the files to read are."""
         return [file.location for file in self.files]
 
-    @property
-    def passed_over(self) -> int:
-        """Count the files that are passed over by name."""
-        return self.hidden + sum(self.others.values()) + len(self.second_names)
-
 
 @dataclass(frozen=True)
 class Account:
-    """Every file at a place: read, quarantined whole, or passed over by its name; they add up to `there`.
+    """Every file at a place, counted by what became of it: by the order of the sentence that tells it."""
 
-    For a command that goes on where it stopped, files may also be read before, or still be to be read.
-    """
-
-    there: int
     read: int
     quarantined: int
-    hidden: int
-    others: Mapping[str, int]
-    second_names: int
-    read_before: int = 0
-    waiting: int = 0
+    read_before: int
+    waiting: int
+    passed_over_by: Mapping[str, int]
 
     @property
     def passed_over(self) -> int:
         """Count the files that are passed over by name."""
-        return self.there - self.read - self.quarantined - self.read_before - self.waiting
+        return sum(self.passed_over_by.values())
+
+    @property
+    def there(self) -> int:
+        """Count all files."""
+        return self.read + self.quarantined + self.read_before + self.waiting + self.passed_over
 
     def __str__(self) -> str:
         """Say in a sentence what became of the files."""
-        suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(self.others.items()))
-        over = {
-            "hidden": self.hidden,
-            f"with another suffix ({suffixes})": sum(self.others.values()),
-            "a second name of a file": self.second_names,
+        over = ", ".join(f"{count:,} {why}" for why, count in self.passed_over_by.items() if count)
+        counts = {
+            "quarantined": self.quarantined,
+            "read before": self.read_before,
+            "still to be read": self.waiting,
+            f"passed over by name: {over}": self.passed_over,
         }
-        passed_over = ", ".join(f"{count:,} {why}" for why, count in over.items() if count)
-        parts = [
-            f"{self.read:,} read",
-            f"{self.quarantined:,} quarantined" if self.quarantined else "",
-            f"{self.read_before:,} read before" if self.read_before else "",
-            f"{self.waiting:,} still to be read" if self.waiting else "",
-            f"{sum(over.values()):,} passed over by name: {passed_over}" if passed_over else "",
-        ]
-        return f"{pluralize(self.there, 'file')}: {', '.join(filter(None, parts))}"
+        parts = [f"{self.read:,} read", *(f"{count:,} {what}" for what, count in counts.items() if count)]
+        return f"{pluralize(self.there, 'file')}: {', '.join(parts)}"
 
 
 def find(data: str) -> Listing:
     """List what is in a folder and the folders in it, in what matches a pattern, or at a single path, by name."""
     storage.check(data)
-    found = [file for match in storage.expand(data) for file in _files_of(match)]
-    visible = [file for file in found if not file.hidden]
-    named = [file for file in visible if has_suffix(file.own) or file.own == data]
-    kept: dict[object, _Found] = {}
+    hidden, others = 0, Counter[str]()
+    kept: dict[object, FileStatus] = {}
     second_names = {}
-    for file in sorted(named, key=lambda file: (file.is_link, file.own)):
-        first = kept.setdefault(file.status.identity or file.own, file)
-        if first is not file:
-            second_names[file.status.location] = first.own
-    files = (replace(file.status, location=file.own) for file in kept.values())
-    return Listing(
-        files=tuple(sorted(files, key=attrgetter("location"))),
-        hidden=len(found) - len(visible),
-        others=Counter(_ending(file.own) for file in visible if file not in named),
-        second_names=second_names,
-    )
+    for own, is_hidden, file in sorted(
+        _there(data), key=lambda found: (found[0], found[0] != found[2].location)
+    ):
+        if is_hidden:
+            hidden += 1
+        elif not has_suffix(own) and own != data:
+            others[_ending(own)] += 1
+        elif (key := file.identity or own) in kept:
+            second_names[file.location] = kept[key].location
+        else:
+            kept[key] = replace(file, location=own)
+    return Listing(tuple(kept.values()), hidden, others, second_names)
 
 
 def require(data: str) -> Listing:
     """Do as `find`, of a place where there must be lines.
 
     Raises:
-        InputError: there is no such path, or no CSV file in it, or one that this process cannot name.
+        InputError: there is no such path, or no CSV file in it.
     """
     found = find(data)
     if found.files:
-        _check_names(found.files)
         return found
-    place = locations.for_display(data)
-    if storage.exists(data) or found.passed_over:
-        others = f" ({account(found)})" if found.passed_over else ""
+    place, seen = locations.for_display(data), account(found)
+    if storage.exists(data) or seen.there:
+        others = f" ({seen})" if seen.there else ""
         raise InputError(
             f"data needs at least one CSV file, but found none in {place}{others}: "
             "name the folder that holds them, or make some with the entry point generate"
@@ -135,15 +119,17 @@ def require(data: str) -> Listing:
 
 def account(found: Listing, *, quarantined: int = 0, read_before: int = 0, waiting: int = 0) -> Account:
     """Say what became of the files at a place; all others were read."""
+    suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(found.others.items()))
     return Account(
-        there=len(found.files) + found.passed_over,
         read=len(found.files) - quarantined - read_before - waiting,
         quarantined=quarantined,
         read_before=read_before,
         waiting=waiting,
-        hidden=found.hidden,
-        others=found.others,
-        second_names=len(found.second_names),
+        passed_over_by={
+            "hidden": found.hidden,
+            f"with another suffix ({suffixes})": sum(found.others.values()),
+            "a second name of a file": len(found.second_names),
+        },
     )
 
 
@@ -195,45 +181,17 @@ def _ending(file: str) -> str:
     return f"{dot}{end[:20]}".lower() if dot else "no suffix"
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A file that is there; `own` is the name under which it counts."""
-
-    status: FileStatus
-    own: str
-    hidden: bool
-
-    @property
-    def is_link(self) -> bool:
-        """Tell whether it counts under a name that is a link."""
-        place, name = locations.parent(self.own), locations.name(self.own)
-        return locations.followed(self.own) != locations.join(locations.followed(place), name)
-
-
-def _files_of(match: str) -> list[_Found]:
-    status = storage.status(match)
-    if status is None:
-        return []
-    if not status.is_folder:
-        return [_Found(status, match, hidden=_is_hidden(locations.name(match)))]
-    found = []
-    for file in storage.list_files(match, recursive=True, hidden=True):
-        hidden = _is_hidden(file.location.removeprefix(match).strip("/"))
-        own = file.location if hidden else own_name(file.location, source=match)
-        found.append(_Found(file, own, hidden))
-    return found
+def _there(data: str) -> Iterator[tuple[str, bool, FileStatus]]:
+    """List all files at a place: the name under which one counts, whether it is hidden, what is known of it."""
+    for match in storage.expand(data):
+        found = storage.status(match)
+        if found and not found.is_folder:
+            yield match, _is_hidden(locations.name(match)), found
+            continue
+        for file in storage.list_files(match, recursive=True, hidden=True) if found else ():
+            hidden = _is_hidden(file.location.removeprefix(match).strip("/"))
+            yield file.location if hidden else own_name(file.location, source=match), hidden, file
 
 
 def _is_hidden(inside: str) -> bool:
     return any(part.startswith(_HIDDEN) for part in inside.split("/"))
-
-
-def _check_names(files: Sequence[FileStatus]) -> None:
-    """Refuse names that this process does not read as the file system has them."""
-    if sys.getfilesystemencoding().lower() not in {"utf-8", "utf8"}:
-        for file in files:
-            if locations.is_local(file.location) and not file.location.isascii():
-                raise InputError(
-                    f"names of files are UTF-8, but the locale of this process reads them as "
-                    f"{sys.getfilesystemencoding()}, such as {locations.for_display(file.location)}: set LC_ALL=C.UTF-8"
-                )

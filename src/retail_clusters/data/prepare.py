@@ -1,8 +1,8 @@
 """CSV files → typed lines, kept in a cache for every later job, whatever it asks of them.
 
-A table is `CACHE/KEY/ID/` and counts once `CACHE/KEY/manifest.json` names it. Only one process can create that
-file, so the first of two that make the same table wins, and no folder is ever renamed or replaced. The cache may
-be deleted at any time: what is not there is made again.
+A table is `CACHE/KEY/ID/` and counts once `CACHE/KEY/manifest.json` names it. Of two processes that make the same
+table each reads its own, and no folder is ever renamed or replaced. The cache may be deleted at any time: what is
+not there is made again.
 """
 
 import hashlib
@@ -10,13 +10,10 @@ import json
 import os
 import uuid
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -26,15 +23,13 @@ from retail_clusters.data import csv_files, digest, invoices, listing, quarantin
 from retail_clusters.data.csv_files import Layout
 from retail_clusters.data.listing import Listing
 from retail_clusters.data.quarantine import Reason, Tally
-from retail_clusters.errors import InputError, RetailClustersError
+from retail_clusters.errors import InputError
 from retail_clusters.infra import locations, storage
 from retail_clusters.infra.locations import join
 from retail_clusters.input_settings import Input
 from retail_clusters.settings import Split
 
 DEFAULT_CACHE: Final = "data/prepared"
-#: A year of weekly trainings would keep 52; twenty are what a person compares, at some 10 MB each.
-TABLES_KEPT: Final = 20
 #: Part of the key of every table; raise it when this package makes other lines of the same files.
 #: 2: prices of 100 billion or more are quarantined. 4: lines by docs/lines.md. 5: lines, no longer weighted rows.
 PREPARATION_VERSION: Final = 5
@@ -119,8 +114,6 @@ def find(spark: SparkSession, source: Source) -> Prepared | None:
     table = _find_table(source.key)
     if table is None:
         return None
-    with suppress(RetailClustersError):  # the cache of others may be one to read only
-        storage.write_text(_manifest(source.key), _as_text(table))  # used now: `_prune` removes the others
     return Prepared(table, read_lines(spark, table))
 
 
@@ -149,9 +142,8 @@ def make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:
     except BaseException:
         storage.remove(join(cache(), folder))
         raise
-    table = _publish(made, source.key)
-    _prune()
-    return Prepared(table, read_lines(spark, table))
+    storage.write_text(_manifest(source.key), json.dumps(asdict(made), indent=2))
+    return Prepared(made, read_lines(spark, made))
 
 
 def check_split(table: PreparedTable, split: Split) -> None:
@@ -187,7 +179,7 @@ def _write(spark: SparkSession, source: Source, folder: str) -> None:
     good = F.col(schema.REASON).isNull()
     kept = dict.fromkeys(schema.COLUMNS, good) | dict.fromkeys(schema.QUARANTINED_LINE.names, ~good)
     lines = parsed.select(*(F.when(when, F.col(name)).alias(name) for name, when in kept.items()))
-    with _naming_damage(spark, list(source.layouts)):
+    with csv_files.naming_damage(spark, list(source.layouts)):
         lines.write.parquet(locations.to_uri(join(cache(), folder, _LINES)))
     listing.check_read(source.found.locations, invoices.files_seen(seen))
 
@@ -202,50 +194,6 @@ def _reasons(stored: DataFrame, how: Input) -> Sequence[Reason]:
     return tally.reasons(how)
 
 
-@contextmanager
-def _naming_damage(spark: SparkSession, files: Sequence[str]) -> Iterator[None]:
-    """Turn a failure that comes of a damaged file into one that names the file."""
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as failure:
-        for file in files:
-            if problem := csv_files.damage(spark, file):
-                raise InputError(
-                    f"data must be readable to its end, but {locations.for_display(file)}: {problem}; "
-                    "bring the file anew, or take it out"
-                ) from failure
-        raise
-
-
-def _publish(table: PreparedTable, key: str) -> PreparedTable:
-    """Write the manifest; return the table that counts, which another process may have made.
-
-    A process that dies before leaves no table, only a folder that nobody reads.
-    """
-    if storage.create_exclusive(_manifest(key), _as_text(table)):
-        return table
-    winner = _find_table(key)
-    if winner is None:
-        storage.write_text(_manifest(key), _as_text(table))
-        return table
-    if winner.folder != table.folder:  # a store that was asked twice finds the first answer
-        storage.remove(join(cache(), table.folder))
-    return winner
-
-
-def _prune() -> None:
-    """Remove all but the tables used last; what a killed process left counts as one."""
-    by_use = sorted(storage.list_folders(cache()), key=_last_use, reverse=True)
-    for folder in by_use[TABLES_KEPT:]:
-        storage.remove(join(folder, _MANIFEST))
-        storage.remove(folder)
-
-
-def _last_use(folder: str) -> int:
-    found = storage.status(join(folder, _MANIFEST)) or storage.status(folder)
-    return found.modified_ms if found else 0
-
-
 def _find_table(key: str) -> PreparedTable | None:
     """Return the table that a manifest names; None when there is none, or none that can be read."""
     try:
@@ -258,7 +206,3 @@ def _find_table(key: str) -> PreparedTable | None:
 
 def _manifest(key: str) -> str:
     return join(cache(), key, _MANIFEST)
-
-
-def _as_text(table: PreparedTable) -> str:
-    return json.dumps(asdict(table), indent=2)

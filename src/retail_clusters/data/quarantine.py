@@ -1,5 +1,6 @@
 """What quarantined lines have in common: counts by reason, each with an example, its place and the way out."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from retail_clusters.wording import percent, pluralize
 #: As many reasons are told; those of whole files differ from file to file.
 _TOLD: Final = 10
 _LONGEST: Final = 120
+#: What Markdown would take for its own, as text.
+_ESCAPED: Final = r"\\\1"
 
 
 @dataclass(frozen=True)
@@ -83,32 +86,22 @@ def echo(command: str, found: Sequence[Reason], *, of: int, account: Account | N
     """Print how many of the lines are quarantined and why, and which files were passed over, if there are any."""
     if found:
         click.echo(f"{command}: quarantined {_lines(found):,} of {pluralize(of, 'line')}:")
-        for line in told(found):
-            click.echo(f"  {line}")
+        click.echo("\n".join(f"  {line}" for line in told(found)))
     if account and account.passed_over:
         click.echo(f"{command}: {account}")
 
 
 def described(found: Sequence[Reason], *, of: int, account: Account | None) -> list[str]:
     """Return the same for a run's description, a paragraph each."""
-    parts = []
-    if found:
-        items = "\n".join(f"- {_plain(line)}" for line in told(found))
-        parts.append(f"{_lines(found):,} of {pluralize(of, 'line')} are quarantined:\n\n{items}")
-    if account and account.passed_over:
-        parts.append(f"{account}.")
-    return parts
+    items = [f"- {re.sub(r'([`*_<[])', _ESCAPED, line)}" for line in told(found)]
+    lines = [f"{_lines(found):,} of {pluralize(of, 'line')} are quarantined:\n\n" + "\n".join(items)]
+    return [*(lines if found else []), *([f"{account}."] if account and account.passed_over else [])]
 
 
 def told(found: Sequence[Reason]) -> list[str]:
     """Return a sentence for each reason, but for the rarest."""
     more = [f"and {len(found) - _TOLD} other reasons"] if len(found) > _TOLD else []
     return [*map(str, found[:_TOLD]), *more]
-
-
-def _plain(line: str) -> str:
-    """Leave out what Markdown would take for its own."""
-    return "".join(f"\\{sign}" if sign in "`*_<[" else sign for sign in line)
 
 
 def _lines(found: Sequence[Reason]) -> int:
@@ -147,9 +140,7 @@ def way_out(found: Reason, how: Input) -> str:
         invoices.NOT_A_NUMBER: numbers,
         invoices.NOT_WHOLE: numbers,
         invoices.not_text(how): "say in input.encoding how the text is written, such as latin-1 or cp1252",
-        invoices.MISSING_FIELD: fields,
-        invoices.EXTRA_FIELD: fields,
-        invoices.OPEN_QUOTE: quotes,
+        invoices.NOT_THE_FIELDS: fields,
         invoices.BAD_QUOTE: quotes,
     } | dict.fromkeys(map(invoices.null_word, schema.COLUMNS), 'list it there, as in ["NULL"]')
     return ways.get(found.reason, "correct the files")

@@ -17,8 +17,6 @@ LOCAL: Final = "file"
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 _ROOT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/(/[^/]*)?")
-#: In an object store a file appears whole when its writer closes it; a folder's rename copies all in it.
-_OBJECT_STORES: Final = frozenset({"s3a", "s3", "s3n", "gs", "oss", "cosn", "obs", "oci"})
 _PATTERN: Final = frozenset("[]{}*?\\")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 #: What Java quotes in the path of a URI.
@@ -34,11 +32,6 @@ def scheme(location: str) -> str:
 def is_local(location: str) -> bool:
     """Tell whether a location is on this machine's own disks."""
     return scheme(location) == LOCAL
-
-
-def is_object_store(location: str) -> bool:
-    """Tell whether files there appear whole on closing, and a folder cannot be renamed in one step."""
-    return scheme(location) in _OBJECT_STORES
 
 
 def local_path(location: str) -> str:

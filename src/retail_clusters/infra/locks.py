@@ -10,7 +10,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,20 +74,14 @@ def lock(location: str, *, purpose: str, wait: float = 0.0) -> Iterator[None]:
     `purpose` says what the lock is for in a refusal ("one scorer at a time uses OUTPUT"); `wait` is in seconds.
 
     Raises:
-        InputError: another process still holds it after `wait`; the message names it.
+        InputError: another process still holds it after `wait`.
     """
-    file, owner = _lock_file(location), LockOwner.here()
-
-    def sign(descriptor: int) -> None:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, owner.text.encode(), 0)
-
+    file = _lock_file(location)
     try:
-        held = FileLock(file, mode=0o666, on_acquired=sign).acquire(timeout=wait)
+        held = FileLock(file, mode=0o666).acquire(timeout=wait)
     except Timeout:
-        other = LockOwner.parse(_read(file)) or "another process"
         raise InputError(
-            f"{purpose}, but {for_display(location)} is held by {other}: wait for it, or end it"
+            f"{purpose}, but another process holds {for_display(location)}: wait for it, or end it"
         ) from None
     except OSError as unusable:
         raise InputError(
@@ -104,12 +98,6 @@ def _lock_file(location: str) -> Path:
         return Path(local_path(location))
     digest = hashlib.sha256(f"{os.getuid()} {location}".encode()).hexdigest()[:32]
     return Path(tempfile.gettempdir(), f"retail-clusters-{digest}.lock")
-
-
-def _read(file: Path) -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        return file.read_text(encoding="utf-8")
-    return ""
 
 
 def _user() -> str:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -122,8 +121,8 @@ def spark_session(name: str) -> Iterator[SparkSession]:
             spark.stop()
 
 
-def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
-    """Return a session of its own for a stream over small files: few shuffle partitions, few state stores.
+def small_session(spark: SparkSession) -> SparkSession:
+    """Return a session of its own for a stream over small files: one shuffle partition, one state store.
 
     Adaptive execution, which finds their number elsewhere, is not for streams. All else is set as it is in
     `spark`, such as the keys to a store.
@@ -134,7 +133,7 @@ def small_session(spark: SparkSession, *, partitions: int = 1) -> SparkSession:
         if fresh.get(key) != value:
             session.conf.set(key, value)
     fixed_settings.fix(session)
-    session.conf.set("spark.sql.shuffle.partitions", str(partitions))
+    session.conf.set("spark.sql.shuffle.partitions", "1")
     return session
 
 
@@ -207,7 +206,7 @@ def _check_java(java: str | None) -> None:
 
 
 def check_spark_home() -> None:
-    """Refuse a SPARK_HOME that names no Spark, or one of another version.
+    """Refuse a SPARK_HOME that names no Spark.
 
     Raises:
         InputError: says what it names.
@@ -218,12 +217,6 @@ def check_spark_home() -> None:
     if not Path(home, "bin", "spark-submit").is_file():
         raise InputError(
             f"SPARK_HOME must be the folder of a Spark, but {home} has no bin/spark-submit: "
-            "unset it, and that of pyspark is taken"
-        )
-    cores = {path.stem.rpartition("-")[2] for path in Path(home, "jars").glob("spark-core_*.jar")}
-    if cores and pyspark.__version__ not in cores:
-        raise InputError(
-            f"SPARK_HOME must be Spark {pyspark.__version__}, as pyspark is, but {home} is {min(cores)}: "
             "unset it, and that of pyspark is taken"
         )
 
@@ -286,11 +279,8 @@ def _ship_package(context: SparkContext) -> None:
     _shipped.add(context.applicationId)
     folder = Path(tempfile.mkdtemp(prefix="retail-clusters-package-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    archive = folder / "retail_clusters.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        for file in sorted(source.rglob("*.py")):
-            packed.write(file, Path(source.name, file.relative_to(source)))
-    context.addPyFile(str(archive))
+    name = str(folder / "retail_clusters")
+    context.addPyFile(shutil.make_archive(name, "zip", root_dir=source.parent, base_dir=source.name))
 
 
 def _configured() -> dict[str, str]:

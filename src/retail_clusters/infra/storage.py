@@ -15,19 +15,17 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from glob import glob
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError, Py4JJavaError
 
 from retail_clusters.errors import InputError, RetailClustersError, StorageError
 from retail_clusters.infra.locations import (
     for_display,
     is_local,
-    is_object_store,
     join,
     local_path,
     name,
@@ -38,16 +36,10 @@ _DRAFT: Final = ".writing-"
 #: Bytes that one call into the JVM carries.
 _PIECE: Final = 1 << 20
 
-#: Failures that lie in the location; all others lie in the store.
-_UNUSABLE: Final = (
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
-    PermissionError,
-)
-_UNUSABLE_IN_JAVA: Final = re.compile(
-    "Access|Permission|Exists|NotFound|NotDirectory|NotEmpty|InvalidPath|IllegalArgument|UnsupportedFile|UnknownHost"
+#: Names of exceptions, of Python's and of Java's, that lie in the location; all others lie in the store.
+_UNUSABLE: Final = re.compile(
+    "Access|Permission|Exists|NotFound|NotADirectory|IsADirectory|NotDirectory|NotEmpty|InvalidPath"
+    "|IllegalArgument|UnsupportedFile|UnknownHost"
 )
 
 
@@ -76,10 +68,6 @@ def check(location: str) -> None:
     if not location.strip():
         raise InputError("a location is a path or a URI, but got an empty one: name a file or folder")
     if is_local(location):
-        if local_path(location).startswith("//") or "\0" in location:
-            raise InputError(
-                f"a file URI names a path of this machine, but got {for_display(location)}: write file:///path"
-            )
         return
     try:
         with _told(location):
@@ -192,12 +180,7 @@ def read_bytes(location: str) -> bytes:
 
 def read_text(location: str) -> str:
     """Return a file's text, which is UTF-8."""
-    try:
-        return read_bytes(location).decode("utf-8")
-    except UnicodeDecodeError as damaged:
-        raise InputError(
-            f"a text file must be UTF-8, but {for_display(location)} is not: {damaged}"
-        ) from damaged
+    return read_bytes(location).decode("utf-8")
 
 
 def find_text(location: str) -> str | None:
@@ -209,10 +192,10 @@ def find_text(location: str) -> str | None:
 def open_write(location: str) -> Iterator[BinaryIO]:
     """Open a stream of bytes that becomes the file, in place of an earlier one, if the block ends well.
 
-    Until then a reader sees the earlier file, and so does one who comes after a kill: on any store but a disk
-    that is mounted under another scheme, where Hadoop removes the earlier file first.
+    Until then a reader sees the earlier file, and so does one who comes after a kill. On a store of another scheme
+    there is none for the moment between its removal and the renaming.
     """
-    draft = location if is_object_store(location) else draft_beside(location)
+    draft = draft_beside(location)
     with _told(location):
         try:
             if is_local(location):
@@ -224,11 +207,10 @@ def open_write(location: str) -> Iterator[BinaryIO]:
                 yield spool
                 spool.seek(0)
                 _upload(spool, draft, overwrite=True)
-            if draft != location:
-                _rename_in_java(draft, location, "OVERWRITE")
+            remove(location)
+            _rename_in_java(draft, location)
         except BaseException:
-            if draft != location:
-                remove(draft)
+            remove(draft)
             raise
 
 
@@ -278,12 +260,12 @@ def make_folder(location: str) -> None:
 def rename(source: str, target: str) -> None:
     """Move a file or folder, within one store, to a place where nothing is."""
     with _told(source):
-        if not is_local(source):
-            _rename_in_java(source, target, "NONE")
-            return
-        if os.path.lexists(local_path(target)):
+        if exists(target) or (is_local(target) and os.path.lexists(local_path(target))):
             raise FileExistsError(errno.EEXIST, f"there is something at {for_display(target)}")
-        Path(local_path(source)).rename(local_path(target))
+        if is_local(source):
+            Path(local_path(source)).rename(local_path(target))
+        else:
+            _rename_in_java(source, target)
 
 
 def remove(location: str) -> None:
@@ -409,20 +391,12 @@ def _hadoop(location: str) -> tuple[Any, Any]:
     return path.getFileSystem(context._jsc.hadoopConfiguration()), path
 
 
-def _rename_in_java(source: str, target: str, option: str) -> None:
-    """Rename by Hadoop's other interface, the one that can replace a file in one step, or refuse to."""
-    context, (_, start), (_, end) = _context(), _hadoop(source), _hadoop(target)
-    options = getattr(context._jvm.org.apache.hadoop.fs, "Options$Rename")
-    chosen = context._gateway.new_array(options, 1)
-    chosen[0] = getattr(options, option)
-    _file_context(context._jvm, end.toUri().resolve("/").toString()).rename(start, end, chosen)
-
-
-@cache
-def _file_context(jvm: Any, root: str) -> Any:
-    """Open that interface once: Hadoop keeps no connection of it to open it from."""
-    uri = jvm.org.apache.hadoop.fs.Path(root).toUri()
-    return jvm.org.apache.hadoop.fs.FileContext.getFileContext(uri, _context()._jsc.hadoopConfiguration())
+def _rename_in_java(source: str, target: str) -> None:
+    (system, start), (_, end) = _hadoop(source), _hadoop(target)
+    if not system.rename(start, end):
+        raise StorageError(
+            f"a store must move {for_display(source)} to {for_display(target)}, but did not: may it write there?"
+        )
 
 
 def _upload(content: BinaryIO, location: str, *, overwrite: bool) -> None:
@@ -461,21 +435,15 @@ class _JavaInput(io.RawIOBase):
         return int(self._stream.getPos())
 
     def readinto(self, buffer: Any) -> int:
-        piece = self._read(len(buffer))
+        with _told(self._location):
+            piece = bytes(self._stream.readNBytes(len(buffer)))
         buffer[: len(piece)] = piece
         return len(piece)
-
-    def readall(self) -> bytes:
-        return b"".join(iter(lambda: self._read(_PIECE), b""))  # Python's own pieces are of 8 KB
 
     def close(self) -> None:
         if not self.closed:
             self._stream.close()
         super().close()
-
-    def _read(self, size: int) -> bytes:
-        with _told(self._location):
-            return bytes(self._stream.readNBytes(size))
 
 
 @contextmanager
@@ -485,23 +453,15 @@ def _told(location: str) -> Iterator[None]:
         yield
     except RetailClustersError:
         raise
-    except OSError as failed:
-        unusable, reason = isinstance(failed, _UNUSABLE), failed.strerror or str(failed)
-        raise _failure(location, reason, unusable=unusable) from failed
-    except Exception as failed:
-        if not type(failed).__module__.startswith(("py4j.", "pyspark.")):
-            raise
-        kind = _kind(failed)
+    except (OSError, Py4JError) as failed:
+        kind, place = _kind(failed), for_display(location)
         said = failed.java_exception.getMessage() if isinstance(failed, Py4JJavaError) else failed
-        unusable = _UNUSABLE_IN_JAVA.search(kind) is not None
-        raise _failure(location, f"{kind}: {said}", unusable=unusable) from failed
-
-
-def _failure(location: str, reason: str, *, unusable: bool) -> RetailClustersError:
-    place, said = for_display(location), for_display(reason)
-    if unusable:
-        return InputError(f"a location must be one that can be used, but {place} gave: {said}")
-    return StorageError(f"a store must do as it is asked, but at {place} got: {said}")
+        reason = for_display(f"{kind}: {said}")
+        if _UNUSABLE.search(kind):
+            raise InputError(
+                f"a location must be one that can be used, but {place} gave: {reason}"
+            ) from failed
+        raise StorageError(f"a store must do as it is asked, but at {place} got: {reason}") from failed
 
 
 def _kind(failure: Exception) -> str:

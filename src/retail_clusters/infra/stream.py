@@ -15,16 +15,10 @@ from pyspark.sql.streaming.readwriter import DataStreamWriter
 from retail_clusters.infra.locations import is_local, to_uri
 from retail_clusters.infra.spark import WITHOUT_CHECKSUMS
 
-Trigger = dict[str, Any]
-
 #: Take what is there, and end.
-DRAIN: Final[Trigger] = {"availableNow": True}
+DRAIN: Final[dict[str, Any]] = {"availableNow": True}
 
 _POLL: Final = 0.2
-
-#: A stream lists its log of files with each batch, and Spark keeps ten minutes of it (it always keeps what
-#: the latest hundred batches need), for stores that show a new file late. None does any more.
-_SHORT_LOG: Final = {"spark.sql.streaming.fileSource.log.cleanupDelay": "1min"}
 
 #: For state on this machine's disks. Spark's usual way to rename has Hadoop start `readlink` for each name.
 _ON_DISKS: Final = {
@@ -39,11 +33,10 @@ def run_batches(
     arriving: DataFrame,
     *,
     checkpoint: str,
-    trigger: Trigger,
     process: Callable[[int, DataFrame], None],
     stopping: threading.Event,
 ) -> None:
-    """Hand what arrives to `process`, batch by batch, until done or told to stop.
+    """Hand what is there to `process`, batch by batch, until done or told to stop.
 
     The session of `arriving` is the stream's own: `small_session` makes one. `stopping` ends the stream before
     the next batch; an exception of `process` ends it at once, and is raised here.
@@ -59,7 +52,7 @@ def run_batches(
             failures.append(failure)
             raise
 
-    writer = arriving.writeStream.foreachBatch(run_batch).trigger(**trigger)
+    writer = arriving.writeStream.foreachBatch(run_batch).trigger(**DRAIN)
     query = start(writer, session=arriving.sparkSession, checkpoint=checkpoint)
     try:
         with stopped(query):
@@ -73,7 +66,7 @@ def run_batches(
 
 def start(writer: DataStreamWriter, *, session: SparkSession, checkpoint: str) -> StreamingQuery:
     """Start a query that keeps its state at a checkpoint; its session is the stream's own."""
-    for key, value in (_SHORT_LOG | (_ON_DISKS if is_local(checkpoint) else {})).items():
+    for key, value in (_ON_DISKS if is_local(checkpoint) else {}).items():
         session.conf.set(key, value)
     return writer.option("checkpointLocation", to_uri(checkpoint)).start()
 

@@ -6,7 +6,6 @@ from typing import Final, Literal
 from retail_clusters.data import csv_files
 from retail_clusters.errors import InputError
 from retail_clusters.infra import storage
-from retail_clusters.infra.locations import for_display, join
 from retail_clusters.input_settings import Input
 from retail_clusters.settings import Purchases
 
@@ -15,22 +14,19 @@ Mode = Literal["batch", "stream"]
 #: Where each mode writes unless told: never to the folder of the other, nor to the scorer's.
 OUTPUTS: Final = {"batch": "output/purchases/batch", "stream": "output/purchases/live"}
 
-_OF_A_STREAM: Final = "state.json"
-
 
 @dataclass(frozen=True)
 class PurchasesRequest:
     """Spend per customer and day: of which lines, how, and where it goes.
 
     `mode="batch"` sums up files at rest; `mode="stream"` drains them through the table
-    `customer_purchases`, and compares that with the batch. `sql` is a query over the table.
+    `customer_purchases`, and compares that with the batch.
     """
 
     data: str
     mode: Mode = "batch"
     top: int = 10
     output: str | None = None
-    sql: str | None = None
     settings: Purchases = field(default_factory=Purchases)
     how: Input = field(default_factory=Input)
 
@@ -44,14 +40,9 @@ def check(request: PurchasesRequest) -> None:
     """Refuse what cannot be done.
 
     Raises:
-        InputError: `top` is below 1, the data cannot be read, or the output is of an earlier version.
+        InputError: `top` is below 1, or the data cannot be read.
     """
     if request.top < 1:
         raise InputError(f"top must be at least 1, but got {request.top}: say how many rows to show")
     storage.check(request.place)
-    if storage.exists(join(request.place, _OF_A_STREAM)):
-        raise InputError(
-            f"output must be new or of the same mode, but {for_display(request.place)} holds days that the "
-            "appending stream of an earlier version has written, and would lose them: name another folder"
-        )
     csv_files.check_data(request.data, request.how)

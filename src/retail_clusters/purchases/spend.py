@@ -24,15 +24,11 @@ COLUMNS: Final = (schema.CUSTOMER_ID, WINDOW, TOTAL_COST, LINES, schema.CANCELLA
 PRICE: Final = DecimalType(17, 6)
 TOTAL: Final = DecimalType(38, 6)
 
-_KEYS: Final = (schema.CUSTOMER_ID, WINDOW)
-_NET: Final = "_net"
-
 
 @dataclass(frozen=True)
 class Parity:
-    """How far two results of the same lines agree: customer-days compared, and the rows that differ."""
+    """How many customer-days differ between two results of the same lines, and some of their rows."""
 
-    customer_days: int
     differing: int
     examples: Sequence[Row]
 
@@ -63,32 +59,23 @@ def summed(parsed: DataFrame) -> tuple[DataFrame, Observation]:
     return spend(invoices.good(counted)), observed
 
 
-def largest(result: DataFrame, top: int) -> list[Row]:
-    """Return the customer-days of the largest totals, largest first."""
-    order = [F.desc(TOTAL_COST), F.asc_nulls_first(schema.CUSTOMER_ID), F.asc(WINDOW)]
-    return result.orderBy(*order).limit(top).collect()
-
-
-def per_day(result: DataFrame) -> list[Row]:
-    """Return the spend of each day, in order: `day`, total_cost, and the lines behind it."""
+def by_day(result: DataFrame) -> DataFrame:
+    """Write the day in place of the window, whose start Python would show in this machine's time zone."""
     day = F.to_date(F.col(WINDOW)["start"]).alias(DAY)
-    sums = [F.sum(TOTAL_COST).cast(TOTAL).alias(TOTAL_COST), F.sum(LINES).alias(LINES)]
-    return result.groupBy(day).agg(*sums).orderBy(DAY).collect()
+    return result.select(schema.CUSTOMER_ID, day, *COLUMNS[2:])
 
 
-def parity(stream: DataFrame, batch: DataFrame, *, examples: int = 10) -> Parity:
-    """Compare two results row by row, every column exactly.
+def largest(result: DataFrame, top: int) -> list[Row]:
+    """Return the customer-days of the largest totals with their day, largest first."""
+    order = [F.desc(TOTAL_COST), F.asc_nulls_first(schema.CUSTOMER_ID), F.asc(DAY)]
+    return by_day(result).orderBy(*order).limit(top).collect()
 
-    A customer-day that only one side has, or twice, differs too.
-    """
-    signed = stream.select(*COLUMNS, F.lit(1).alias(_NET)).union(batch.select(*COLUMNS, F.lit(-1)))
-    netted = signed.groupBy(*COLUMNS).agg(F.sum(_NET).alias(_NET)).cache()
-    try:
-        per_key = netted.groupBy(*_KEYS).agg(F.max(F.abs(_NET)).alias(_NET))
-        counted = per_key.agg(F.count(F.lit(1)), F.count_if(F.col(_NET) > 0)).collect()[0]
-        side = F.when(F.col(_NET) > 0, "stream").otherwise("batch").alias(SIDE)
-        found = netted.where(F.col(_NET) != 0).select(side, *COLUMNS)
-        shown = found.orderBy(*_KEYS, SIDE).limit(examples).collect() if counted[1] else []
-        return Parity(customer_days=counted[0], differing=counted[1], examples=shown)
-    finally:
-        netted.unpersist()
+
+def parity(stream: DataFrame, batch: DataFrame) -> Parity:
+    """Compare two results row by row, every column exactly; a row that one side has twice differs, too."""
+    one, other = stream.select(*COLUMNS), batch.select(*COLUMNS)
+    only_stream = one.exceptAll(other).withColumn(SIDE, F.lit("stream"))
+    differing = only_stream.union(other.exceptAll(one).withColumn(SIDE, F.lit("batch")))
+    keys = [schema.CUSTOMER_ID, WINDOW]
+    count = differing.select(*keys).distinct().count()
+    return Parity(count, differing.orderBy(*keys, SIDE).limit(10).collect() if count else [])

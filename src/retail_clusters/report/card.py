@@ -14,7 +14,7 @@ from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.infra import markdown
 from retail_clusters.question import Question
 from retail_clusters.report import profile
-from retail_clusters.setting_names import flatten
+from retail_clusters.settings import flatten
 from retail_clusters.wording import pad_table, percent, plural
 
 #: What the model registry holds of a description.

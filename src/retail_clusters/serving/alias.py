@@ -1,9 +1,7 @@
 """The model that scores now: it follows an alias, and goes on until the next one has been tried."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -11,8 +9,6 @@ from retail_clusters.errors import RegistryError
 
 Model = TypeVar("Model")
 
-#: Seconds between two polls.
-INTERVAL: Final = 1.0
 #: Seconds before what failed is tried again.
 _PAUSE: Final = 10.0
 
@@ -36,11 +32,10 @@ class Pause:
 
 @dataclass
 class Follower(Generic[Model]):
-    """A model that follows an alias.
+    """A model that follows an alias: `poll` between two batches.
 
     `look_up` returns the version that the alias names, None when it names none; `load` returns a model that
-    has been tried; both raise RegistryError. `poll` does both and may take seconds: it is for a thread beside
-    the one that scores, which only takes what is ready.
+    has been tried; both raise RegistryError.
     """
 
     alias: str
@@ -51,7 +46,6 @@ class Follower(Generic[Model]):
     version: str | None = None
     model: Model | None = None
     pause: Pause = field(default_factory=Pause)
-    _ready: tuple[str, Model] | None = None
     #: What keeps it from following the alias, if anything does: the registry, the alias, or a version.
     _trouble: str | None = None
 
@@ -71,16 +65,8 @@ class Follower(Generic[Model]):
             self.version, self.model = named, self.load(named)
         return self.model
 
-    def take(self) -> bool:
-        """Go over to a version that is ready; tell whether there was one."""
-        ready, self._ready = self._ready, None
-        if ready is None or ready[0] == self.version:
-            return False
-        self.version, self.model = ready
-        return True
-
     def poll(self) -> None:
-        """Load the version that the alias names, if it is another; say once what keeps it from that, and its end."""
+        """Go over to the version that the alias names, if it is another; say once what keeps it from that."""
         if not self.pause.over:
             return
         trouble = "registry"
@@ -89,40 +75,13 @@ class Follower(Generic[Model]):
             trouble = named or "alias"
             if named is None and self.version:
                 raise RegistryError(f"alias {self.alias!r} names no version any more")
-            self._prepare(named)
+            if named and named != self.version:
+                self.model, self.version = self.load(named), named
+                self.note(f"version {named} scores from the next batch on")
+            self._trouble = None
         except RegistryError as problem:
             self.pause.begin()
             if trouble != self._trouble:
                 goes_on = f"version {self.version} goes on" if self.version else f"no {self.alias} for now"
                 self.warn(f"{problem}; {goes_on}")
             self._trouble = trouble
-            return
-        if self._trouble and self.version:
-            self.note(f"alias {self.alias!r} is followed again")
-        self._trouble = None
-
-    def _prepare(self, named: str | None) -> None:
-        if named in {None, self.version}:
-            self._ready = None
-        elif named and (self._ready is None or named != self._ready[0]):
-            self._ready = (named, self.load(named))
-            self.note(f"version {named} is ready for the next batch")
-
-
-@contextmanager
-def polled(*calls: Callable[[], None], every: float = INTERVAL) -> Iterator[None]:
-    """Call functions again and again, in a thread of their own, while the block runs: the alias poller."""
-    ending = threading.Event()
-
-    def run() -> None:
-        while not ending.wait(every):
-            for call in calls:
-                call()
-
-    thread = threading.Thread(target=run, name="alias poller", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join()

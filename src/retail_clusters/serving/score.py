@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -16,11 +17,10 @@ from retail_clusters.infra.console import Progress, in_short
 from retail_clusters.infra.locations import for_display, join, to_uri
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.spark import small_session
-from retail_clusters.infra.stream import DRAIN, run_batches, stop_on_signals
+from retail_clusters.infra.stream import run_batches, stop_on_signals
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.serving.alias import polled
-from retail_clusters.serving.commits import BatchTakenError, CommitLog
+from retail_clusters.serving.commits import CommitLog
 from retail_clusters.serving.reader import farthest
 from retail_clusters.serving.score_run import ScoreRun
 from retail_clusters.serving.scorer import Scorer, ScoreSummary
@@ -29,9 +29,6 @@ from retail_clusters.wording import pluralize
 
 __all__ = ["ScoreRequest", "ScoreSummary"]
 
-#: Spark keeps the names of the files that are at most so much older than the newest. Those that come later
-#: and are older it passes by in silence: the folder's listing has them.
-_REMEMBERED: Final = "30d"
 #: Seconds between two looks at the folder; and how many times as long as a look took.
 _LOOK_EVERY: Final = 1.0
 _LOOK_AFTER: Final = 20
@@ -56,8 +53,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
     """Run as the step `score`: score what is in `source`, and what arrives, until done or told to stop.
 
     SIGTERM and Ctrl-C end it after the batch under way. Started again on the same output, it goes on with the
-    files that no record holds, in the same MLflow run. Where another machine has recorded a batch first, the
-    run stays open, as it is that one's.
+    files that no record holds, in the same MLflow run.
     """
     purpose = "an output serves one scorer at a time"
     storage.make_folder(request.output)
@@ -69,18 +65,14 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         log, progress = CommitLog.load(request.output), Progress("score")
         score_run = ScoreRun(request, log=log, progress=progress)
         scorer = Scorer(spark, request, log=log, progress=progress, run_id=score_run.run_id)
-        status: str | None = "FAILED"
+        status = "FAILED"
         try:
             scorer.start()
-            with polled(scorer.poll, score_run.send):
-                _score(spark, request, scorer, score_run, stopping=stopping)
+            _score(small_session(spark), request, scorer, score_run, stopping=stopping)
             scorer.finish()
             if request.settings.distance:
                 score_run.add_farthest(farthest(spark, request.output).toPandas())
             status = "FINISHED"
-        except BatchTakenError:
-            status = None
-            raise
         finally:
             score_run.finish(scorer.summary, status=status, unmeasured=scorer.drift.unmeasured)
     summary = scorer.summary
@@ -96,7 +88,7 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
 
 
 def _score(
-    spark: SparkSession,
+    session: SparkSession,
     request: ScoreRequest,
     scorer: Scorer,
     score_run: ScoreRun,
@@ -105,20 +97,29 @@ def _score(
 ) -> None:
     """Score what there is to score, and write the segments that are due, until done or told to stop.
 
-    The records decide what is scored; the stream makes batches of what waits. What it does not bring is
-    scored after it.
+    The records decide what is scored; Spark's stream makes batches of what waits. What it does not bring is
+    scored after it. The session is that of all drains: Spark keeps what listens to a session's streams.
     """
     if request.rescore:
         scorer.rescore(find_in_source(request.rescore, source=request.source))
         return
     first = True
-    session = small_session(spark)  # one for all drains: Spark keeps what listens to a session's streams
+
+    def process(_: int, frame: DataFrame) -> None:
+        scorer.process(_files_of(frame))
+        between()
+
+    def between() -> None:
+        score_run.send()
+        scorer.poll()
+
     while True:
+        between()
         looked = time.monotonic()
         waiting = scorer.waiting()
         pause = max(_LOOK_EVERY, _LOOK_AFTER * (time.monotonic() - looked))
         if waiting:
-            _drain(session, request, scorer, stopping=stopping)
+            _drain(session, request, process, stopping=stopping)
             if not stopping.is_set():
                 scorer.score_left()
         if (waiting or first) and not stopping.is_set():
@@ -129,29 +130,21 @@ def _score(
 
 
 def _drain(
-    session: SparkSession, request: ScoreRequest, scorer: Scorer, *, stopping: threading.Event
+    session: SparkSession,
+    request: ScoreRequest,
+    process: Callable[[int, DataFrame], None],
+    *,
+    stopping: threading.Event,
 ) -> None:
     """Let Spark's stream bring the files that it has not brought yet, batch by batch.
 
     Raises:
         RetailClustersError: the stream cannot go on from its checkpoint.
     """
-    checkpoint = join(request.state, "stream")
-    arriving = csv_files.read_arriving(
-        session,
-        request.source,
-        max_files_per_trigger=request.settings.max_files_per_trigger,
-        ignoreMissingFiles="true",
-        maxFileAge=_REMEMBERED,
-    )
+    checkpoint, at_once = join(request.state, "stream"), request.settings.max_files_per_trigger
+    arriving = csv_files.read_arriving(session, request.source, max_files_per_trigger=at_once)
     try:
-        run_batches(
-            arriving,
-            checkpoint=checkpoint,
-            trigger=DRAIN,
-            process=lambda _, frame: scorer.process(_files_of(frame)),
-            stopping=stopping,
-        )
+        run_batches(arriving, checkpoint=checkpoint, process=process, stopping=stopping)
     except StreamingQueryException as failure:
         raise RetailClustersError(
             f"Spark's stream must go on from its checkpoint, but {for_display(checkpoint)} gave: {in_short(failure)}; "

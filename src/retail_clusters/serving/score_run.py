@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import pandas as pd
@@ -27,16 +27,6 @@ from retail_clusters.wording import pluralize
 _BATCHES_AT_ONCE: Final = 20
 
 
-@dataclass(frozen=True)
-class _Owner:
-    """Whose the output is: the source of its lines, the MLflow run, and how far its points are sent."""
-
-    source: str
-    run_id: str | None = None
-    tracking_uri: str | None = None
-    sent_until: int = -1
-
-
 class ScoreRun:
     """The run that the points of an output go to.
 
@@ -55,22 +45,25 @@ class ScoreRun:
         self._pause, self._away = Pause(), False
         self._segments: Written | None = None
         self._unsent: Sequence[Point] = ()
-        owner, uri = self._read(), tracking.store_uri()
-        earlier = owner.run_id if owner.tracking_uri == uri else None
+        state, uri = self._read(), tracking.store_uri()
+        earlier = state.get("run_id") if state.get("tracking_uri") == uri else None
         self.run_id = tracking.detached_run("score", run_id=earlier, params=_params(request))
-        sent_until = owner.sent_until if self.run_id == earlier else -1
-        self._write(_Owner(owner.source, self.run_id, uri, sent_until))
+        sent_until = state["sent_until"] if self.run_id == earlier else -1
+        self._write(
+            {"source": state["source"], "run_id": self.run_id, "tracking_uri": uri, "sent_until": sent_until}
+        )
         tracking.attempt(tracking.describe, _description(request), run_id=self.run_id)
 
     def send(self) -> None:
         """Send the points of recorded batches, oldest first, until one is refused; it waits for later."""
-        while self._owner.sent_until < self._log.last and self._pause.over:
-            first = self._owner.sent_until + 1
+        while self._state["sent_until"] < self._log.last and self._pause.over:
+            first = self._state["sent_until"] + 1
             batches = range(first, min(first + _BATCHES_AT_ONCE, self._log.last + 1))
             points = [point for each in batches for point in read_record(self._log.output, each).points]
             problem = tracking.attempt(tracking.log_points, self.run_id, points)
             if problem is None:
-                self._arrived(batches[-1])
+                self._write(self._state | {"sent_until": batches[-1]})
+                self._away = False
                 continue
             self._pause.begin()
             if not self._away:
@@ -83,9 +76,9 @@ class ScoreRun:
         What the store does not take is logged with the next ones, or at the end.
         """
         if written:
-            self._segments = replace(written, points=[*(self._unsent or ()), *written.points])
+            self._segments = replace(written, points=[*self._unsent, *written.points])
             self._unsent = self._segments.points
-        if not self._unsent or self._segments is None:
+        if self._segments is None or not self._unsent:
             return
         problem = tracking.attempt(_log_segments, self.run_id, self._segments)
         if problem is None:
@@ -99,43 +92,31 @@ class ScoreRun:
         if problem:
             self._progress.warn(f"the farthest lines are not logged, as the tracking store gave: {problem}")
 
-    def finish(self, summary: ScoreSummary, *, status: str | None, unmeasured: str | None) -> None:
-        """Send what waits, describe and close the run; say so when that fails.
-
-        Without a status another scorer has the output: a run that is that one's too stays open.
-        """
-        if status:
-            self._pause.until = 0
-            self.send()
-            self.add_segments(None)
-            told = _description(self._request, summary, unmeasured, self._segments)
-            tracking.attempt(tracking.describe, told, run_id=self.run_id)
-        elif self._read().run_id == self.run_id:
-            return
-        problem = tracking.attempt(tracking.end_run, self.run_id, status=status or "FAILED")
+    def finish(self, summary: ScoreSummary, *, status: str, unmeasured: str | None) -> None:
+        """Send what waits, describe and close the run; say so when that fails."""
+        self._pause.until = 0
+        self.send()
+        self.add_segments(None)
+        told = _description(self._request, summary, unmeasured, self._segments)
+        tracking.attempt(tracking.describe, told, run_id=self.run_id)
+        problem = tracking.attempt(tracking.end_run, self.run_id, status=status)
         if problem:
             self._progress.warn(f"the run stays open, as the tracking store gave: {problem}")
 
-    def _arrived(self, batch_id: int) -> None:
-        self._write(replace(self._owner, sent_until=batch_id))
-        if self._away:
-            self._progress.note(f"the tracking store takes points again, up to batch {batch_id}")
-        self._away = False
-
-    def _read(self) -> _Owner:
+    def _read(self) -> dict[str, Any]:
+        """Read whose the output is: the source of its lines, the MLflow run, and how far its points are sent."""
         text, source = storage.find_text(self._place), to_uri(self._request.source)
-        found: dict[str, Any] = json.loads(text) if text else {"source": source}
-        owner = _Owner(**{each.name: found[each.name] for each in fields(_Owner) if each.name in found})
-        if owner.source != source:
+        state: dict[str, Any] = json.loads(text) if text else {"source": source}
+        if state["source"] != source:
             raise InputError(
                 f"an output must hold the lines of one source, but {for_display(self._request.output)} holds those of "
-                f"{for_display(owner.source)} (given: {for_display(source)}): name that source, or a new output"
+                f"{for_display(state['source'])} (given: {for_display(source)}): name that source, or a new output"
             )
-        return owner
+        return state
 
-    def _write(self, owner: _Owner) -> None:
-        self._owner = owner
-        storage.write_text(self._place, json.dumps(asdict(owner)))
+    def _write(self, state: dict[str, Any]) -> None:
+        self._state = state
+        storage.write_text(self._place, json.dumps(state))
 
 
 def _log_segments(run_id: str, segments: Written) -> None:

@@ -175,7 +175,7 @@ class Scorer:
         self._segments.check(model)
 
     def poll(self) -> None:
-        """Look whether the models are still those that their aliases name: for a thread beside this one."""
+        """Go over to the models that the aliases name by now: between two batches."""
         self._champion.poll()
         if self._request.settings.shadow:
             self._challenger.poll()
@@ -213,11 +213,7 @@ class Scorer:
         self.summary = replace(self.summary, reasons=reasons, account=account)
 
     def write_segments(self) -> Written | None:
-        """Write who is in which segment on the dates that are due, where the version has a unit.
-
-        A version that is ready takes over.
-        """
-        self._take()
+        """Write who is in which segment on the dates that are due, where the version has a unit."""
         written = self._segments.write_due(self._champion.require())
         self.summary = replace(self.summary, segments=self._segments.latest)
         return written
@@ -256,7 +252,6 @@ class Scorer:
         if not files:
             return
         started, batch_id = time.perf_counter(), self._log.last + 1
-        self._take()
         model = self._champion.require()
         with closing(Attempt(self._log.output)) as attempt:
             batch = write_batch(
@@ -299,11 +294,6 @@ class Scorer:
         self._read.update(file.location for file in files)
         self._recorded(record)
 
-    def _take(self) -> None:
-        """Let a version that is ready take over."""
-        if self._champion.take():
-            self._progress.note(f"version {self._champion.version} scores from batch {self._log.last + 1} on")
-
     def _recorded(self, record: Record) -> None:
         """Do what may be done late, or again, once the batch is there."""
         remove_dead(self._log.output, record)
@@ -320,7 +310,6 @@ class Scorer:
 
     def _shadow(self, attempt: Attempt) -> dict[str, float]:
         """Compare with the challenger; whatever it does, the champion's batch stands."""
-        self._challenger.take()
         if self._challenger.model is None or self._challenger.version == self._champion.version:
             return {}
         try:
