@@ -94,11 +94,8 @@ def _fits(context: TrainingContext, trials: int) -> None:
 def _sweep(context: TrainingContext, name: str) -> tuple[float, str]:
     with chatter_aside():
         started = time.perf_counter()
-        with (
-            sweep.open_study(context, name=name) as opened,
-            tracking.run("sweep") as parent,
-        ):
-            best = sweep.search(context, opened, parent=parent, entry_point="sweep")
+        with sweep.open_study(context, name=name) as opened, tracking.run("sweep"):
+            best, _ = sweep.search(context, opened, entry_point="sweep")
             seconds = time.perf_counter() - started
             assert len(study.finished(opened)) == study.space_size(context.experiment.sweep)
     return seconds, f"K={best.k}, seed {best.seed}, validation silhouette {best.silhouette:.4f}"

@@ -47,18 +47,14 @@ TRAINING = RunFacts(
     charts={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
     quarantined=["2 because UnitPrice is not a number, such as '5,<A>' (b.csv, line 3)"],
 )
-WINNER = {
-    "objective": "silhouette", "chosen": True, "k": 2, "seed": 7, "validation_silhouette": 0.74,
-    "validation_macro_silhouette": 0.6, "largest_cluster_share": 0.5,
-}  # fmt: skip
 SEEDS = {"k": 2, "seeds": 8, "silhouette_min": 0.5, "silhouette_max": 0.74, "agreement": 0.9}
 SEARCH = RunFacts(
     run_id="e" * 32,
     started=TRAINING.started,
-    settings={"sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"},
+    settings={"best_k": "2", "sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"},
     metrics={"trials_completed": 8.0, "trials_infeasible": 3.0},
     tags={},
-    tables={"winners": pd.DataFrame([WINNER]), "seed_agreement": pd.DataFrame([SEEDS])},
+    tables={"seed_agreement": pd.DataFrame([SEEDS])},
     charts={"charts/choice_of_k.png": b"choice"},
 )
 TAGS = {
@@ -154,9 +150,8 @@ def test_best_at_the_edge_of_the_range_is_told():
 
 def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its_run(workplace):
     with tracking.run("sweep") as run_id:
-        tracking.log_settings(SEARCH.settings)
+        tracking.log_settings({"sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"})
         tracking.log_metrics(SEARCH.metrics)
-        tracking.log_table(pd.DataFrame(), "winners")
         tracking.log_table(SEARCH.tables["seed_agreement"], "seed_agreement")
     output = workplace / "new" / "page.html"
     made = write_report(run_id=run_id, version=None, model="shop", output=str(output))

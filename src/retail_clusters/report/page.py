@@ -1,6 +1,6 @@
 """One HTML page on a sweep or a version, made of what MLflow holds of it: pictures inside, no script."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -20,21 +20,18 @@ from retail_clusters.report.card import columns_of, parts_of, record_of, templat
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
 from retail_clusters.report.stability_report import drawn_anew, say
 from retail_clusters.settings import CHAMPION, QUARANTINE_TEXT, REPORT, Experiment
-from retail_clusters.wording import percent, plural
+from retail_clusters.wording import plural
 
 #: The tag of a run that registered a version: the run of the search that found it.
 SWEEP_RUN: Final = "sweep_run_id"
-
-#: What is told of the trial that each objective would choose.
-WINNERS: Final = ("objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster")
 
 #: Clusters that are shown.
 _PROFILED: Final = 30
 
 #: Metrics of a version, and the words for them, in the order in which they are shown.
 _METRICS: Final = {
-    **{name: metric.words.replace("line", "record") for name, metric in LATER_METRICS.items()},
-    **{name: metric.words.replace("line", "record") for name, metric in METRICS.items()},
+    **LATER_METRICS,
+    **{name: words for name, (words, _) in METRICS.items()},
     "stable_line_share": "share of records in stable clusters",
 }
 
@@ -120,7 +117,8 @@ def facts_of_version(version: str, *, model: str) -> Facts:
     registry = ModelRegistry(model)
     found = registry.read_version(version=version)
     trained = tracking.read_run(registry.training_run(version=version))
-    searched = trained.data.tags.get(SWEEP_RUN)
+    itself = trained.info.run_id if "trials_completed" in trained.data.metrics else None
+    searched = trained.data.tags.get(SWEEP_RUN, itself)
     champion = registry.version_named(alias=CHAMPION)
     beside = registry.read_version(version=champion).run_id if champion and champion != version else None
     known = tracking.is_active(beside or "")
@@ -166,7 +164,7 @@ def _version_of(run: Run) -> str | None:
 
 
 def _search(run: Run) -> RunFacts:
-    return _read(run, tables=["winners", "seed_agreement"], charts=SWEEP_CHARTS)
+    return _read(run, tables=["seed_agreement"], charts=SWEEP_CHARTS)
 
 
 def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts:
@@ -176,7 +174,7 @@ def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts
         settings=tracking.settings_of(run),
         metrics=run.data.metrics,
         tags=run.data.tags,
-        tables={name: _read_table(run.info.run_id, name) for name in tables},
+        tables={name: tracking.read_table(run.info.run_id, name) for name in tables},
         charts=tracking.read_files(run.info.run_id, charts),
         quarantined=_quarantined(run.data.tags.get("prepare_run_id", "")),
     )
@@ -185,14 +183,6 @@ def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts
 def _quarantined(prepared: str) -> list[str]:
     held = tracking.read_files(prepared, [QUARANTINE_TEXT]) if tracking.is_active(prepared) else {}
     return held[QUARANTINE_TEXT].decode().splitlines() if held else []
-
-
-def _read_table(run_id: str, name: str) -> pd.DataFrame:
-    """Read a table of a run; the winners of a search without a usable trial are a file without a column."""
-    try:
-        return tracking.read_table(run_id, name)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
 
 
 def to_html(facts: Facts) -> str:
@@ -209,8 +199,6 @@ def to_html(facts: Facts) -> str:
         features=", ".join(question.features),
         drawn=drawn_anew(question.noun),
         parts=parts_of(question, facts.about.settings, facts.about.tags),
-        winners=winner_rows(search.tables["winners"]) if search else [],
-        winners_header=WINNERS,
         seeds=_seeds(search) if search else None,
         clusters=_clusters(facts).head(_PROFILED) if training else None,
         stability=_stability(training) if training else "",
@@ -222,26 +210,10 @@ def to_html(facts: Facts) -> str:
     )
 
 
-def winner_rows(winners: pd.DataFrame) -> list[list[str]]:
-    """Return a row of texts for each objective, with what it would choose: the columns of `WINNERS`."""
-    return [
-        [
-            f"{row['objective']}{' (chosen by)' if row['chosen'] else ''}",
-            f"{row['k']}",
-            f"{row['seed']}",
-            f"{row['validation_silhouette']:.4f}",
-            f"{row['validation_macro_silhouette']:.4f}",
-            percent(row["largest_cluster_share"]),
-        ]
-        for _, row in winners.iterrows()
-    ]
-
-
-def _seeds(search: RunFacts) -> dict[str, float] | None:
+def _seeds(search: RunFacts) -> Mapping[Hashable, float] | None:
     """Return how far the seeds of the chosen K agree; None where no K is chosen."""
-    winners, seeds = search.tables["winners"], search.tables["seed_agreement"]
-    chosen = winners[winners["chosen"]] if len(winners) else winners
-    return seeds[seeds["k"] == chosen.iloc[0]["k"]].iloc[0].to_dict() if len(chosen) else None
+    seeds, chosen = search.tables["seed_agreement"], search.settings.get("best_k")
+    return seeds[seeds["k"] == int(chosen)].iloc[0].to_dict() if chosen else None
 
 
 def _clusters(facts: Facts) -> pd.DataFrame:

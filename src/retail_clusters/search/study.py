@@ -99,14 +99,6 @@ def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Itera
         yield study
 
 
-def attributes(*, name: str, storage: str) -> Mapping[str, Any]:
-    """Return what is noted on a study; nothing where there is none of this name."""
-    try:
-        return dict(optuna.load_study(study_name=name, storage=_backend(storage)).user_attrs)
-    except KeyError:
-        return {}
-
-
 def finished(study: Study) -> list[Trial]:
     """Return the trials of a study in the order of asking; one that two machines recorded counts once."""
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
