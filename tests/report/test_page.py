@@ -63,7 +63,7 @@ TAGS = {
     "held_against": "none",
     "gate.clusters": "passed: 2, must be at least 2",
 }
-FACTS = Facts("shop", "4", ("champion",), TRAINING, SEARCH, version_tags=TAGS, champion="4")
+FACTS = Facts("shop", "4", ("champion",), TRAINING, SEARCH, version_tags=TAGS)
 
 
 def headings(page: str) -> list[str]:
@@ -87,7 +87,7 @@ def test_page_goes_from_the_data_to_how_to_reproduce_it():
         "The choice, and why",
         "The clusters",
         "Are the clusters stable?",
-        "Beside the champion",
+        "Metrics and gates",
         "How to reproduce it",
     ]
     assert "Customers in <b>2 clusters</b>" in page
@@ -157,8 +157,12 @@ def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its
     made = write_report(run_id=run_id, version=None, model="shop", output=str(output))
     page = output.read_text(encoding="utf-8")
     assert headings(page)[1:] == ["The data", "The search", "How to reproduce it"]
-    assert "No trial was usable" in page
+    assert "This run registered no version" in page
     assert tracking.read_files(made["run_id"], [REPORT]) == {REPORT: page.encode()}
+
+
+def test_version_that_no_promotion_has_judged_says_so():
+    assert "No promotion has judged it" in to_html(Facts("shop", "4", training=TRAINING))
 
 
 def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):
@@ -166,11 +170,3 @@ def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):
         pass
     with pytest.raises(InputError, match="choose a main, sweep, train or register run"):
         write_report(run_id=run_id, version=None, model="shop", output="page.html")
-
-
-def test_champion_is_beside_a_version_that_is_not_champion():
-    beside = {"champion": "9", "champion_metrics": METRICS | {"test_silhouette": 0.1234}}
-    page = to_html(Facts("shop", "4", training=TRAINING, **beside))
-    assert "champion, version 9" in page
-    assert "0.1234" in page
-    assert "No promotion has judged it" in page

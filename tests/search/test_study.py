@@ -92,7 +92,7 @@ def searched(space: Sweep, *, until: tuple[int, ...]) -> list[Candidate]:
 @given(SPACES)
 def test_no_pair_is_proposed_twice_and_the_space_can_be_exhausted(space: Sweep):
     pairs = searched(space, until=(99,))
-    assert len(set(pairs)) == len(pairs) == study.space_size(space)
+    assert len(set(pairs)) == len(pairs) == study.wanted_trials(space)
 
 
 @pytest.mark.parametrize("until", [(3, 14), (1, 2, 3, 14), (4, 14), (9, 14)])
@@ -191,9 +191,8 @@ def test_a_second_process_of_this_machine_is_refused():
 
 def test_the_end_of_a_study_is_told():
     twelve = Sweep(k_min=2, k_max=5, seeds=3, trials=40)
-    whole = "the whole space of 12 pairs of K and seed is tried"
     assert study.wanted_trials(twelve) == 12
-    assert study.ended(12, settings=twelve, stopped=False) == whole
+    assert study.ended(12, settings=twelve, stopped=False) == "all 12 trials are done"
     assert study.ended(14, settings=SMALL, stopped=False) == "all 14 trials are done"
     assert study.ended(4, settings=SMALL, stopped=True) == "stopped by the user after 4 of 14 trials"
 

@@ -112,7 +112,7 @@ def latest_version() -> str | None:
 def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spark, shop, capsys):
     swept(spark, shop, "one", sweep=SEVERAL_BATCHES)
     (one,) = parents("one")
-    assert f"{PAIRS} trials, the whole space of {PAIRS} pairs" in capsys.readouterr().out
+    assert f"sweep: all {PAIRS} trials are done" in capsys.readouterr().out
 
     command = [
         "sweep",

@@ -19,7 +19,7 @@ from retail_clusters.report import profile
 from retail_clusters.report.card import columns_of, parts_of, record_of, template
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
 from retail_clusters.report.stability_report import drawn_anew, say
-from retail_clusters.settings import CHAMPION, QUARANTINE_TEXT, REPORT, Experiment
+from retail_clusters.settings import QUARANTINE_TEXT, REPORT, Experiment
 from retail_clusters.wording import plural
 
 #: The tag of a run that registered a version: the run of the search that found it.
@@ -67,7 +67,6 @@ class Facts:
 
     Attributes:
         version_tags: of the version: how it numbers its clusters, and what a promotion said of it.
-        champion: the version that `champion` names now, and its metrics, if it is another one.
     """
 
     model: str
@@ -76,8 +75,6 @@ class Facts:
     training: RunFacts | None = None
     search: RunFacts | None = None
     version_tags: Mapping[str, str] = field(default_factory=dict)
-    champion: str | None = None
-    champion_metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def about(self) -> RunFacts:
@@ -119,9 +116,6 @@ def facts_of_version(version: str, *, model: str) -> Facts:
     trained = tracking.read_run(registry.training_run(version=version))
     itself = trained.info.run_id if "trials_completed" in trained.data.metrics else None
     searched = trained.data.tags.get(SWEEP_RUN, itself)
-    champion = registry.version_named(alias=CHAMPION)
-    beside = registry.read_version(version=champion).run_id if champion and champion != version else None
-    known = tracking.is_active(beside or "")
     return Facts(
         model=model,
         version=version,
@@ -129,8 +123,6 @@ def facts_of_version(version: str, *, model: str) -> Facts:
         training=_read(trained, tables=["profile"], charts=CLUSTER_CHARTS),
         search=_search(tracking.read_run(searched)) if searched else None,
         version_tags=found.tags,
-        champion=champion,
-        champion_metrics=tracking.read_run(str(beside)).data.metrics if known else {},
     )
 
 
@@ -142,8 +134,7 @@ def facts_of_run(run_id: str) -> Facts:
     """
     run = tracking.read_run(run_id)
     model = tracking.settings_of(run).get("model", Experiment().model)
-    version = _version_of(run)
-    if version:
+    if version := run.data.tags.get("model_version"):
         return facts_of_version(version, model=model)
     if "trials_completed" not in run.data.metrics:
         raise InputError(
@@ -151,16 +142,6 @@ def facts_of_run(run_id: str) -> Facts:
             "neither: choose a main, sweep, train or register run"
         )
     return Facts(model=model, search=_search(run))
-
-
-def _version_of(run: Run) -> str | None:
-    """Return the version that a run registered, or that a run beside it registered of its search."""
-    version: str | None = run.data.tags.get("model_version")
-    parent = run.data.tags.get("mlflow.parentRunId")
-    if version or not parent:
-        return version
-    beside = [each.data.tags for each in tracking.children(parent)]
-    return next((tags["model_version"] for tags in beside if tags.get(SWEEP_RUN) == run.info.run_id), None)
 
 
 def _search(run: Run) -> RunFacts:
@@ -202,7 +183,7 @@ def to_html(facts: Facts) -> str:
         seeds=_seeds(search) if search else None,
         clusters=_clusters(facts).head(_PROFILED) if training else None,
         stability=_stability(training) if training else "",
-        metrics=_compared(facts) if training else [],
+        metrics=_metrics(training) if training else [],
         gates=[(n.removeprefix("gate."), v) for n, v in sorted(facts.version_tags.items()) if "gate." in n],
         digests=[item for item in sorted(facts.about.tags.items()) if item[0].endswith("_digest")],
         settings=sorted(facts.about.settings.items()),
@@ -230,14 +211,8 @@ def _stability(training: RunFacts) -> str:
     return say(training.metrics, clusters=int(training.settings["k"]), noun=training.question.noun)
 
 
-def _compared(facts: Facts) -> list[list[str]]:
-    """Return a row for each metric: of this version, and of the champion where it is another one."""
-    beside = [facts.about.metrics, *([facts.champion_metrics] if facts.champion_metrics else [])]
+def _metrics(training: RunFacts) -> list[tuple[str, str]]:
+    held = {words: training.metrics[name] for name, words in _METRICS.items() if name in training.metrics}
     return [
-        [words, *(_number(metrics[name]) if name in metrics else "" for metrics in beside)]
-        for name, words in _METRICS.items()
+        (words, f"{value:,.0f}" if value.is_integer() else f"{value:,.4f}") for words, value in held.items()
     ]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"

@@ -42,8 +42,8 @@ CLUSTERS: Final = "stability"
 
 
 @dataclass(frozen=True, eq=False)
-class Clustering:
-    """A clustering of the training rows, and what is told of it.
+class Published:
+    """A registered version and how it measured.
 
     Attributes:
         labels: the number that the version gives the cluster of each training row.
@@ -51,25 +51,17 @@ class Clustering:
         stability: of the clusters as they were trained.
     """
 
-    found: Evaluation
+    version: str
+    model: str
+    measured: Measured
     labels: Labels
     profile: pd.DataFrame
     stability: StabilityReport
 
-
-@dataclass(frozen=True, eq=False)
-class Published:
-    """A registered version and how it measured."""
-
-    version: str
-    model: str
-    measured: Measured
-    clustering: Clustering
-
     @property
     def metrics(self) -> Mapping[str, float]:
         """Return the metrics of the version, under their names in MLflow."""
-        return {**self.measured.metrics, **self.clustering.stability.metrics}
+        return {**self.measured.metrics, **self.stability.metrics}
 
 
 def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False) -> Published:
@@ -79,7 +71,7 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
     newest version that holds this very model of this very data stands for it, where there is one: no version is
     added.
     """
-    measured = measure(context, found)
+    measured, question = measure(context, found), context.experiment.question
     registry, tags = ModelRegistry(context.experiment.model), run_tags(context, measured)
     version = _registered_before(registry, tags) if reuse else None
     new = ScoringModel.of(context.space, found.centres)
@@ -89,22 +81,20 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
         numbers = numbering.from_text(registry.read_version(version=version).tags[NUMBERS])
     new, tags = new.numbered(numbers), {**tags, NUMBERS: numbering.to_text(numbers)}
     labels = np.take(np.array(numbers), measured.train_labels)
-    described = profile.profile(context.weighted[schema.TRAIN], labels, context.experiment.question)
-    stability = measure_stability(context, measured.evaluation)
-    clustering = Clustering(measured.evaluation, labels, described, stability)
-    published = Published(version or "", registry.name, measured, clustering)
-    _log_tables(clustering, new)
-    _log_charts(context, clustering, numbers)
+    described = profile.profile(context.weighted[schema.TRAIN], labels, question)
+    stability = measure_stability(context, found)
+    made = Published(version or "", registry.name, measured, labels, described, stability)
+    _log_tables(made, new)
+    _log_charts(context, made, numbers)
     log_inputs(context)
-    tracking.log_metrics(published.metrics)
+    tracking.log_metrics(made.metrics)
     tracking.set_tags(tags)
     if version is None:
-        published = replace(published, version=_register(context, registry, new, clustering, tags))
-        run, question = tracking.active_run(), context.experiment.question
-        card = Card.of_version(registry, published.version, run, clustering.profile, question)
-        registry.describe(version=published.version, markdown=card.to_description())
-    tracking.set_tags({"model_version": published.version})
-    return published
+        made = replace(made, version=_register(context, registry, new, labels, tags))
+        card = Card.of_version(registry, made.version, tracking.active_run(), described, question)
+        registry.describe(version=made.version, markdown=card.to_description())
+    tracking.set_tags({"model_version": made.version})
+    return made
 
 
 def _registered_before(registry: ModelRegistry, tags: Mapping[str, str]) -> str | None:
@@ -119,15 +109,20 @@ def _register(
     context: TrainingContext,
     registry: ModelRegistry,
     new: ScoringModel,
-    clustering: Clustering,
+    labels: Labels,
     tags: Mapping[str, str],
 ) -> str:
-    """Register the pipeline that scores, with the rows behind it and what drift is measured against."""
+    """Register the pipeline that scores, with the rows behind it and what drift of lines is measured against."""
     rows, said = evidence_rows(context)
     evidence.log_evidence(rows)
     tracking.set_tags({evidence.TAG: said})
-    question, metadata = context.experiment.question, new.metadata
-    metadata |= {TRAINED_ON: masked(context.prepared.table.data)} | _baseline(context, new, clustering)
+    question = context.experiment.question
+    metadata = {**new.metadata, TRAINED_ON: masked(context.prepared.table.data)}
+    if question.unit is None:  # no batch of lines holds the records of a unit
+        train, clusters = context.weighted[schema.TRAIN], max(new.numbers) + 1
+        metadata[DRIFT_BASELINE] = measure_baseline(
+            train, labels, clusters=clusters, question=question
+        ).to_json()
     return registry.register(
         new.pipeline(spark=context.spark),
         interface=interface(question),
@@ -137,45 +132,35 @@ def _register(
     )
 
 
-def _baseline(context: TrainingContext, new: ScoringModel, clustering: Clustering) -> dict[str, str]:
-    """Return what drift is measured against; nothing for a unit, whose records no batch of lines holds."""
-    question = context.experiment.question
-    if question.unit:
-        return {}
-    train, labels = context.weighted[schema.TRAIN], clustering.labels
-    baseline = measure_baseline(train, labels, clusters=max(new.numbers) + 1, question=question)
-    return {DRIFT_BASELINE: baseline.to_json()}
-
-
-def _log_tables(clustering: Clustering, new: ScoringModel) -> None:
+def _log_tables(made: Published, new: ScoringModel) -> None:
     """Log the centres, the profile, and what is measured of each cluster."""
-    validation = clustering.found.validation
-    clusters = clustering.stability.table().assign(
+    validation = made.measured.evaluation.validation
+    clusters = made.stability.table().assign(
         cluster=new.numbers,
         validation_records=validation.sizes,
         validation_silhouette=validation.cluster_silhouettes,
     )
     tracking.log_table(clusters, CLUSTERS)
     tracking.log_table(model.centres_table(new).assign(cluster=new.numbers), "centres")
-    tracking.log_table(clustering.profile, "profile")
+    tracking.log_table(made.profile, "profile")
 
 
-def _log_charts(context: TrainingContext, clustering: Clustering, numbers: Sequence[int]) -> None:
-    found, clusters = clustering.found, clustering.profile
-    rows, question = context.weighted[schema.TRAIN], context.experiment.question
+def _log_charts(context: TrainingContext, made: Published, numbers: Sequence[int]) -> None:
+    found, question = made.measured.evaluation, context.experiment.question
+    clustering = (context.weighted[schema.TRAIN], made.labels, made.profile, question)
     labels, silhouettes = metrics.row_silhouettes(context.in_memory(schema.VALIDATION), found.centres)
     drawn = {
-        "charts/pairs.png": charts.pairs_chart(rows, clustering.labels, clusters, question),
-        "charts/centres.png": charts.centres_chart(rows, clustering.labels, clusters, question),
+        "charts/pairs.png": charts.pairs_chart(*clustering),
+        "charts/centres.png": charts.centres_chart(*clustering),
         "charts/silhouettes.png": charts.silhouettes_chart(
             np.take(np.array(numbers), labels),
             silhouettes,
             context.weighted[schema.VALIDATION].weights,
-            names=charts.names(clusters),
+            names=charts.names(made.profile),
             mean=found.validation.silhouette,
             noun=question.noun,
         ),
-        "charts/stability.png": charts.stability_chart(clustering.stability),
+        "charts/stability.png": charts.stability_chart(made.stability),
     }
     tracking.log_files(plots.to_pngs(drawn))
 
@@ -238,7 +223,7 @@ def measure_stability(context: TrainingContext, found: Evaluation) -> StabilityR
         context.sample.values,
         context.weighted[schema.TRAIN].weights_by_group,
         found.centres,
-        features=context.features,
+        features=tuple(context.space.feature_columns.values()),
         seed=found.seed,
         experiment=context.experiment,
     )
@@ -272,8 +257,8 @@ def summarize(published: Published) -> None:
         f"  silhouette   validation {found.validation.silhouette:.4f}, "
         f"test {measured.test.silhouette:.4f}, holdout {measured.holdout.silhouette:.4f}\n"
         f"  largest      {percent(found.validation.largest_cluster_share)} of the validation "
-        f"{plural(published.clustering.stability.noun)}\n"
-        f"  stable       {published.clustering.stability.sentence}\n"
+        f"{plural(published.stability.noun)}\n"
+        f"  stable       {published.stability.sentence}\n"
         f"  digest       {model.centres_digest(found.centres)}"
     )
 
@@ -281,13 +266,13 @@ def summarize(published: Published) -> None:
 def description(published: Published) -> str:
     """Say what a version is, how it measured, and how stable its clusters are."""
     found, test = published.measured.evaluation, published.measured.test
-    nouns = plural(published.clustering.stability.noun)
+    nouns = plural(published.stability.noun)
     gap = found.validation.silhouette - test.silhouette
     return (
         f"K={found.k} seed {found.seed}: silhouette **{found.validation.silhouette:.4f}** on validation "
         f"{nouns}, **{test.silhouette:.4f}** on test {nouns} (gap {gap:+.4f}); the largest cluster holds "
         f"{percent(found.validation.largest_cluster_share)} of the validation {nouns}. "
-        f"{published.clustering.stability.sentence}. Registered as "
+        f"{published.stability.sentence}. Registered as "
         f"{markdown.version_link(published.model, published.version)} of `{published.model}`, whose page describes "
         "its clusters."
     )

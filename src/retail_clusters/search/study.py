@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -28,7 +28,6 @@ from retail_clusters.infra.console import in_short
 from retail_clusters.infra.locks import lock
 from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Objective, Sweep
-from retail_clusters.wording import percent
 
 Study: TypeAlias = optuna.Study
 Candidate: TypeAlias = tuple[int, int]
@@ -144,23 +143,16 @@ def next_batch(trials: Sequence[Trial], *, settings: Sweep) -> Batch:
 
 def wanted_trials(settings: Sweep) -> int:
     """Return how many trials a sweep makes: `trials`, or the whole space."""
-    space = space_size(settings)
+    space = (settings.k_max - settings.k_min + 1) * settings.seeds
     return min(settings.trials or space, space)
-
-
-def space_size(settings: Sweep) -> int:
-    """Count the (K, seed) pairs of the space."""
-    return (settings.k_max - settings.k_min + 1) * settings.seeds
 
 
 def ended(done: int, *, settings: Sweep, stopped: bool) -> str:
     """Say why a study ends after so many trials."""
     wanted = wanted_trials(settings)
-    if stopped:
-        return f"stopped by the user after {done} of {wanted} trials"
-    if done >= space_size(settings):
-        return f"the whole space of {done} pairs of K and seed is tried"
-    return f"all {wanted} trials are done"
+    return (
+        f"stopped by the user after {done} of {wanted} trials" if stopped else f"all {wanted} trials are done"
+    )
 
 
 def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
@@ -212,14 +204,14 @@ def recorded(frozen: FrozenTrial) -> Trial:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in found["validation"].items()
     }
-    named = {field.name for kind in (Quality, Evaluation) for field in fields(kind)}
-    if others := named ^ measured.keys() ^ found.keys():
+    try:
+        made = found | {"validation": Quality(**measured), "centres": np.array(found["centres"])}
+        return Trial(content["number"], Evaluation(**made), content["violations"])
+    except TypeError as others:
         raise InputError(
-            f"a study's trials must hold the metrics of today, but trial {content['number']} differs in "
-            f"{', '.join(sorted(others))}: choose another study name"
-        )
-    made = found | {"validation": Quality(**measured), "centres": np.array(found["centres"])}
-    return Trial(content["number"], Evaluation(**made), content["violations"])
+            f"a study's trials must hold the metrics of today, but trial {content['number']} has others: choose "
+            "another study name"
+        ) from others
 
 
 def _create_or_load(name: str, storage: str) -> Study:
@@ -284,10 +276,8 @@ def _median_silhouettes(trials: Sequence[Trial], *, min_seeds: int) -> Mapping[i
 
 def _nearest_miss(trials: Sequence[Trial]) -> str:
     nearest = min(trials, key=lambda t: (max(t.violations.values()), -t.silhouette))
-    share = nearest.evaluation.validation.largest_cluster_share
     why = nearest.why_unusable or "its K has too few usable seeds"
     return (
         f"a champion needs a usable clustering, but none of {len(trials)} trials is; the nearest miss is "
-        f"K={nearest.k}, seed {nearest.seed}, with {percent(share)} of the validation lines in one cluster "
-        f"({why}): raise sweep.k_max or guardrails.max_cluster_share"
+        f"K={nearest.k}, seed {nearest.seed} ({why}): raise sweep.k_max or guardrails.max_cluster_share"
     )

@@ -106,7 +106,7 @@ def search(context: TrainingContext, opened: Study, *, entry_point: str) -> tupl
         with stop_on_signals(say) as stopping:
             trials = _evaluate(context, opened, evaluating, stop=stopping.is_set)
         ended = study.ended(len(trials), settings=experiment.sweep, stopped=stopping.is_set())
-        click.echo(f"sweep: {len(trials)} trials, {ended}")
+        click.echo(f"sweep: {ended}")
         tracking.set_tags({"sweep_ended": ended})
         if stopping.is_set():
             raise StoppedError(
