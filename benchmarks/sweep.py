@@ -94,7 +94,8 @@ def _fits(context: TrainingContext, trials: int) -> None:
 def _sweep(context: TrainingContext, name: str) -> tuple[float, str]:
     with chatter_aside():
         started = time.perf_counter()
-        with sweep.open_study(context, name=name) as opened, tracking.run("sweep"):
+        opened = sweep.open_study(context, name=name)
+        with tracking.run("sweep"):
             best, _ = sweep.search(context, opened, entry_point="sweep")
             seconds = time.perf_counter() - started
             assert len(study.finished(opened)) == study.wanted_trials(context.experiment.sweep)

@@ -57,8 +57,8 @@ def main(
     with tracking.run("main") as run_id:
         tracking.log_settings({"data": data})
         context = training_context(prepare(spark, data=data, experiment=experiment), experiment=experiment)
-        with sweep.open_study(context, name=study, storage=storage_url or sweep.STORAGE) as opened:
-            published = _search(context, opened)
+        opened = sweep.open_study(context, name=study, storage=storage_url or sweep.STORAGE)
+        published = _search(context, opened)
         refusal = _promote(spark, experiment, published)
         place = locations.join(output, run_id)
         request = ScoreRequest(

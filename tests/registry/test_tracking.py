@@ -97,13 +97,12 @@ def test_no_password_is_logged(workplace: Path):
     assert "s3cret" not in str(run.to_dictionary())
 
 
-def test_data_set_is_logged_with_digest_columns_and_profile(workplace: Path):
+def test_data_set_is_logged_with_digest_and_profile(workplace: Path):
     with tracking.run("train") as run_id:
         tracking.log_input(
             data="data/by-day",
             digest="d" * 32,
             context="training",
-            columns={"Quantity": "integer"},
             profile={"lines": 12},
         )
 
@@ -111,9 +110,6 @@ def test_data_set_is_logged_with_digest_columns_and_profile(workplace: Path):
     dataset = logged.dataset
     assert (dataset.name, dataset.digest, logged.tags[0].value) == ("by-day", "d" * 32, "training")
     assert json.loads(dataset.profile) == {"lines": 12}
-    assert json.loads(dataset.schema) == {
-        "mlflow_colspec": [{"type": "integer", "name": "Quantity", "required": True}]
-    }
     assert mlflow.data.get_source(logged).to_dict() == {"path": f"file://{workplace}/data/by-day"}
 
 

@@ -108,7 +108,8 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
     context = sweep.training_context(
         sweep.ensure_prepared(spark, data="in", experiment=SMALL), experiment=SMALL
     )
-    with tracking.run("main"), sweep.open_study(context, name="main") as opened:
+    opened = sweep.open_study(context, name="main")
+    with tracking.run("main"):
         with tracking.run("sweep"):
             best, _ = sweep.search(context, opened, entry_point="main")
         with tracking.run("register") as registered:

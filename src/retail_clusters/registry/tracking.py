@@ -21,7 +21,6 @@ from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, SourceType
 from mlflow.entities import Run as Run  # noqa: PLC0414 - for those who only name its type
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, Schema
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
     MLFLOW_PARENT_RUN_ID,
@@ -294,21 +293,17 @@ def log_input(
     digest: str,
     context: str,
     part: str | None = None,
-    columns: Mapping[str, str] | None = None,
     profile: Mapping[str, float | str] | None = None,
 ) -> None:
     """Log a data set on the open run, under a digest of its content.
 
-    `columns` (name to MLflow type) and `profile` (what it holds, such as lines by split) are what the UI
-    shows of it. Its name is that of the folder or file, after that of the `part`.
+    `profile` says what it holds, such as records. Its name is that of the folder or file, after the `part`.
     """
-    schema = Schema([ColSpec(kind, column) for column, kind in columns.items()]) if columns else None
     dataset = Dataset(
         (f"{part}-" if part else "") + (locations.name(data) or data),
         digest,
         source_type="spark",
         source=SparkDatasetSource(path=masked(locations.to_uri(data))).to_json(),
-        schema=json.dumps({"mlflow_colspec": schema.to_dict()}) if schema else None,
         profile=json.dumps(dict(profile)) if profile else None,
     )
     logged = DatasetInput(dataset, tags=[InputTag(MLFLOW_DATASET_CONTEXT, context)])

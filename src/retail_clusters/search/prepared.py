@@ -11,8 +11,6 @@ from retail_clusters import schema
 from retail_clusters.data import listing, quarantine
 from retail_clusters.data import prepare as tables
 from retail_clusters.data.prepare import Prepared, PreparedTable, Source
-from retail_clusters.features import records
-from retail_clusters.features.interface import RAW_LINES
 from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
 from retail_clusters.search.context import TrainingContext
@@ -71,45 +69,15 @@ def log_inputs(context: TrainingContext, *, parts: Sequence[str] = schema.SPLITS
     Each has a digest that tells it from the same part of other data, of another question, or cut at other days.
     """
     experiment, table, counted = context.experiment, context.prepared.table, context.counted
-    windows = _windows(context)
     for name in parts:
-        content = f"{table.data_digest} {name} {windows[name]} {experiment.question.declared()}"
+        content = f"{table.data_digest} {name} {experiment.split} {experiment.question.declared()}"
         tracking.log_input(
             data=table.data,
             part=name,
             digest=hashlib.sha256(content.encode()).hexdigest()[:8],
             context=name,
-            columns=RAW_LINES,
-            profile={
-                f"{experiment.question.noun}s": counted.records[name],
-                "rows": counted.rows[name],
-                "days": windows[name],
-                "left_out": counted.in_words(experiment.question.noun),
-            },
+            profile={f"{experiment.noun}s": counted.records[name], "rows": counted.rows[name]},
         )
-
-
-def _windows(context: TrainingContext) -> dict[str, str]:
-    """Say which days the records of each part are of."""
-    question, split = context.experiment.question, context.experiment.split
-    if question.unit is None or question.unit.days is None:
-        return _days(split)
-    before = f"{question.unit.days} days before"
-    end = records.Windows(split, records.last_day(context.prepared.table.days)).end
-    return {
-        schema.TRAIN: f"{before} {split.train_until}",
-        schema.VALIDATION: f"{before} {split.train_until}, keys that do not train",
-        schema.TEST: f"{before} {end}",
-    }
-
-
-def _days(split: Split) -> dict[str, str]:
-    """Say which days are in each part."""
-    return {
-        schema.TRAIN: f"before {split.train_until}",
-        schema.VALIDATION: f"{split.train_until} to before {split.validate_until}",
-        schema.TEST: f"from {split.validate_until} on",
-    }
 
 
 def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:

@@ -4,20 +4,18 @@ It knows nothing of Spark or MLflow. A trial enters the study when it is evaluat
 leaves nothing behind; what is tried next follows from the settings and the trials before it alone.
 """
 
-import hashlib
 import itertools
 import json
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import optuna
 from optuna.distributions import IntDistribution
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,7 +23,6 @@ from retail_clusters.clustering.evaluation import Evaluation
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.errors import InputError, NoUsableClusteringError
 from retail_clusters.infra.console import in_short
-from retail_clusters.infra.locks import lock
 from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Objective, Sweep
 
@@ -77,11 +74,10 @@ class Trial:
         return ", ".join(name for name, excess in self.violations.items() if excess > 0)
 
 
-@contextmanager
-def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Iterator[Study]:
-    """Hold a study, new or to be resumed, as the only process of this machine.
+def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Study:
+    """Open a study, new or to be resumed.
 
-    Processes of several machines that share a database try the same candidates, and record the same trials.
+    Processes that share one try the same candidates, and record the same trials.
 
     Args:
         name: of the study.
@@ -89,13 +85,21 @@ def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Itera
         identity: settings and data that decide what a trial is.
 
     Raises:
-        InputError: the storage cannot be used, another process holds the study, or it has another identity.
+        InputError: the storage cannot be used, or the study has another identity.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _create_or_load(name, storage)
-    with lock(_lock_file(name, storage), purpose=f"one process at a time works on study {name}"):
-        _check_identity(study, identity)
-        yield study
+    backend = storage if "://" in storage else JournalStorage(JournalFileBackend(storage))
+    try:
+        study = optuna.create_study(
+            study_name=name, storage=backend, direction="maximize", load_if_exists=True
+        )
+    except Exception as failure:
+        raise InputError(
+            "storage must be a journal's path or a database URL that Optuna can open, but "
+            f"{masked(storage)} gave: {in_short(failure)}"
+        ) from failure
+    _check_identity(study, identity)
+    return study
 
 
 def finished(study: Study) -> list[Trial]:
@@ -212,28 +216,6 @@ def recorded(frozen: FrozenTrial) -> Trial:
             f"a study's trials must hold the metrics of today, but trial {content['number']} has others: choose "
             "another study name"
         ) from others
-
-
-def _create_or_load(name: str, storage: str) -> Study:
-    try:
-        return optuna.create_study(
-            study_name=name, storage=_backend(storage), direction="maximize", load_if_exists=True
-        )
-    except Exception as failure:
-        raise InputError(
-            "storage must be a journal's path or a database URL that Optuna can open, but "
-            f"{masked(storage)} gave: {in_short(failure)}"
-        ) from failure
-
-
-def _backend(storage: str) -> str | BaseStorage:
-    return storage if "://" in storage else JournalStorage(JournalFileBackend(storage))
-
-
-def _lock_file(name: str, storage: str) -> str:
-    """Return a file beside the journal, or in the working folder for a database."""
-    digest = hashlib.sha256(f"{storage}\n{name}".encode()).hexdigest()[:12]
-    return f"optuna-{digest}.lock" if "://" in storage else f"{storage}.{digest}.lock"
 
 
 def _check_identity(study: Study, identity: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from retail_clusters import schema
-from retail_clusters.errors import DifferenceFoundError, StoppedError
+from retail_clusters.errors import StoppedError
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.stream import stop_on_signals
 from retail_clusters.registry import tracking
@@ -45,7 +45,7 @@ _FREE: Final = ("sweep.trials", "sweep.objective", "sweep.min_seeds")
 def sweep(
     spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
 ) -> Published:
-    """Run as `sweep`: search, then refit, measure, log and register the best, unless it is a version already.
+    """Run as `sweep`: search, then measure, log and register the best, unless it is a version already.
 
     Raises:
         StoppedError: the user ended it; nothing is registered.
@@ -53,10 +53,10 @@ def sweep(
     with search_run(experiment):
         prepared = ensure_prepared(spark, data=data, experiment=experiment)
         context = training_context(prepared, experiment=experiment)
-        with open_study(context, name=study, storage=storage or STORAGE) as opened:
-            again = is_complete(context, opened)
-            best, page = search(context, opened, entry_point="sweep")
-            published = publish_best(context, best, reuse=again)
+        opened = open_study(context, name=study, storage=storage or STORAGE)
+        again = is_complete(context, opened)
+        best, page = search(context, opened, entry_point="sweep")
+        published = publish_best(context, best, reuse=again)
         tracking.describe(f"{page}\n\n## The winner, registered\n\n{publish.description(published)}")
     click.echo("sweep: done")
     publish.summarize(published)
@@ -68,10 +68,8 @@ def search_run(experiment: Experiment) -> AbstractContextManager[str]:
     return tracking.run("sweep", name=f"sweep K {experiment.sweep.k_min}–{experiment.sweep.k_max}")
 
 
-def open_study(
-    context: TrainingContext, *, name: str | None, storage: str = STORAGE
-) -> AbstractContextManager[Study]:
-    """Hold the study of this sweep, a new one without a name.
+def open_study(context: TrainingContext, *, name: str | None, storage: str = STORAGE) -> Study:
+    """Open the study of this sweep, a new one without a name.
 
     It refuses other settings or data than it was started with.
     """
@@ -150,21 +148,12 @@ def is_complete(context: TrainingContext, opened: Study) -> bool:
 
 
 def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
-    """Refit the best trial, compare it with the trial bit for bit, publish it on the open run as challenger.
+    """Publish the best trial on the open run as challenger.
 
     With `reuse`, a version that holds this very model of this very data is taken instead of a new one.
-
-    Raises:
-        DifferenceFoundError: the refit is another model than the trial was.
     """
-    found = context.fit(k=best.k, seed=best.seed)
-    if found.centres.tolist() != best.evaluation.centres.tolist():
-        raise DifferenceFoundError(
-            f"the same data, K and seed must give the same bits, but the refit of K={best.k}, seed "
-            f"{best.seed} has other centres than its trial: run verify, and report what it prints"
-        )
     tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
-    published = publish.publish(context, found, reuse=reuse)
+    published = publish.publish(context, best.evaluation, reuse=reuse)
     ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
 
