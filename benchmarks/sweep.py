@@ -53,7 +53,7 @@ def measure() -> dict[str, Any]:
     """Time the fits of all pairs, of half of them, and sweeps: seconds."""
     with session() as spark:
         context = training_context(spark)
-        space = study.space_size(context.experiment.sweep)
+        space = study.wanted_trials(context.experiment.sweep)
         first = timed(lambda: _fits(context, space))
         fits = [timed(lambda: _fits(context, space)) for _ in range(_TURNS)]
         half = [timed(lambda: _fits(context, space // 2)) for _ in range(_TURNS)]
@@ -94,13 +94,11 @@ def _fits(context: TrainingContext, trials: int) -> None:
 def _sweep(context: TrainingContext, name: str) -> tuple[float, str]:
     with chatter_aside():
         started = time.perf_counter()
-        with (
-            sweep.open_study(context, name=name) as opened,
-            tracking.run("sweep") as parent,
-        ):
-            best = sweep.search(context, opened, parent=parent, entry_point="sweep")
+        opened = sweep.open_study(context, name=name)
+        with tracking.run("sweep"):
+            best, _ = sweep.search(context, opened, entry_point="sweep")
             seconds = time.perf_counter() - started
-            assert len(study.finished(opened)) == study.space_size(context.experiment.sweep)
+            assert len(study.finished(opened)) == study.wanted_trials(context.experiment.sweep)
     return seconds, f"K={best.k}, seed {best.seed}, validation silhouette {best.silhouette:.4f}"
 
 

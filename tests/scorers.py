@@ -94,8 +94,8 @@ def register_model(spark: SparkSession, question: Question, rows: WeightedRows, 
         labels = np.arange(len(rows)) % k
         metadata[DRIFT_BASELINE] = measure_baseline(rows, labels, clusters=k, question=question).to_json()
     with mlflow.start_run(run_name="train"):
-        logged = registry.log(model.pipeline(spark=spark), interface=interface(question), metadata=metadata)
-        return registry.register(logged, tags={})
+        scorer = model.pipeline(spark=spark)
+        return registry.register(scorer, interface=interface(question), metadata=metadata, tags={})
 
 
 def register_broken(*, of: str) -> str:

@@ -78,11 +78,9 @@ def register(made: ScoringModel, *, carries_rows: bool = True, **metadata: str) 
         if carries_rows:
             evidence.log_evidence(evidence_table())
         return registry.register(
-            registry.log(
-                made.pipeline(spark=spark),
-                interface=interface(made.space.question),
-                metadata=made.metadata | metadata,
-            ),
+            made.pipeline(spark=spark),
+            interface=interface(made.space.question),
+            metadata=made.metadata | metadata,
             tags={
                 "data_digest": DIGEST,
                 "records": json.dumps({name: int(of.weights.sum()) for name, of in rows().items()}),

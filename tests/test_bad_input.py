@@ -105,14 +105,6 @@ def test_a_password_on_the_command_line_is_refused_and_not_shown(told, command):
     assert "open-sesame" not in text
 
 
-def test_a_password_that_mlflow_run_has_logged_names_the_run_to_delete(told, monkeypatch):
-    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef")
-    address = "postgresql://ann:open-sesame@host/studies"
-    assert_one_line(
-        told("sweep", "--experiment", DEFAULT, "--storage", address), "delete run 0123456789abcdef"
-    )
-
-
 @pytest.mark.parametrize("typed", [[], ["--run-id", "0" * 32, "--version", "3"]])
 @pytest.mark.parametrize("command", ["verify", "report"])
 def test_neither_a_run_nor_a_version_or_both(told, command, typed):

@@ -12,19 +12,17 @@ from retail_clusters.promotion.promote import promote
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import SWEEP_RUN, log_report
-from retail_clusters.search import publish, sweep, sweep_report
+from retail_clusters.search import publish, sweep
 from retail_clusters.search.context import TrainingContext, training_context
 from retail_clusters.search.prepared import log_inputs, prepare
 from retail_clusters.search.publish import Published
-from retail_clusters.search.study import Study, attributes
+from retail_clusters.search.study import Study
 from retail_clusters.serving import score
 from retail_clusters.serving.score import ScoreRequest, ScoreSummary
 from retail_clusters.settings import CHAMPION, Experiment
 
 #: Where the scored lines go unless told: `OUTPUT/RUN_ID`.
 OUTPUT: Final = "output"
-#: The attribute of a study that names the run it was begun in.
-_RUN: Final = "mlflow_main_run_id"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +45,7 @@ def main(
     storage_url: str | None,
     output: str = OUTPUT,
 ) -> MainResult:
-    """Run every step as a child of one run; with the name of a study, go on where that one was left.
+    """Run every step as a child of one run; the trials of a study, given by name, are not tried again.
 
     Scored lines go to a folder of `output` that is named for the run.
 
@@ -56,14 +54,11 @@ def main(
         PromotionRefusedError: a gate refused the new model; the lines are scored with the champion that
             there was, if any.
     """
-    storage = storage_url or sweep.STORAGE
-    earlier = attributes(name=study, storage=storage).get(_RUN, "") if study else ""
-    resumes = earlier if earlier and tracking.can_resume(earlier) else None
-    with tracking.run("main", resumes=resumes) as run_id:
+    with tracking.run("main") as run_id:
         tracking.log_settings({"data": data})
         context = training_context(prepare(spark, data=data, experiment=experiment), experiment=experiment)
-        with sweep.open_study(context, name=study, storage=storage) as opened:
-            published = _search(context, opened, main_run=run_id)
+        opened = sweep.open_study(context, name=study, storage=storage_url or sweep.STORAGE)
+        published = _search(context, opened)
         refusal = _promote(spark, experiment, published)
         place = locations.join(output, run_id)
         request = ScoreRequest(
@@ -84,20 +79,15 @@ def main(
     return result
 
 
-def _search(context: TrainingContext, opened: Study, *, main_run: str) -> Published:
-    """Search and register; where `main_run` has done some of it before, do the rest."""
-    resumed = opened.user_attrs.get(_RUN) == main_run
-    opened.set_user_attr(_RUN, main_run)
-    best = sweep.finished_best(context, opened) if resumed else None
-    if best is None:
-        with sweep.search_run(context, opened) as sweep_run:
-            best = sweep.search(context, opened, parent=sweep_run, entry_point="main")
-    searched = sweep.run_of(opened)
+def _search(context: TrainingContext, opened: Study) -> Published:
+    """Search and register; a study that was complete before may have its version already."""
+    again = sweep.is_complete(context, opened)
+    with sweep.search_run(context.experiment) as searched:
+        best, _ = sweep.search(context, opened, entry_point="main")
     with tracking.run("register", name=f"register K={best.k} seed {best.seed}"):
-        published = sweep.publish_best(context, best, reuse=resumed)
+        published = sweep.publish_best(context, best, reuse=again)
         tracking.set_tags({SWEEP_RUN: searched})
-        tracking.describe(publish.training_description(published))
-    sweep_report.add_outcome(searched, published)
+        tracking.describe(publish.description(published))
     return published
 
 
@@ -133,28 +123,12 @@ def _log_result(context: TrainingContext, result: MainResult, *, champion: str, 
         }
     )
     tracking.describe(
-        "\n\n".join(
-            [
-                f"{publish.result(published)} {_champion(published, champion, refusal)}",
-                _way(context, result.scored),
-                f"{published.clustering.stability.sentence}.",
-                publish.metrics_table(published),
-                f"## Steps\n\n{_steps(run_id)}",
-                "`report.html`, among the artifacts, puts all of it on one page.",
-                _next(published, champion, refusal),
-            ]
-        )
+        f"{publish.description(published)} {_champion(published, champion, refusal)}\n\n"
+        f"{result.scored.rows_scored:,} lines are scored, {result.scored.rows_quarantined:,} quarantined. "
+        "`report.html`, among the artifacts, puts all of it on one page."
     )
     if tracking.is_active(trained):
         log_report(run_id)
-
-
-def _way(context: TrainingContext, scored: ScoreSummary) -> str:
-    table, sweep = context.prepared.table, context.experiment.sweep
-    return (
-        f"{table.total_lines:,} lines of `{table.data}` prepared, K {sweep.k_min} to {sweep.k_max} searched, "
-        f"the best registered, {scored.rows_scored:,} lines scored, {scored.rows_quarantined:,} quarantined."
-    )
 
 
 def _champion(published: Published, champion: str, refusal: PromotionRefusedError | None) -> str:
@@ -164,25 +138,6 @@ def _champion(published: Published, champion: str, refusal: PromotionRefusedErro
     if champion == published.version:
         return "It is **champion**."
     return f"The **champion** is {named}: the same clusters, under the numbers that they had before."
-
-
-def _steps(run_id: str) -> str:
-    rows = [
-        (
-            markdown.run_link(step.info.experiment_id, step.info.run_id, step.info.run_name),
-            f"{((step.info.end_time or step.info.start_time) - step.info.start_time) / 1000:.0f} s",
-        )
-        for step in tracking.children(run_id)
-    ]
-    return markdown.table(["step", "took"], rows)
-
-
-def _next(published: Published, champion: str, refusal: PromotionRefusedError | None) -> str:
-    if refusal:
-        return publish.next_command(
-            f"promote --version {published.version} --dry-run true", "shows the gates again"
-        )
-    return publish.next_command("score --once false", f"scores what arrives with version {champion}")
 
 
 def _summarize(result: MainResult) -> None:

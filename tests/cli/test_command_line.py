@@ -18,10 +18,11 @@ from retail_clusters.cli.common import (
     data_option,
     experiment_options,
     print_header,
+    print_json,
     reads_little,
+    to_json,
     trials_option,
 )
-from retail_clusters.cli.results import print_json, to_json
 from retail_clusters.errors import InputError, PromotionRefusedError
 
 ORDER = "main prepare train sweep promote rollback history score purchases verify report generate fetch"

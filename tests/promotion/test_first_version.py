@@ -29,7 +29,7 @@ def test_model_of_the_first_version_is_champion_and_is_followed_by_one_of_today(
     centres = np.hstack([np.array(shop.FAIR), np.full((len(shop.FAIR), 2), 0.5)])
     model = examples.first_version(spark, centres, days=("Friday", "Monday"))
     with mlflow.start_run():
-        old = registry.register(registry.log(model, interface=INTERFACE), tags={})
+        old = registry.register(model, interface=INTERFACE, metadata={}, tags={})
     registry.set_alias(alias="champion", version=old)
     new = shop.register(shop.model(spark, shop.BETTER))
     assert interface.open_model(registry, version=old).scores_lines

@@ -14,9 +14,8 @@ from pyspark.sql import SparkSession
 from retail_clusters.errors import InputError, NotRegisteredError, PromotionRefusedError, RegistryError
 from retail_clusters.features.interface import open_model, parts_of
 from retail_clusters.promotion.compare import compare
-from retail_clusters.promotion.gates import Gate, Verdict
 from retail_clusters.promotion.history import rollback
-from retail_clusters.promotion.promote import Promotion, promote, refusal
+from retail_clusters.promotion.promote import Promotion, promote
 from retail_clusters.registry import evidence
 from retail_clusters.registry.champion import DONE
 from retail_clusters.settings import Experiment
@@ -138,16 +137,14 @@ def test_version_that_a_killed_promotion_made_is_taken_by_the_next(spark: SparkS
     assert done.champion == made == registry.latest_version()
 
 
-def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
-    spark: SparkSession, store: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_other_feature_space_is_refused_unless_a_person_accepts_it(spark: SparkSession, store: Path):
     crown(BETTER_VERSION)
 
     with pytest.raises(PromotionRefusedError, match="feature_space is another feature space") as refused:
         go(spark, LOG_VERSION)
 
     assert refused.value.exit_code == 3
-    assert str(refused.value).endswith(f"promote --version {LOG_VERSION} --accept-new-space true")
+    assert "accepted with --accept-new-space true" in str(refused.value)
     assert shop.aliases() == {"champion": BETTER_VERSION, "challenger": None, "previous": None}
     assert moves() == []
     version = registry.read_version(version=LOG_VERSION)
@@ -158,34 +155,6 @@ def test_other_feature_space_is_refused_with_the_command_that_accepts_it(
     done = go(spark, LOG_VERSION, accept_new_space=True)
 
     assert done.champion == LOG_VERSION
-    assert "silhouettes of two feature spaces do not compare" in capsys.readouterr().out
-
-
-SPACE = Gate("feature_space", "another", "the champion's", passed=False, overrule="--accept-new-space true")
-WORSE = Gate("not_worse", "0.1", "at least 0.3", passed=False, overrule="--set promotion.margin=0.25")
-CATEGORIES = Gate("categories", "without weekday = Sunday", "complete", passed=False)
-
-
-@pytest.mark.parametrize(
-    ("gates", "model", "way_out"),
-    [
-        (
-            [SPACE, WORSE],
-            "other",
-            "promote another version, or this one with promote --model other --version 2 "
-            "--accept-new-space true --set promotion.margin=0.25",
-        ),
-        (
-            [SPACE, CATEGORIES],
-            "retail-clusters",
-            "no setting lets it pass; train another version, and promote that",
-        ),
-    ],
-)
-def test_refusal_ends_with_the_exact_way_out(gates: list[Gate], model: str, way_out: str):
-    told = refusal(Verdict(tuple(gates)), version="2", experiment=Experiment(model=model))
-
-    assert str(told).endswith(way_out)
 
 
 def test_version_whose_rows_are_gone_must_be_trained_again(spark: SparkSession, store: Path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from retail_clusters.cli.results import to_json
+from retail_clusters.cli.common import to_json
 from retail_clusters.data import csv_files, listing
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.infra.locations import to_uri

@@ -13,26 +13,19 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import PromotionRefusedError
-from retail_clusters.infra.locks import LockOwner
-from retail_clusters.registry import champion, tracking
+from retail_clusters.registry import champion
 from retail_clusters.registry.champion import (
-    ABANDONED,
     DONE,
-    PATIENCE,
     UNDER_WAY,
     WITHDRAWN,
     Move,
     champions,
-    close_abandoned,
     lock_file,
     read_moves,
 )
 from retail_clusters.registry.models import ModelRegistry
 from tests import shop
 from tests.shop import moves, promote, registry
-
-GONE = replace(LockOwner.here(), pid=2**22 + 1, process=LockOwner.here().process.replace("@", "@9"))
-ELSEWHERE = replace(LockOwner.here(), process="another boot 1 7@9", pid=7)
 
 
 @pytest.fixture
@@ -44,15 +37,11 @@ def two(workplace: Path) -> Path:
     return workplace
 
 
-def left_behind(*, owner: LockOwner, status: str = "RUNNING", age: float = 0.0, **tags: str) -> str:
-    """Make the run of a promotion of version 3 that did not come to its end; give its id."""
-    started = datetime.now(UTC).timestamp() - age
-    told = {"move": "3", "registered_model": registry.name, "action": "promote", "from": "2", "to": "3"}
-    told |= {"who": "ann", "host": "there", "reason": "", "process": owner.text}
-    run = MlflowClient().create_run("0", start_time=int(started * 1000), tags=told | tags)
-    if status != "RUNNING":
-        MlflowClient().set_terminated(run.info.run_id, status)
-    return str(run.info.run_id)
+def left_behind(to: str = "3") -> str:
+    """Make the run of a promotion that did not come to its end; give its id."""
+    told = {"move": "3", "registered_model": registry.name, "action": "promote", "from": "2", "to": to}
+    told |= {"who": "ann", "host": "there", "reason": ""}
+    return str(MlflowClient().create_run("0", tags=told).info.run_id)
 
 
 def test_move_is_told_by_the_run_that_makes_it_whatever_its_experiment(two: Path):
@@ -72,37 +61,13 @@ def test_move_is_told_by_the_run_that_makes_it_whatever_its_experiment(two: Path
     assert read_moves("another-model") == []
 
 
-def test_moves_of_an_earlier_release_are_read_and_gone_on_from(workplace: Path):
-    shop.versions(3)
-    registry.set_alias(alias="champion", version="2")
-    client = MlflowClient()
-    experiment = client.create_experiment(f"{registry.name}-promotions")
-    for number, (before, after, status) in enumerate(
-        [("", "1", "FINISHED"), ("1", "2", "RUNNING"), ("1", "3", "KILLED")], start=1
-    ):
-        told = {"move": str(number), "action": "promote", "from": before, "to": after, "reason": "then"}
-        owner = {"who": "ann", "host": "here", "process": GONE.text, "cluster_numbers": "0,7"}
-        run = client.create_run(experiment, tags=told | owner)
-        if status != "RUNNING":
-            client.set_terminated(run.info.run_id, status)
-    client.create_run(experiment)
-
-    assert [move.state for move in moves()] == [DONE, ABANDONED, WITHDRAWN]
-    done = promote("2", "3")
-
-    assert [move.state for move in moves()] == [DONE, DONE, WITHDRAWN, DONE]
-    assert (done.number, champions(moves())) == (4, ["1", "2", "3"])
-    assert set(champion.used_numbers(registry, moves())) == {0, 7}
-
-
 def test_cluster_numbers_of_deleted_champions_stay_used(two: Path):
     registry.tag(version="3", tags={"cluster_numbers": "5,0"})
-    promote("2", "3")
-    registry.tag(version="2", tags={"cluster_numbers": "0,7"})
     registry.tag(version="4", tags={"cluster_numbers": "9"})
+    promote("2", "3")
     MlflowClient().delete_model_version(registry.name, "3")
 
-    assert sorted(champion.used_numbers(registry, moves())) == [0, 0, 5, 7]
+    assert sorted(champion.used_numbers(moves())) == [0, 5]
 
 
 @pytest.mark.parametrize(
@@ -126,28 +91,18 @@ def test_reachable_champions_are_a_stack(entries: list[tuple[str, ...]], reachab
     assert champions([*history, replace(done(None, "9"), state=WITHDRAWN)]) == reachable
 
 
-@pytest.mark.parametrize(("alias", "ended"), [("3", DONE), ("2", WITHDRAWN)])
-@pytest.mark.parametrize("status", ["RUNNING", "KILLED", "FAILED"])
-def test_run_that_a_dead_command_left_is_closed_as_the_alias_says(
-    two: Path, capsys: pytest.CaptureFixture[str], alias: str, ended: str, status: str
+@pytest.mark.parametrize(("alias", "state"), [("3", DONE), ("2", UNDER_WAY)])
+def test_of_a_move_that_a_dead_command_left_the_alias_and_the_next_move_tell_whether_it_was_made(
+    two: Path, alias: str, state: str
 ):
-    run_id = left_behind(owner=GONE, status=status)
+    left_behind()
     registry.set_alias(alias="champion", version=alias)
+    assert moves()[-1].state == state
 
-    assert close_abandoned(registry)[-1].state == moves()[-1].state == ended
+    promote(alias, "4")
 
-    assert MlflowClient().get_run(run_id).info.status == ended
-    assert "the command died" in moves()[-1].note
-    assert "history: promote to version 3 by ann: the command died" in capsys.readouterr().err
-    assert shop.aliases()["previous"] == ("2" if ended == DONE else "1")
-
-
-def test_run_of_another_machine_is_left_alone_for_an_hour(two: Path):
-    left_behind(owner=ELSEWHERE)
-    left_behind(owner=ELSEWHERE, age=PATIENCE.total_seconds() + 1, move="4")
-
-    assert [move.state for move in close_abandoned(registry)[2:]] == [UNDER_WAY, WITHDRAWN]
-    assert promote("2", "4").state == DONE
+    assert [move.state for move in moves()[2:]] == [state, DONE]
+    assert shop.aliases()["previous"] == alias
 
 
 def test_champion_that_moved_since_it_was_compared_with_stays(two: Path):
@@ -166,7 +121,7 @@ class Overtaken(ModelRegistry):
 
     def set_alias(self, *, alias: str, version: str) -> None:
         super().set_alias(alias=alias, version=version)
-        run_id = left_behind(owner=ELSEWHERE, to="4")
+        run_id = left_behind(to="4")
         registry.set_alias(alias="champion", version="4")
         MlflowClient().set_tag(run_id, "outcome", DONE)
 
@@ -201,28 +156,24 @@ with tracking.run("promote"):
 
 
 @pytest.mark.parametrize(
-    ("alias", "moment", "ended", "named"),
+    ("alias", "moment", "state", "reachable"),
     [
-        ("champion", "before", WITHDRAWN, {"champion": "2", "challenger": "3", "previous": "1"}),
-        ("champion", "after", DONE, {"champion": "3", "challenger": None, "previous": "2"}),
-        ("previous", "after", DONE, {"champion": "3", "challenger": None, "previous": "2"}),
+        ("champion", "before", UNDER_WAY, ["1", "2"]),
+        ("champion", "after", DONE, ["1", "2", "3"]),
+        ("previous", "after", DONE, ["1", "2", "3"]),
     ],
 )
 def test_history_and_aliases_agree_after_a_kill_9_at_each_step(
-    two: Path, alias: str, moment: str, ended: str, named: dict[str, str | None]
+    two: Path, alias: str, moment: str, state: str, reachable: list[str]
 ):
-    registry.set_alias(alias="challenger", version="3")
     killed = subprocess.run([sys.executable, "-c", KILLED, alias, moment], check=False, env=os.environ)
     assert killed.returncode == -signal.SIGKILL
-    assert moves()[-1].state == ABANDONED
 
-    tracking.connect(experiment="the next command")  # ends runs of dead processes, whatever they did
-    closed = close_abandoned(registry)[-1]
+    assert (moves()[-1].reason, moves()[-1].state) == ("doomed", state)
+    assert champions(moves()) == reachable
 
-    assert (closed.reason, closed.state) == ("doomed", ended)
-    assert MlflowClient().get_run(closed.run_id).info.status == ended
-    assert shop.aliases() == named
-    assert champions(moves())[-1] == named["champion"]
+    promote(reachable[-1], "4")
+    assert shop.aliases() == {"champion": "4", "challenger": None, "previous": reachable[-1]}
 
 
 def test_store_has_one_lock_however_its_address_is_written(tmp_path: Path):

@@ -28,11 +28,11 @@ def test_registered_model_comes_back_with_tags_metadata_and_signature(spark: Spa
     expected = [row.prediction for row in model.transform(lines).collect()]
 
     with mlflow.start_run() as trained:
-        logged_as = registry.log(model, interface=INTERFACE, metadata={"key": "kept"})
-        version = registry.register(logged_as, tags={"data_digest": "abc"}, about="What it is.")
+        kept = {"metadata": {"key": "kept"}, "tags": {"data_digest": "abc"}}
+        version = registry.register(model, interface=INTERFACE, about="What it is.", **kept)
     with mlflow.start_run() as promoted:
-        again = registry.register_again(
-            model, interface=INTERFACE, of=version, tags={"renumbered_from": version}, metadata={}
+        again = registry.register(
+            model, interface=INTERFACE, metadata={}, tags={}, trained_by=trained.info.run_id
         )
 
     opened = registry.open_version(version=version)
@@ -56,7 +56,7 @@ def test_what_pandas_reads_from_a_daily_file_is_scored_as_spark_scores_it(
 ):
     model = shop.model(spark, shop.BETTER).pipeline(spark=spark)
     with mlflow.start_run():
-        version = registry.register(registry.log(model, interface=INTERFACE), tags={})
+        version = registry.register(model, interface=INTERFACE, metadata={}, tags={})
     file, some = sorted(SAMPLE.glob("*.csv"))[0], workplace / "some.csv"
     lines = file.read_text(encoding="utf-8").splitlines()[:9]
     some.write_text("\n".join([*lines, "1,2,,,2010-12-01 08:26:00,,,"]), encoding="utf-8")

@@ -46,18 +46,14 @@ TRAINING = RunFacts(
     charts={"charts/sizes.png": b"sizes", "charts/stability.png": b"stability"},
     quarantined=["2 because UnitPrice is not a number, such as '5,<A>' (b.csv, line 3)"],
 )
-WINNER = {
-    "objective": "silhouette", "chosen": True, "k": 2, "seed": 7, "validation_silhouette": 0.74,
-    "validation_macro_silhouette": 0.6, "largest_cluster_share": 0.5,
-}  # fmt: skip
 SEEDS = {"k": 2, "seeds": 8, "silhouette_min": 0.5, "silhouette_max": 0.74, "agreement": 0.9}
 SEARCH = RunFacts(
     run_id="e" * 32,
     started=TRAINING.started,
-    settings={"sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"},
+    settings={"best_k": "2", "sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"},
     metrics={"trials_completed": 8.0, "trials_infeasible": 3.0},
     tags={},
-    tables={"winners": pd.DataFrame([WINNER]), "seed_agreement": pd.DataFrame([SEEDS])},
+    tables={"seed_agreement": pd.DataFrame([SEEDS])},
     charts={"charts/choice_of_k.png": b"choice"},
 )
 TAGS = {
@@ -66,7 +62,7 @@ TAGS = {
     "held_against": "none",
     "gate.clusters": "passed: 2, must be at least 2",
 }
-FACTS = Facts("shop", "4", ("champion",), TRAINING, SEARCH, version_tags=TAGS, champion="4")
+FACTS = Facts("shop", "4", ("champion",), TRAINING, SEARCH, version_tags=TAGS)
 
 
 def headings(page: str) -> list[str]:
@@ -90,7 +86,7 @@ def test_page_goes_from_the_data_to_how_to_reproduce_it():
         "The choice, and why",
         "The clusters",
         "Are the clusters stable?",
-        "Beside the champion",
+        "Metrics and gates",
         "How to reproduce it",
     ]
     assert "Customers in <b>2 clusters</b>" in page
@@ -153,16 +149,19 @@ def test_best_at_the_edge_of_the_range_is_told():
 
 def test_search_without_a_usable_trial_has_a_page_too_in_a_new_folder_and_on_its_run(workplace):
     with tracking.run("sweep") as run_id:
-        tracking.log_settings(SEARCH.settings)
+        tracking.log_settings({"sweep.k_min": "2", "sweep.k_max": "2", "sweep.seeds": "8"})
         tracking.log_metrics(SEARCH.metrics)
-        tracking.log_table(pd.DataFrame(), "winners")
         tracking.log_table(SEARCH.tables["seed_agreement"], "seed_agreement")
     output = workplace / "new" / "page.html"
     made = write_report(run_id=run_id, version=None, model="shop", output=str(output))
     page = output.read_text(encoding="utf-8")
     assert headings(page)[1:] == ["The data", "The search", "How to reproduce it"]
-    assert "No trial was usable" in page
+    assert "This run registered no version" in page
     assert tracking.read_files(made["run_id"], [REPORT]) == {REPORT: page.encode()}
+
+
+def test_version_that_no_promotion_has_judged_says_so():
+    assert "No promotion has judged it" in to_html(Facts("shop", "4", training=TRAINING))
 
 
 def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):
@@ -170,11 +169,3 @@ def test_run_that_neither_searched_nor_trained_is_refused(workplace: Path):
         pass
     with pytest.raises(InputError, match="choose a main, sweep, train or register run"):
         write_report(run_id=run_id, version=None, model="shop", output="page.html")
-
-
-def test_champion_is_beside_a_version_that_is_not_champion():
-    beside = {"champion": "9", "champion_metrics": METRICS | {"test_silhouette": 0.1234}}
-    page = to_html(Facts("shop", "4", training=TRAINING, **beside))
-    assert "champion, version 9" in page
-    assert "0.1234" in page
-    assert "No promotion has judged it" in page

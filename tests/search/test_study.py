@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, chdir
+from contextlib import AbstractContextManager, chdir, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def start(batch: Batch) -> "Future[list[Trial]]":
 
 
 def open_study(storage: str, **identity: str) -> AbstractContextManager[optuna.Study]:
-    return study.open_study(name="s", storage=storage, identity={"data_digest": "d"} | identity)
+    return nullcontext(study.open_study(name="s", storage=storage, identity={"data_digest": "d"} | identity))
 
 
 def run(
@@ -92,7 +92,7 @@ def searched(space: Sweep, *, until: tuple[int, ...]) -> list[Candidate]:
 @given(SPACES)
 def test_no_pair_is_proposed_twice_and_the_space_can_be_exhausted(space: Sweep):
     pairs = searched(space, until=(99,))
-    assert len(set(pairs)) == len(pairs) == study.space_size(space)
+    assert len(set(pairs)) == len(pairs) == study.wanted_trials(space)
 
 
 @pytest.mark.parametrize("until", [(3, 14), (1, 2, 3, 14), (4, 14), (9, 14)])
@@ -180,20 +180,10 @@ def test_two_machines_on_one_database_record_the_same_trials_and_each_counts_onc
         assert examples.bits(study.finished(opened)) == unbroken()
 
 
-def test_a_second_process_of_this_machine_is_refused():
-    with (
-        open_study("journal"),
-        pytest.raises(InputError, match="one process at a time works on study s"),
-        open_study("journal"),
-    ):
-        pass
-
-
 def test_the_end_of_a_study_is_told():
     twelve = Sweep(k_min=2, k_max=5, seeds=3, trials=40)
-    whole = "the whole space of 12 pairs of K and seed is tried"
     assert study.wanted_trials(twelve) == 12
-    assert study.ended(12, settings=twelve, stopped=False) == whole
+    assert study.ended(12, settings=twelve, stopped=False) == "all 12 trials are done"
     assert study.ended(14, settings=SMALL, stopped=False) == "all 14 trials are done"
     assert study.ended(4, settings=SMALL, stopped=True) == "stopped by the user after 4 of 14 trials"
 

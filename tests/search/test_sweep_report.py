@@ -14,21 +14,17 @@ TRIALS = [
 
 
 def described(trials: list[Trial], *, usable: bool = True) -> str:
-    groups = sweep_report.by_k(trials)
-    return sweep_report.description(
-        trials,
-        best=study.best(trials, settings=SWEEP) if usable else None,
-        winners=sweep_report.winners_table(trials, settings=SWEEP),
-        seeds=sweep_report.seeds_table(groups, [0.25] * len(groups)),
-        sweep=SWEEP,
+    seeds = sweep_report.seeds_table(
+        sweep_report.trials_table(trials), [0.25] * len({each.k for each in trials})
     )
+    best = study.best(trials, settings=SWEEP) if usable else None
+    return sweep_report.description(trials, best=best, seeds=seeds, sweep=SWEEP)
 
 
-def test_page_of_a_sweep_names_the_choice_what_others_would_choose_and_what_the_seed_does():
+def test_page_of_a_sweep_names_the_choice_and_what_the_seed_does():
     text = described(TRIALS)
     assert "3 trials of K 2 to 3 and 2 seeds, measured on 1,000 validation lines; 2 are usable" in text
-    assert "| silhouette (chosen by) | 2 | 0 | 0.9000 |" in text
-    assert "| macro_silhouette | 2 | 1 | 0.5000 |" in text
+    assert "By `silhouette`, **K=2 seed 0** is chosen" in text
     assert "The 2 seeds of K=2 have silhouettes from 0.5000 to 0.9000" in text
     assert "agree to 0.25" in text
 
@@ -43,8 +39,8 @@ def test_sweep_without_a_usable_trial_says_so():
 
 
 def test_table_of_seeds_has_a_row_a_k_smallest_first():
-    groups = sweep_report.by_k([examples.trial(3, 9, 0, silhouette=0.7), *TRIALS])
-    assert sweep_report.seeds_table(groups, [0.5, 0.25, 1.0]).to_numpy().tolist() == [
+    trials = sweep_report.trials_table([examples.trial(3, 9, 0, silhouette=0.7), *TRIALS])
+    assert sweep_report.seeds_table(trials, [0.5, 0.25, 1.0]).to_numpy().tolist() == [
         [2, 2, 2, 0.7, 0.5, 0.9, 0.5],
         [3, 1, 0, 0.6, 0.6, 0.6, 0.25],
         [9, 1, 1, 0.7, 0.7, 0.7, 1.0],

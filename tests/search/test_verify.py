@@ -96,7 +96,7 @@ def test_version_is_verified_by_its_run(spark: SparkSession, runs: dict[str, str
 def test_a_metric_that_is_newer_than_the_run_is_left_out(
     spark: SparkSession, runs: dict[str, str], capsys, monkeypatch: pytest.MonkeyPatch
 ):
-    newer = {**evaluation.METRICS, "dunn": evaluation.Metric("Dunn", lambda _: 0.5)}
+    newer = {**evaluation.METRICS, "dunn": ("Dunn", lambda _: 0.5)}
     monkeypatch.setattr(evaluation, "METRICS", newer)
     found = verify(spark, run_id=runs["train"])
     assert "dunn" not in found.metrics
@@ -108,9 +108,10 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
     context = sweep.training_context(
         sweep.ensure_prepared(spark, data="in", experiment=SMALL), experiment=SMALL
     )
-    with tracking.run("main"), sweep.open_study(context, name="main") as opened:
-        with tracking.run("sweep") as parent:
-            best = sweep.search(context, opened, parent=parent, entry_point="main")
+    opened = sweep.open_study(context, name="main")
+    with tracking.run("main"):
+        with tracking.run("sweep"):
+            best, _ = sweep.search(context, opened, entry_point="main")
         with tracking.run("register") as registered:
             sweep.publish_best(context, best)
     verify(spark, run_id=registered)

@@ -12,8 +12,8 @@ import sqlalchemy
 
 from retail_clusters.errors import InputError, RegistryError, StoreError
 from retail_clusters.registry import tracking
-from retail_clusters.registry.child_runs import ChildRun, ChildRuns
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.tracking import ChildRun
 from tests import databases, jobs, processes
 from tests.clusters import wait_until
 from tests.servers import PASSWORD, Server, mlflow_server
@@ -122,10 +122,9 @@ def test_runs_artifacts_and_versions_go_through_the_server_and_its_log_in(
     tracking.connect(experiment="shared")
     with tracking.run("sweep") as run_id:
         tracking.log_text("proxied", "note.txt")
-        trials = [
-            ChildRun(f"trial {n}", {"k": str(n)}, {"silhouette": 0.1}, {"trial": str(n)}) for n in range(20)
-        ]
-        ChildRuns(run_id, kind="trial", key="trial").write(trials)
+        tracking.log_children(
+            [ChildRun(f"trial {n}", {"k": str(n)}, {"silhouette": 0.1}, {"trial": str(n)}) for n in range(20)]
+        )
 
     assert {run.data.params["k"] for run in tracking.children(run_id)} == {str(n) for n in range(20)}
     (artifact,) = (shared.server.folder / "artifacts").rglob("note.txt")
@@ -139,7 +138,7 @@ def test_runs_artifacts_and_versions_go_through_the_server_and_its_log_in(
             tracking.read_run(run_id)
     shared.server.stop()
     shared.server.start()
-    assert tracking.is_finished(run_id)
+    assert tracking.read_run(run_id).info.status == "FINISHED"
 
 
 def test_reading_a_version_leaves_no_file(

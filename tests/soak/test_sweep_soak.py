@@ -32,5 +32,3 @@ def test_sweep_killed_at_many_moments_ends_like_one_that_ran_through(spark, work
     pd.testing.assert_frame_equal(table_of(killed[-1]), table_of(one))
     assert killed[-1].data.tags["model_digest"] == one.data.tags["model_digest"]
     assert len(mlflow.MlflowClient().search_model_versions("name = 'retail-clusters'")) == 2
-    left = mlflow.search_runs(search_all_experiments=True, filter_string="attributes.status = 'RUNNING'")
-    assert left.empty

@@ -61,10 +61,12 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield Shop(Browser(program, server, place / "profile"), place, store)
 
 
-def test_view_of_the_pipelines_shows_them_with_their_metrics(shop):
+def test_link_of_an_experiment_shows_its_pipelines(shop):
     experiment = shop.runs("main")[0].info.experiment_id
-    shown = ["Clusterings of retail data", ">main<", "test_silhouette", "model_version"]
-    assert not shop.browser.missing(f"/experiments/{experiment}/runs?viewStateShareKey=pipelines", shown)
+    shown = ["Clusterings of retail data", ">main<", "test_silhouette"]
+    assert not shop.browser.missing(
+        f"/experiments/{experiment}/runs?searchFilter=tags.kind+%3D+%27main%27", shown
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,12 +75,12 @@ def test_view_of_the_pipelines_shows_them_with_their_metrics(shop):
         (
             "main",
             "",
-            ["prepare", "sweep K 36–42", "register K=", "promote", "score", "by-day", f"#{VERSION}"],
+            ["by-day", "lines are scored", f"#{VERSION}"],
         ),
         ("main", "/artifacts/report.html", ["<iframe"]),
-        ("sweep", "", ["What each objective would choose", "What the seed does", "The winner, registered"]),
+        ("sweep", "", ["is chosen", "their clusterings agree"]),
         ("trial", "", ["silhouette"]),
-        ("register", "", ["Clusters of the training lines", "are stable"]),
+        ("register", "", ["are stable"]),
         ("register", "/artifacts/charts/pairs.png", ["pairs.png", "<img"]),
     ],
 )
@@ -89,15 +91,6 @@ def test_page_of_a_run_tells_what_was_done_and_leads_on(shop, kind, tab, shown):
 
 def test_registered_version_shows_its_alias_and_card(shop):
     assert not shop.browser.missing(VERSION, ["champion", "How to score"])
-
-
-def test_page_of_the_logged_model_says_of_which_lines_each_metric_is(shop):
-    run = shop.runs("register")[0]
-    (made,) = run.outputs.model_outputs
-    digests = {each.dataset.digest for each in run.inputs.dataset_inputs}
-    assert len(digests) == 3
-    route = f"/experiments/{run.info.experiment_id}/models/{made.model_id}"
-    assert not shop.browser.missing(route, ["test_silhouette", *digests])
 
 
 def test_scorer_shows_its_batches_while_it_runs(shop):

@@ -1,17 +1,20 @@
 """What commands share: the group, options, the chosen experiment, and the first line of each."""
 
 import functools
+import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import click
+from pydantic_core import to_jsonable_python
 
-from retail_clusters.cli.results import print_json
+from retail_clusters.errors import RetailClustersError
 from retail_clusters.experiment_file import load_experiment
 from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Experiment
@@ -76,6 +79,29 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., object]], cli
         return added
 
     return add
+
+
+def print_json(run: Callable[[], object]) -> None:
+    """Run a command, and print its result, or how it failed, as JSON."""
+    output = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            result = run()
+    except RetailClustersError as failure:
+        print(json.dumps({"error": masked(str(failure)), "exit_code": failure.exit_code}), file=output)
+        raise
+    print(to_json(result), file=output)
+
+
+def to_json(result: object) -> str:
+    """Return a result as JSON: records by their fields; of frames, models and the like nothing."""
+    return json.dumps(to_jsonable_python(result, inf_nan_mode="null", fallback=_foreign), indent=2)
+
+
+def _foreign(value: object) -> Any:
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return to_jsonable_python(value.tolist(), inf_nan_mode="null", fallback=_foreign)
+    return None
 
 
 class _Optional(click.ParamType[Any, Any]):
@@ -245,15 +271,8 @@ def connect_to_read() -> None:
     tracking.connect_to_read()
 
 
-def print_header(job: str, what: str) -> None:
-    """Print the first line of a command: what it is about to do, and where its results go."""
-    click.echo(masked(f"{job}: {what}; results go to {_store()}"))
-
-
-def print_header_reading(job: str, what: str) -> None:
-    """Print the first line of a command that makes nothing: what it looks at, and where."""
-    click.echo(masked(f"{job}: {what}, in {_store()}"))
-
-
-def _store() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+def print_header(job: str, what: str, *, only_reads: bool = False) -> None:
+    """Print the first line of a command: what it is about to do, and where its results go, if it has any."""
+    where = ", in" if only_reads else "; results go to"
+    store = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    click.echo(masked(f"{job}: {what}{where} {store}"))

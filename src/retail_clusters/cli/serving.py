@@ -17,7 +17,6 @@ from retail_clusters.cli.common import (
     open_session,
     optional,
     print_header,
-    print_header_reading,
     setting_option,
 )
 from retail_clusters.settings import CHAMPION
@@ -41,10 +40,8 @@ def promote_command(
     """Check a model version against the gates, and make it champion."""
     settings = experiment.load()
     named = f"version {version}" if version else "the challenger"
-    if dry_run:
-        print_header_reading("promote", f"{named} of {settings.model}, the gates alone")
-    else:
-        print_header("promote", f"{named} of {settings.model}, the gates, then champion")
+    then = "alone" if dry_run else "and then champion"
+    print_header("promote", f"{named} of {settings.model}, the gates {then}", only_reads=dry_run)
     connect = connect_to_read if dry_run else experiment.connect
     with open_session("promote", imports="retail_clusters.promotion.promote", connect=connect) as spark:
         from retail_clusters.promotion.promote import promote
@@ -72,7 +69,7 @@ def rollback_command(experiment: ExperimentOptions, reason: str | None) -> objec
 def history_command(experiment: ExperimentOptions) -> object:
     """Print every promotion and rollback."""
     settings = experiment.load()
-    print_header_reading("history", f"the moves of champion of {settings.model}")
+    print_header("history", f"the moves of champion of {settings.model}", only_reads=True)
     from retail_clusters.promotion.history import history
 
     connect_to_read()

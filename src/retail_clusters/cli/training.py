@@ -17,7 +17,6 @@ from retail_clusters.cli.common import (
     open_session,
     optional,
     print_header,
-    print_header_reading,
     session_if_remote,
     setting_option,
     trials_option,
@@ -35,14 +34,8 @@ def _storage(_: click.Context, __: click.Parameter, value: str | None) -> str | 
         raise InputError(
             "storage must be typed without a password, which the process list and MLflow would show, but "
             f"got {masked(value)}: put the whole URL into the environment variable RETAIL_CLUSTERS_STORAGE"
-            f"{_already_logged()}"
         )
     return value or os.environ.get("RETAIL_CLUSTERS_STORAGE") or None
-
-
-def _already_logged() -> str:
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    return f"; mlflow run has logged it, so delete run {run_id}, do mlflow gc, change it" if run_id else ""
 
 
 storage_option = click.option(
@@ -70,16 +63,8 @@ def main_command(
     settings = experiment.load()
     print_header("main", f"prepare, sweep ({_search(settings)}), register, promote and score {data}")
 
-    def check() -> None:
-        _check_data(data, settings)
-        _check_places(data, output)
-
-    with open_session(
-        "main",
-        imports="retail_clusters.pipeline",
-        connect=experiment.connect,
-        check=check,
-        locations=[data, output],
+    with _session_on(
+        data, settings, experiment, "main", imports="retail_clusters.pipeline", output=output
     ) as spark:
         from retail_clusters.pipeline import main
 
@@ -141,24 +126,27 @@ def sweep_command(data: str, experiment: ExperimentOptions, study: str | None, s
 
 
 def _session_on(
-    data: str, settings: Experiment, experiment: ExperimentOptions, job: str, *, imports: str
+    data: str,
+    settings: Experiment,
+    experiment: ExperimentOptions,
+    job: str,
+    *,
+    imports: str,
+    output: str = "",
 ) -> AbstractContextManager[Any]:
     """Open the Spark session for a job on lines that can be read, and a question that can be asked."""
-    return open_session(
-        job,
-        imports=imports,
-        connect=experiment.connect,
-        check=lambda: _check_data(data, settings),
-        locations=[data],
-    )
 
+    def check() -> None:
+        from retail_clusters.data.csv_files import check_data
+        from retail_clusters.features.check import check_question
 
-def _check_data(data: str, settings: Experiment) -> None:
-    from retail_clusters.data.csv_files import check_data
-    from retail_clusters.features.check import check_question
+        check_question(settings.question)
+        check_data(data, settings.input)
+        if output:
+            _check_places(data, output)
 
-    check_question(settings.question)
-    check_data(data, settings.input)
+    places = [data, output] if output else [data]
+    return open_session(job, imports=imports, connect=experiment.connect, check=check, locations=places)
 
 
 def _check_places(data: str, output: str) -> None:
@@ -199,7 +187,9 @@ def _named(command: str, run_id: str | None, version: str | None, model: str) ->
 @model_of_version_option
 def verify_command(run_id: str | None, version: str | None, model: str) -> object:
     """Retrain a run and compare, bit for bit."""
-    print_header_reading("verify", f"{_named('verify', run_id, version, model)}, trained again and compared")
+    print_header(
+        "verify", f"{_named('verify', run_id, version, model)}, trained again and compared", only_reads=True
+    )
     imports = "retail_clusters.search.train"
     with open_session("verify", imports=imports, connect=connect_to_read) as spark:
         from retail_clusters.search.train import verify
@@ -220,7 +210,7 @@ def verify_command(run_id: str | None, version: str | None, model: str) -> objec
 )
 def report_command(run_id: str | None, version: str | None, model: str, output: str) -> object:
     """One HTML page on a sweep or a version."""
-    print_header_reading("report", f"{_named('report', run_id, version, model)}, to {output}")
+    print_header("report", f"{_named('report', run_id, version, model)}, to {output}", only_reads=True)
     from retail_clusters.report.page import write_report
 
     with session_if_remote("report", output):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import click
 import numpy as np
@@ -14,7 +14,6 @@ from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.blocks import Floats, Labels
 from retail_clusters.clustering.metrics import Quality
-from retail_clusters.data.digest import same_lines
 from retail_clusters.errors import InputError
 from retail_clusters.features.interface import ScoringVersion, open_model, parts_of
 from retail_clusters.features.model import ScoringModel
@@ -31,38 +30,25 @@ from retail_clusters.settings import Experiment
 
 Rows = Mapping[str, WeightedRows]
 
-#: Clusters beside one another whose records can be written into their squares.
-_ANNOTATED: Final = 32
-#: Where the colours begin, so that one record does not look like none.
-_PALEST: Final = 0.25
-
 
 @dataclass(frozen=True, eq=False)
 class Contender:
     """A version with its parts, the training it came from, and how it measured on the test records.
 
     Attributes:
-        settings: of its training run; empty when the store no longer holds it, as `metrics` is.
-        model: its parts; None of an earlier release's.
+        trained: its training run; None when the store no longer holds it.
+        model: its parts; None where it asks another question than the challenger.
         test: None when it cannot score the test records.
         labels: the cluster of each test row, as its place in `model`; empty when it cannot score them.
     """
 
     name: str
-    settings: Mapping[str, str]
-    metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    trained: tracking.Run | None
     metadata: Mapping[str, Any]
     model: ScoringModel | None
     test: Quality | None
     labels: Labels
-
-    @property
-    def parts(self) -> ScoringModel:
-        """Return the parts of a version that is known to have some."""
-        if self.model is None:
-            raise ValueError(f"version {self.name} has no parts")
-        return self.model
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +56,14 @@ class Comparison:
     """Two versions of a registered model, and the rows of each part that both were measured on.
 
     Attributes:
+        parts: of the challenger.
         in_champions_space: the challenger's clusters measured in the champion's space, where both ask the same.
         centres: the challenger's in the champion's space, where both ask the same.
     """
 
     registry: ModelRegistry
     challenger: Contender
+    parts: ScoringModel
     champion: Contender | None
     rows: Rows
     in_champions_space: Quality | None = None
@@ -87,24 +75,10 @@ class Comparison:
         return self.champion.name if self.champion else None
 
     @property
-    def on_test_records(self) -> list[tuple[str, str, Quality]]:
-        """Return role, version and quality of those of the two that can score the test records."""
-        both = {"challenger": self.challenger, "champion": self.champion}
-        return [(role, each.name, each.test) for role, each in both.items() if each and each.test]
-
-    @property
-    def other_data(self) -> bool:
-        """Tell whether the champion was trained on other data than the challenger."""
-        if self.champion is None:
-            return False
-        mine, others = (each.tags.get("data_digest", "") for each in (self.challenger, self.champion))
-        return same_lines(mine, others) is False
-
-    @property
     def same_clusters(self) -> bool:
         """Tell whether the challenger is the champion to the bit, whatever their numbers."""
         before = self.champion.model if self.champion else None
-        return before is not None and self.challenger.parts.same_clusters_as(before)
+        return before is not None and self.parts.same_clusters_as(before)
 
     @property
     def migration(self) -> Migration | None:
@@ -113,16 +87,12 @@ class Comparison:
         Cluster i of the challenger stands under i, whatever number its model gives. None without a champion,
         or with one that cannot score the records.
         """
-        champion, challenger = self.champion, self.challenger
-        if champion is None or champion.test is None:
+        champion = self.champion
+        if champion is None or champion.model is None or champion.test is None:
             return None
-        return numbering.migration(
-            champion.labels,
-            challenger.labels,
-            self.rows[schema.TEST].weights,
-            old=champion.parts.numbers,
-            k=len(challenger.parts.centres),
-        )
+        weights, old = self.rows[schema.TEST].weights, champion.model.numbers
+        after, k = self.challenger.labels, len(self.parts.centres)
+        return numbering.migration(champion.labels, after, weights, old=old, k=k)
 
 
 def compare(
@@ -136,32 +106,33 @@ def compare(
     """
     opened = open_model(registry, version=challenger)  # refuses another kind of model before rows are read
     parts, before = parts_of(opened), open_model(registry, version=champion) if champion else None
-    rows = _read_rows(registry, opened)
+    rows = _read_rows(registry, challenger, parts)
     test = rows[schema.TEST]
     mine = _contender(spark, registry, opened, parts, test)
     if before is None:
-        return Comparison(registry, mine, None, rows)
+        return Comparison(registry, mine, parts, None, rows)
     comparable = before.model is not None and parts.space.asks_the_same_as(before.model.space)
     other = _contender(spark, registry, before, before.model if comparable else None, test)
     if other.model is None or other.test is None or mine.test is None:
-        return Comparison(registry, mine, other, rows)
+        return Comparison(registry, mine, parts, other, rows)
     centres = parts.centres_seen_by(other.model, test, mine.labels, spark=spark)
     seen = quality_as_labelled(other.model.rows(test, spark=spark), mine.labels, centres)
-    return Comparison(registry, mine, other, rows, seen, centres)
+    return Comparison(registry, mine, parts, other, rows, seen, centres)
 
 
 def judge(spark: SparkSession, comparison: Comparison, *, experiment: Experiment) -> Verdict:
     """Hold the challenger of a comparison against every gate."""
     challenger, champion, rows = comparison.challenger, comparison.champion, comparison.rows
-    parts, test, settings = challenger.parts, challenger.test, experiment.promotion
+    parts, test, settings = comparison.parts, challenger.test, experiment.promotion
     refused = sorted({value for part in schema.SPLITS for value in parts.refused(rows[part])})
     found = [gates.category_gate(refused)]
     if test is None or refused:
         return Verdict(tuple(found))
     validation = metrics.measure(parts.rows(rows[schema.VALIDATION], spark=spark), parts.centres)
+    stable = challenger.trained.data.metrics.get("stable_line_share") if challenger.trained else None
     found += gates.absolute_gates(test, settings=settings)
     found += gates.usable_gates(validation, settings=experiment.guardrails)
-    found += gates.stability_gate(challenger.metrics.get("stable_line_share"), settings=settings)
+    found += gates.stability_gate(stable, settings=settings)
     if champion:
         found += gates.comparing_gates(
             comparison.in_champions_space,
@@ -172,20 +143,20 @@ def judge(spark: SparkSession, comparison: Comparison, *, experiment: Experiment
     return Verdict(tuple(found))
 
 
-def _read_rows(registry: ModelRegistry, version: ScoringVersion) -> Rows:
+def _read_rows(registry: ModelRegistry, version: str, parts: ScoringModel) -> Rows:
     """Read the rows that a version carries."""
-    found = registry.read_version(version=version.version)
+    found = registry.read_version(version=version)
     run_id = str(found.run_id or "")
     cells = evidence.read_evidence(run_id) if tracking.is_active(run_id) else None
     if cells is None:
         raise InputError(
             f"a version must carry the rows that it is measured on, but the store has none of version "
-            f"{version.version}'s run {run_id}: restore that run, or train again"
+            f"{version}'s run {run_id}: restore that run, or train again"
         )
     said = found.tags.get(evidence.TAG, evidence.ALL_ROWS)
     if said != evidence.ALL_ROWS:
         click.echo(f"promote: measured on {said}")
-    return by_split(cells, parts_of(version).space.question)
+    return by_split(cells, parts.space.question)
 
 
 def _contender(
@@ -197,12 +168,10 @@ def _contender(
 ) -> Contender:
     version = registry.read_version(version=opened.version)
     rows = model.rows(test, spark=spark) if model and not model.refused(test) else None
-    trained = tracking.find_run(str(version.run_id))
     return Contender(
         name=opened.version,
-        settings=tracking.settings_of(trained) if trained else {},
-        metrics=tracking.metrics_of(trained) if trained else {},
         tags=version.tags,
+        trained=tracking.find_run(str(version.run_id)),
         metadata=opened.metadata,
         model=model,
         test=metrics.measure(rows, model.centres) if model and rows else None,
@@ -211,33 +180,15 @@ def _contender(
 
 
 def migration_chart(moved: Migration, *, version: str) -> Figure:
-    """Draw records by old cluster (rows) and new cluster (columns), darker for more, on a log scale.
-
-    A cluster without a record is left out.
-    """
-    rows, columns = (moved.lines.sum(axis=axis) > 0 for axis in (1, 0))
-    lines = moved.lines[rows][:, columns]
+    """Draw records by old cluster (rows) and new cluster (columns), darker for more, on a log scale."""
     note = f"{moved.total:,} test records, by their cluster before and in version {version}"
-    left_out = "" if lines.shape == moved.lines.shape else ". Clusters without one are left out"
-    figure, (axes,) = plots.figure("Where the records go", note=note + left_out, size=(9, 8))
-    image = axes.imshow(
-        np.ma.masked_equal(lines, 0),
-        cmap=plots.SEQUENTIAL,
-        norm=LogNorm(_PALEST, max(2, lines.max())),
-        aspect="auto",
-    )
-    few = max(lines.shape) <= _ANNOTATED
+    figure, (axes,) = plots.figure("Where the records go", note=note, size=(9, 8))
+    norm = LogNorm(0.25, max(2, moved.lines.max()))  # one record must not look like none
+    lines = np.ma.masked_equal(moved.lines, 0)
+    image = axes.imshow(lines, cmap=plots.SEQUENTIAL, norm=norm, aspect="auto")
     axes.set_xlabel("cluster in the new champion")
     axes.set_ylabel("cluster in the champion before")
-    axes.set_xticks(
-        range(lines.shape[1]), np.array(moved.new)[columns].astype(str), fontsize=10 if few else 7
-    )
-    axes.set_yticks(range(lines.shape[0]), np.array(moved.old)[rows].astype(str), fontsize=10 if few else 7)
-    axes.spines[:].set_visible(True)
-    for row, column in zip(*np.nonzero(lines), strict=True) if few else ():
-        colour = "white" if lines[row, column] > lines.max() ** 0.6 else plots.BLACK
-        text = f"{lines[row, column]:,}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
-    bar = figure.colorbar(image, label="test records", format=plots.THOUSANDS)
-    bar.ax.set_ylim(bottom=1)
+    axes.set_xticks(range(len(moved.new)), list(map(str, moved.new)), fontsize=8)
+    axes.set_yticks(range(len(moved.old)), list(map(str, moved.old)), fontsize=8)
+    figure.colorbar(image, label="test records", format=plots.THOUSANDS).ax.set_ylim(bottom=1)
     return figure

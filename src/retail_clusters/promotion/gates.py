@@ -1,6 +1,5 @@
 """What a version must show before `champion` names it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ class Verdict:
     @property
     def failing(self) -> tuple[Gate, ...]:
         """Return the gates that refuse the challenger."""
-        return tuple(gate for gate in self.gates if gate.decided and not gate.passed)
+        return tuple(gate for gate in self.gates if not gate.passed)
 
     @property
     def passed(self) -> bool:
@@ -45,32 +44,14 @@ def category_gate(refused: Sequence[str]) -> Gate:
 
 def absolute_gates(test: Quality, *, settings: Promotion) -> list[Gate]:
     """Hold a challenger, measured on test records, against the bounds that need no champion."""
-    silhouette = Gate(
-        name="test_silhouette",
-        value=f"{test.silhouette:.4f}",
-        bound=f"at least {settings.min_test_silhouette}",
-        passed=test.silhouette >= settings.min_test_silhouette,
-        overrule=f"--set promotion.min_test_silhouette={_rounded_down(test.silhouette)}",
-    )
-    return [
-        silhouette,
-        *share_and_clusters(
-            test,
-            max_share=settings.max_cluster_share,
-            min_clusters=settings.min_clusters,
-            section="promotion",
-        ),
-    ]
+    least, value = settings.min_test_silhouette, test.silhouette
+    silhouette = Gate("test_silhouette", f"{value:.4f}", f"at least {least}", value >= least)
+    return [silhouette, *share_and_clusters(test, settings.max_cluster_share, settings.min_clusters)]
 
 
 def usable_gates(validation: Quality, *, settings: Guardrails) -> list[Gate]:
     """Hold a challenger against the guardrails of a sweep, so that none is promoted that none would take."""
-    gates = share_and_clusters(
-        validation,
-        max_share=settings.max_cluster_share,
-        min_clusters=settings.min_clusters,
-        section="guardrails",
-    )
+    gates = share_and_clusters(validation, settings.max_cluster_share, settings.min_clusters)
     return [replace(each, name=f"validation_{each.name}") for each in gates]
 
 
@@ -79,51 +60,25 @@ def comparing_gates(
 ) -> list[Gate]:
     """Hold a challenger, measured in the champion's space, against it; None where one cannot be measured.
 
-    A silhouette belongs to its feature space: with another question the comparison is not decided, and a person
-    has to accept the new space.
+    A silhouette belongs to its feature space: of another question they are not compared, and a person has to
+    accept the new space.
     """
     space = Gate(
-        name="feature_space",
-        value="the champion's" if same_space else "another feature space",
-        bound="the champion's, or accepted with promotion.accept_new_space: true",
+        "feature_space",
+        "the champion's" if same_space else "another feature space",
+        "the champion's, or accepted with --accept-new-space true",
         passed=same_space or settings.accept_new_space,
-        overrule="--accept-new-space true",
     )
-    if not same_space:
-        return [_not_decided("not_worse", "silhouettes of two feature spaces do not compare"), space]
-    if champion is None or test is None:
-        return [_not_decided("not_worse", "the champion cannot score these records"), space]
+    if not same_space or champion is None or test is None:
+        return [space]
     floor = champion.silhouette - settings.margin
-    not_worse = Gate(
-        name="not_worse",
-        value=f"{test.silhouette:.4f}",
-        bound=f"at least {floor:.4f}, the champion's {champion.silhouette:.4f} less {settings.margin}",
-        passed=test.silhouette >= floor,
-        overrule=f"--set promotion.margin={-_rounded_down(test.silhouette - champion.silhouette)}",
-    )
-    return [not_worse, space]
+    bound = f"at least {floor:.4f}, the champion's {champion.silhouette:.4f} less {settings.margin}"
+    return [Gate("not_worse", f"{test.silhouette:.4f}", bound, test.silhouette >= floor), space]
 
 
 def stability_gate(share: float | None, *, settings: Promotion) -> list[Gate]:
     """Hold the share of records in stable clusters against its bound; no gate where the bound is 0."""
     least = settings.min_stable_line_share
-    if not least:
-        return []
     value = "not measured" if share is None else f"{share:.4f}"
-    return [
-        Gate(
-            name="stable_line_share",
-            value=value,
-            bound=f"at least {least}",
-            passed=share is not None and share >= least,
-            overrule=f"--set promotion.min_stable_line_share={_rounded_down(share or 0)}",
-        )
-    ]
-
-
-def _rounded_down(value: float) -> float:
-    return math.floor(value * 1e4) / 1e4
-
-
-def _not_decided(name: str, why: str) -> Gate:
-    return Gate(name, why, "comparable", passed=False, decided=False)
+    gate = Gate("stable_line_share", value, f"at least {least}", share is not None and share >= least)
+    return [gate] if least else []

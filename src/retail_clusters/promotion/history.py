@@ -1,6 +1,5 @@
 """The moves of `champion`, printed, and the way back to the champion before: without Spark."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -8,12 +7,10 @@ import click
 from retail_clusters.errors import NotRegisteredError
 from retail_clusters.registry import tracking
 from retail_clusters.registry.champion import (
-    ABANDONED,
     UNDER_WAY,
     WITHDRAWN,
     Move,
     champions,
-    close_abandoned,
     move_champion,
     only_command,
     read_moves,
@@ -21,19 +18,12 @@ from retail_clusters.registry.champion import (
 from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.settings import CHAMPION
 
-_STATES: Final = {WITHDRAWN: "withdrawn", UNDER_WAY: "under way"}
+_STATES: Final = {WITHDRAWN: "withdrawn", UNDER_WAY: "under way, or its command died"}
 
 
 def history(*, model: str) -> list[Move]:
-    """Run as `history`: print every move of `champion`, oldest first, and whether the alias agrees.
-
-    Only what a dead command left half done is written, to close it.
-    """
-    registry, moves = ModelRegistry(model), read_moves(model)
-    if any(move.state == ABANDONED for move in moves):
-        with only_command(model):
-            moves = close_abandoned(registry)
-    champion = registry.version_named(alias=CHAMPION)
+    """Run as `history`: print every move of `champion`, oldest first, and whether the alias agrees."""
+    moves, champion = read_moves(model), ModelRegistry(model).version_named(alias=CHAMPION)
     for move in moves:
         click.echo(_line(move))
     if not moves:
@@ -67,9 +57,8 @@ def rollback(*, model: str, reason: str) -> Move:
     """
     registry = ModelRegistry(model)
     with only_command(model):
-        moves = close_abandoned(registry)
         champion = registry.version_named(alias=CHAMPION)
-        back = _champion_before(registry, champion, moves)
+        back = _champion_before(registry, champion)
         with tracking.run("rollback"):
             done = move_champion(registry, action="rollback", before=champion, after=back, reason=reason)
     click.echo(
@@ -78,10 +67,8 @@ def rollback(*, model: str, reason: str) -> Move:
     return done
 
 
-def _champion_before(registry: ModelRegistry, champion: str | None, moves: Sequence[Move]) -> str:
-    reachable = champions(moves)
-    if champion and reachable[-1:] != [champion]:
-        reachable.append(champion)
+def _champion_before(registry: ModelRegistry, champion: str | None) -> str:
+    reachable = champions(read_moves(registry.name), now=champion)
     if champion is None or len(reachable) < 2:
         found = f"no champion before version {champion}" if champion else "no champion"
         raise NotRegisteredError(

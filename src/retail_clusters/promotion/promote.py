@@ -13,20 +13,13 @@ from retail_clusters.errors import NotRegisteredError, PromotionRefusedError
 from retail_clusters.features.drift import DRIFT_BASELINE, Baseline
 from retail_clusters.features.interface import interface
 from retail_clusters.infra import markdown
-from retail_clusters.promotion.compare import Comparison, Contender, compare, judge, migration_chart
+from retail_clusters.promotion.compare import Comparison, compare, judge, migration_chart
 from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import numbering, tracking
-from retail_clusters.registry.champion import (
-    DONE,
-    close_abandoned,
-    move_champion,
-    only_command,
-    read_moves,
-    used_numbers,
-)
+from retail_clusters.registry.champion import DONE, move_champion, only_command, read_moves, used_numbers
 from retail_clusters.registry.models import ModelRegistry, check_model_folder
-from retail_clusters.report import profile
-from retail_clusters.search.publish import version_card
+from retail_clusters.report import plots, profile
+from retail_clusters.report.card import Card
 from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
 
 
@@ -60,9 +53,6 @@ def promote(
     check_model_folder(spark)
     registry = ModelRegistry(experiment.model)
     chosen = _chosen(registry, version)
-    if not dry_run:
-        with only_command(registry.name):
-            close_abandoned(registry)
     champion = registry.version_named(alias=CHAMPION)
     if chosen == champion:
         if not dry_run:
@@ -73,7 +63,7 @@ def promote(
         verdict = judge(spark, comparison, experiment=experiment)
         _print_verdict(comparison, verdict)
         if not verdict.passed:
-            raise refusal(verdict, version=chosen, experiment=experiment)
+            raise _refusal(verdict, version=chosen)
         click.echo("promote: every gate lets it; a dry run changes nothing")
         return Promotion(chosen, champion, promoted=False, verdict=verdict)
     with tracking.run("promote"):
@@ -123,13 +113,15 @@ def _promote(
     _print_verdict(comparison, verdict)
     tracking.log_table(verdict.table(), "gates")
     registry.tag(version=challenger.name, tags=_verdict_tags(verdict, before))
-    for role, _, quality in comparison.on_test_records:
-        tracking.log_metrics({f"{role}_test_silhouette": quality.silhouette})
+    for role, each in (("challenger", challenger), ("champion", comparison.champion)):
+        if each and each.test:
+            tracking.log_metrics({f"{role}_test_silhouette": each.test.silhouette})
     if not verdict.passed:
         if challenger.test:
-            _describe_version(spark, comparison, challenger.name, challenger.parts.numbers, verdict)
-        tracking.describe(_description(comparison, verdict, reason))
-        raise refusal(verdict, version=challenger.name, experiment=experiment)
+            _describe_version(spark, comparison, challenger.name, comparison.parts.numbers, verdict)
+        refused = _refusal(verdict, version=challenger.name)
+        tracking.describe(f"**Refused**: {refused}.")
+        raise refused
     version, numbers = _numbered(spark, comparison)
     _describe_version(spark, comparison, version, numbers, verdict)
     registry.tag(version=version, tags=_verdict_tags(verdict, before))
@@ -144,7 +136,11 @@ def _promote(
             challenger=challenger.name,
         )
     click.echo(f"promote: champion is version {version}, it was {before or 'none'}")
-    tracking.describe(_description(comparison, verdict, reason, champion=version))
+    tracking.describe(
+        f"**Champion is {markdown.version_link(registry.name, version)}** of `{registry.name}`; it was "
+        f"{markdown.version_link(registry.name, before) if before else 'none'}. {reason}\n\n`model_card.md` says what "
+        "the champion is, `gates.csv` how it was judged, `migration.png` where the records went."
+    )
     return Promotion(challenger.name, champion=version, promoted=True, verdict=verdict)
 
 
@@ -155,25 +151,24 @@ def _numbered(spark: SparkSession, comparison: Comparison) -> tuple[str, tuple[i
     has come in between, it may need others; a version cannot change, so it is registered anew. The numbers
     of one that was champion before mean what they meant then.
     """
-    challenger, champion, moved = comparison.challenger, comparison.champion, comparison.migration
-    version, numbers, moves = challenger.name, challenger.parts.numbers, read_moves(comparison.registry.name)
+    parts, champion, moved = comparison.parts, comparison.champion, comparison.migration
+    version, numbers, moves = comparison.challenger.name, parts.numbers, read_moves(comparison.registry.name)
     known = version in {move.after for move in moves if move.state == DONE}
-    if champion and moved and comparison.centres is not None and not known:
-        used = used_numbers(comparison.registry, moves)
-        matching = challenger.parts.match(champion.parts, moved, centres=comparison.centres, used=used)
+    if champion and champion.model and moved and comparison.centres is not None and not known:
+        matching = parts.match(champion.model, moved, centres=comparison.centres, used=used_numbers(moves))
         numbers = tuple(matching["number"].tolist())
         click.echo(f"promote: {numbering.summary(matching, moved)}")
         tracking.log_table(matching, "matching")
-        if numbers != challenger.parts.numbers:
+        if numbers != parts.numbers:
             version = _register_anew(spark, comparison, numbers)
             click.echo(
-                f"promote: as version {version}: the clusters of version {challenger.name} have other numbers "
-                f"than beside those of version {champion.name}, the champion by now"
+                f"promote: as version {version}: the clusters of version {comparison.challenger.name} have other "
+                f"numbers than beside those of version {champion.name}, the champion by now"
             )
     if moved:
         moved = moved.renumbered(numbers)
         tracking.log_table(moved.table(), "migration")
-        tracking.log_chart(migration_chart(moved, version=version), "migration.png")
+        tracking.log_files(plots.to_pngs({"migration.png": migration_chart(moved, version=version)}))
     return version, numbers
 
 
@@ -181,46 +176,36 @@ def _register_anew(spark: SparkSession, comparison: Comparison, numbers: Sequenc
     """Register the challenger with other numbers; a version that an earlier attempt has made is taken."""
     challenger, registry = comparison.challenger, comparison.registry
     made_from = {"renumbered_from": challenger.name, "cluster_numbers": numbering.to_text(numbers)}
-    return registry.latest_version(tags=made_from) or registry.register_again(
-        challenger.parts.numbered(numbers).pipeline(spark=spark),
-        interface=interface(challenger.parts.space.question),
-        of=challenger.name,
+    if made := registry.latest_version(tags=made_from):
+        return made
+    new = comparison.parts.numbered(numbers)
+    metadata: Mapping[str, Any] = {**challenger.metadata, **new.metadata}
+    if DRIFT_BASELINE in metadata:
+        to = dict(zip(comparison.parts.numbers, numbers, strict=True))
+        baseline = Baseline.from_json(metadata[DRIFT_BASELINE]).renumbered(to)
+        metadata = {**metadata, DRIFT_BASELINE: baseline.to_json()}
+    return registry.register(
+        new.pipeline(spark=spark),
+        interface=interface(new.space.question),
+        metadata=metadata,
         tags={**challenger.tags, **made_from},
-        metadata=_renumbered_metadata(challenger, numbers),
+        trained_by=registry.training_run(version=challenger.name),
     )
-
-
-def _renumbered_metadata(challenger: Contender, numbers: Sequence[int]) -> Mapping[str, Any]:
-    """Return the metadata of the challenger, with the shares of its clusters under their new numbers."""
-    metadata = {**challenger.metadata, **challenger.parts.numbered(numbers).metadata}
-    text = challenger.metadata.get(DRIFT_BASELINE)
-    if text is None:
-        return metadata
-    to = dict(zip(challenger.parts.numbers, numbers, strict=True))
-    return {**metadata, DRIFT_BASELINE: Baseline.from_json(text).renumbered(to).to_json()}
 
 
 def _describe_version(
     spark: SparkSession, comparison: Comparison, version: str, numbers: Sequence[int], verdict: Verdict
 ) -> None:
     """Write the card of a judged version: its description, and `model_card.md` of the promotion."""
-    registry, challenger, rows = comparison.registry, comparison.challenger, comparison.rows[schema.TRAIN]
-    labels = challenger.parts.labels(rows, spark=spark)
-    clusters = profile.profile(rows, np.take(np.array(numbers), labels), challenger.parts.space.question)
-    card = version_card(
-        registry,
-        version,
-        settings=challenger.settings,
-        metrics=challenger.metrics,
-        clusters=clusters,
-        question=challenger.parts.space.question,
-        gates=verdict.gates,
-    )
+    registry, parts, rows = comparison.registry, comparison.parts, comparison.rows[schema.TRAIN]
+    question, labels = parts.space.question, parts.labels(rows, spark=spark)
+    clusters = profile.profile(rows, np.take(np.array(numbers), labels), question)
+    trained = comparison.challenger.trained
+    card = Card.of_version(registry, version, trained, clusters, question, gates=verdict.gates)
     registry.tag(version=version, tags={"cluster_numbers": numbering.to_text(numbers)})
     registry.describe(version=version, markdown=card.to_description())
     tracking.log_text(card.to_markdown(), "model_card.md")
     tracking.log_table(clusters, "profile")
-    tracking.log_comparable_table(clusters, "profile")
 
 
 def _print_verdict(comparison: Comparison, verdict: Verdict) -> None:
@@ -228,8 +213,6 @@ def _print_verdict(comparison: Comparison, verdict: Verdict) -> None:
     before = comparison.before
     against = f"version {before}, the champion" if before else "no champion"
     click.echo(f"promote: version {comparison.challenger.name} against {against}")
-    if comparison.other_data:
-        click.echo("promote: the champion was trained on other data; both are measured on the challenger's")
     click.echo(verdict.to_text())
 
 
@@ -244,38 +227,10 @@ def _verdict_tags(verdict: Verdict, champion: str | None) -> dict[str, str]:
     }
 
 
-def refusal(verdict: Verdict, *, version: str, experiment: Experiment) -> PromotionRefusedError:
-    """Say what refused a version, and the command that would promote it all the same, if there is one."""
+def _refusal(verdict: Verdict, *, version: str) -> PromotionRefusedError:
+    """Say what refused a version."""
     failing = "; ".join(str(gate) for gate in verdict.failing)
-    way_out = "no setting lets it pass; train another version, and promote that"
-    if all(gate.overrule for gate in verdict.failing):
-        named = "" if experiment.model == Experiment().model else f" --model {experiment.model}"
-        options = " ".join(gate.overrule for gate in verdict.failing)
-        way_out = f"promote another version, or this one with promote{named} --version {version} {options}"
     return PromotionRefusedError(
-        f"version {version} is refused: {failing}; champion stays as it is: {way_out}"
+        f"version {version} is refused: {failing}; champion stays as it is: promote another version, or change the "
+        "bounds, promotion and guardrails in the experiment file"
     )
-
-
-def _description(
-    comparison: Comparison, verdict: Verdict, reason: str, *, champion: str | None = None
-) -> str:
-    """Describe a promotion; `champion` is the version that it made champion, None where a gate refused."""
-    model, name, before = comparison.registry.name, comparison.challenger.name, comparison.before
-    outcome = "**Refused**: " + "; ".join(str(gate) for gate in verdict.failing)
-    following = f"{markdown.command(f'promote --version {name} --dry-run true')} shows this again"
-    if champion:
-        outcome = f"**Champion is {markdown.version_link(model, champion)}**"
-        following = f"{markdown.command('score')}, or {markdown.command('rollback')} to go back"
-    compared = markdown.version_link(model, before) if before else "no champion"
-    checks = verdict.table()
-    parts = [
-        f"{outcome}. {markdown.version_link(model, name)} of `{model}` was compared with {compared}.",
-        f"Reason: {reason}" if reason else "",
-        "## Gates\n\n" + markdown.table(list(checks.columns), checks.to_numpy().tolist(), numbers_from=4),
-        "`model_card.md` says what the champion is, `migration.png` where the records went."
-        if champion
-        else "",
-        f"Next: {following}.",
-    ]
-    return "\n\n".join(part for part in parts if part)

@@ -1,20 +1,18 @@
 """Who was champion when: each move of the alias is one MLflow run, the `promote` or `rollback` that made it.
 
 The run says from which version to which, by whom and why, before the alias moves, and how it ended after.
-A command that dies in between leaves the second out; the next one adds what the alias says.
+Of a command that died in between, the alias and the next move say whether it moved.
 What holds across machines: docs/decisions/0030-promotion.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-import click
 import mlflow
 from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
 from retail_clusters.errors import PromotionRefusedError
 from retail_clusters.infra.locks import LockOwner, lock
@@ -24,12 +22,8 @@ from retail_clusters.settings import CHALLENGER, CHAMPION, PREVIOUS
 
 DONE: Final = "FINISHED"
 WITHDRAWN: Final = "KILLED"
+#: The command has not said how the move ended: it is at work, or died before the alias moved.
 UNDER_WAY: Final = "RUNNING"
-#: The command died, or failed, before it said how the move ended.
-ABANDONED: Final = "ABANDONED"
-
-#: How long a move may be under way whose process cannot be looked at, before it counts as dead.
-PATIENCE: Final = timedelta(hours=1)
 
 #: How long to wait for another command on this machine, in seconds.
 _WAIT: Final = 60.0
@@ -80,77 +74,46 @@ def lock_file(store: str, model: str) -> str:
 
 
 def read_moves(model: str) -> list[Move]:
-    """Read every move of a model's champion, oldest first, in whatever experiment its run is.
-
-    Earlier releases kept them in an experiment of their own, `MODEL-promotions`.
-    """
+    """Read every move of a model's champion, oldest first, in whatever experiment its run is."""
     with tracking.answered():
-        earlier = MlflowClient().get_experiment_by_name(f"{model}-promotions")
         runs = mlflow.search_runs(
-            search_all_experiments=True, filter_string="tags.`move` LIKE '%'", output_format="list"
+            search_all_experiments=True,
+            filter_string=f"tags.`{_MODEL}` = '{model}' AND tags.`move` LIKE '%'",
+            output_format="list",
         )
-    theirs = earlier.experiment_id if earlier else None
-    return _in_order(
-        _from_run(run)
-        for run in runs
-        if run.data.tags.get(_MODEL, model if run.info.experiment_id == theirs else None) == model
-    )
+    moves = sorted(map(_from_run, runs), key=lambda move: (move.number, move.when, move.run_id))
+    found_after = [*(move.before for move in moves[1:]), ModelRegistry(model).version_named(alias=CHAMPION)]
+    return [
+        replace(move, state=DONE) if move.state == UNDER_WAY and move.after == found else move
+        for move, found in zip(moves, found_after, strict=False)
+    ]
 
 
-def champions(moves: Sequence[Move]) -> list[str]:
+def champions(moves: Sequence[Move], *, now: str | None = None) -> list[str]:
     """Return the champions that a rollback can reach, the present one last.
 
-    A promotion puts one on top, a rollback takes one off. A move from a version that is not on top shows
-    that the alias was set by hand in between: that version is put on top first.
+    A promotion puts one on top, a rollback takes one off. A move from a version that is not on top, or another
+    champion `now`, shows that the alias was set by hand in between: that version is put on top first.
     """
     stack: list[str] = []
+
+    def put(version: str | None) -> None:
+        if version and stack[-1:] != [version]:
+            stack.append(version)
+
     for move in moves:
-        if move.state != DONE:
-            continue
-        if move.before and stack[-1:] != [move.before]:
-            stack.append(move.before)
-        if move.action == "rollback":
-            stack.pop()
-            if stack[-1:] != [move.after]:
-                stack.append(move.after)
-        else:
-            stack.append(move.after)
+        if move.state == DONE:
+            put(move.before)
+            if move.action == "rollback":
+                stack.pop()
+            put(move.after)
+    put(now)
     return stack
 
 
-def used_numbers(registry: ModelRegistry, moves: Sequence[Move]) -> list[int]:
-    """List the cluster numbers that champions have had, whatever became of their versions.
-
-    Moves of earlier releases may not tell; the tags of those versions that are still there do.
-    """
-    silent = {move.after for move in moves if not move.numbers}
-    tags = [registry.read_version(version=name).tags for name in silent if registry.has(version=name)]
-    told = [numbering.from_text(each.get("cluster_numbers", "")) for each in tags]
-    return [number for numbers in (*(move.numbers for move in moves), *told) for number in numbers]
-
-
-def close_abandoned(registry: ModelRegistry) -> list[Move]:
-    """Close what a dead command left half done, as the alias says, and tell it; return every move.
-
-    Call this, and `move_champion`, with `only_command` held.
-    """
-    moves = read_moves(registry.name)
-    for left in [move for move in moves if move.state == ABANDONED]:
-        champion = registry.version_named(alias=CHAMPION)
-        if champion == left.after:
-            closed = _finish(registry, left, moves, note="the command died after the alias had moved")
-        else:
-            named = f"version {champion}" if champion else "no version"
-            closed = _close(left, WITHDRAWN, note=f"the command died; champion is {named}")
-        with tracking.answered():
-            MlflowClient().set_terminated(left.run_id, closed.state)
-        click.secho(
-            f"history: {left.action} to version {left.after} by {left.who}: {closed.note}",
-            fg="yellow",
-            err=True,
-        )
-        moves = [closed if move.run_id == left.run_id else move for move in moves]
-    return moves
+def used_numbers(moves: Sequence[Move]) -> list[int]:
+    """List the cluster numbers that promoted versions have had, whatever became of them."""
+    return [number for move in moves for number in move.numbers]
 
 
 def move_champion(
@@ -162,9 +125,9 @@ def move_champion(
         PromotionRefusedError: `champion` is not `before` any more, or another command set it in the same
             moment; each of the two is in the history.
     """
-    moves = close_abandoned(registry)
     _check_unmoved(registry, action=action, before=before, after=after)
-    owner, version = LockOwner.here(), registry.read_version(version=after)
+    moves, owner = read_moves(registry.name), LockOwner.here()
+    version = registry.read_version(version=after)
     tracking.set_tags(
         {
             "move": str(1 + max((move.number for move in moves), default=0)),
@@ -175,21 +138,21 @@ def move_champion(
             "challenger": challenger or after,
             "who": owner.user,
             "host": owner.host,
-            "process": owner.text,
             "reason": reason,
             **{key: version.tags.get(key, "") for key in ("data_digest", "model_digest", "cluster_numbers")},
         }
     )
-    move = _from_run(tracking.active_run())
     registry.set_alias(alias=CHAMPION, version=after)
     named = registry.version_named(alias=CHAMPION)
-    if named == after:
-        return _finish(registry, move, moves, note="")
-    overtaken = _close(move, WITHDRAWN, note=f"another command set champion to version {named} just then")
-    raise PromotionRefusedError(
-        f"champion must be version {after} after it was set, but {overtaken.note}: look at history, and run "
-        f"{action} again if it should be version {after}"
-    )
+    note = "" if named == after else f"another command set champion to version {named} just then"
+    tracking.set_tags({"note": note, _OUTCOME: WITHDRAWN if note else DONE})
+    if note:
+        raise PromotionRefusedError(
+            f"champion must be version {after} after it was set, but {note}: look at history, and run "
+            f"{action} again if it should be version {after}"
+        )
+    _follow(registry, {after, challenger})
+    return _from_run(tracking.active_run())
 
 
 def _check_unmoved(registry: ModelRegistry, *, action: str, before: str | None, after: str) -> None:
@@ -202,31 +165,16 @@ def _check_unmoved(registry: ModelRegistry, *, action: str, before: str | None, 
         )
 
 
-def _finish(registry: ModelRegistry, move: Move, moves: Sequence[Move], *, note: str) -> Move:
-    """Let `previous` follow, take `challenger` off what is champion now, and close the move."""
-    others = [other for other in moves if other.run_id != move.run_id]
-    earlier = champions(_in_order([*others, replace(move, state=DONE)]))[:-1]
+def _follow(registry: ModelRegistry, promoted: set[str]) -> None:
+    """Let `previous` name where a rollback goes, and take `challenger` off what was promoted."""
+    earlier = champions(read_moves(registry.name))[:-1]
     left = next((version for version in reversed(earlier) if registry.has(version=version)), None)
     if left:
         registry.set_alias(alias=PREVIOUS, version=left)
     elif registry.version_named(alias=PREVIOUS):
         registry.remove_alias(alias=PREVIOUS)
-    if registry.version_named(alias=CHALLENGER) in {move.after, move.challenger}:
+    if registry.version_named(alias=CHALLENGER) in promoted:
         registry.remove_alias(alias=CHALLENGER)
-    return _close(move, DONE, note=note)
-
-
-def _close(move: Move, state: str, *, note: str) -> Move:
-    """Write how a move ended."""
-    with tracking.answered():
-        client = MlflowClient()
-        client.set_tag(move.run_id, "note", note)
-        client.set_tag(move.run_id, _OUTCOME, state)
-    return replace(move, state=state, note=note)
-
-
-def _in_order(moves: Iterable[Move]) -> list[Move]:
-    return sorted(moves, key=lambda move: (move.number, move.when, move.run_id))
 
 
 def _from_run(run: Run) -> Move:
@@ -243,22 +191,6 @@ def _from_run(run: Run) -> Move:
         host=tags["host"],
         when=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
         reason=tags["reason"],
-        state=_state(run),
+        state=tags.get(_OUTCOME, UNDER_WAY),
         note=tags.get("note", ""),
     )
-
-
-def _state(run: Run) -> str:
-    """Return how a move ended, or whether the command that makes it may still be at work.
-
-    The run of an earlier release ended with the move, and says so by its status.
-    """
-    tags, status = run.data.tags, str(run.info.status)
-    if _OUTCOME in tags:
-        return str(tags[_OUTCOME])
-    if _MODEL not in tags and status != UNDER_WAY:
-        return status
-    owner = LockOwner.parse(tags.get("process", ""))
-    young = datetime.now(UTC) - datetime.fromtimestamp(run.info.start_time / 1000, UTC) < PATIENCE
-    alive = status == UNDER_WAY and young and not (owner and owner.is_dead)
-    return UNDER_WAY if alive else ABANDONED

@@ -83,42 +83,32 @@ class ModelRegistry:
 
     name: str
 
-    def log(
-        self, model: PipelineModel, *, interface: ModelInterface, metadata: Mapping[str, Any] | None = None
-    ) -> str:
-        """Log a model as `model` on the open run; return its URI, for `register`."""
-        with _answered():
-            return str(_log(model, interface, metadata).model_uri)
-
-    def register(self, model_uri: str, *, tags: Mapping[str, str], about: str = "") -> str:
-        """Register a logged model; return its version. `about` describes the model where nothing does yet."""
-        with _answered():
-            version = str(mlflow.register_model(model_uri, self.name, tags=dict(tags)).version)
-            client = MlflowClient()
-            if about and not client.get_registered_model(self.name).description:
-                client.update_registered_model(self.name, description=about)
-        return version
-
-    def register_again(
+    def register(
         self,
         model: PipelineModel,
         *,
         interface: ModelInterface,
-        of: str,
-        tags: Mapping[str, str],
         metadata: Mapping[str, Any],
+        tags: Mapping[str, str],
+        trained_by: str | None = None,
+        about: str = "",
     ) -> str:
-        """Log a model made of a version's on the open run; register it under that one's training run."""
-        earlier = self.read_version(version=of)
+        """Log a model as `model` on the open run, and register it; return its version.
+
+        `trained_by` names its training run, where that is another one; `about` describes the registered model
+        where nothing does yet.
+        """
         with _answered():
-            logged = _log(model, interface, metadata)
-            made = MlflowClient().create_model_version(
-                self.name,
-                source=logged.model_uri,
-                run_id=earlier.run_id,
-                tags=dict(tags),
-                model_id=logged.model_id,
-            )
+            client, logged = MlflowClient(), _log(model, interface, metadata)
+            uri, kept = logged.model_uri, dict(tags)
+            if trained_by is None:
+                made = mlflow.register_model(uri, self.name, tags=kept)
+            else:
+                made = client.create_model_version(
+                    self.name, uri, trained_by, tags=kept, model_id=logged.model_id
+                )
+            if about and not client.get_registered_model(self.name).description:
+                client.update_registered_model(self.name, description=about)
         return str(made.version)
 
     def set_alias(self, *, alias: str, version: str) -> None:
@@ -218,18 +208,14 @@ class ModelRegistry:
         Raises:
             NotRegisteredError: there is no such version, it was registered without a run, or that one is gone.
         """
-        run_id = self.read_version(version=version).run_id
-        if not run_id:
-            raise NotRegisteredError(
-                f"a version must name the run that trained it, but version {version} of {self.name} was "
-                "registered without one: choose one that train, sweep or main has registered"
-            )
+        run_id = str(self.read_version(version=version).run_id or "")
         if not tracking.is_active(run_id):
             raise NotRegisteredError(
-                f"a version must name the run that trained it, but run {run_id} of version {version} of {self.name} "
-                "is deleted: restore it (mlflow runs restore), or train again where mlflow gc has removed it"
+                f"a version must name the run that trained it, but version {version} of {self.name} names "
+                f"{f'run {run_id}, which is deleted' if run_id else 'none'}: restore it (mlflow runs restore), or "
+                "choose a version that train, sweep or main has registered"
             )
-        return str(run_id)
+        return run_id
 
 
 def check_model_folder(spark: SparkSession) -> None:
@@ -256,7 +242,7 @@ def _answered() -> Iterator[None]:
         yield
 
 
-def _log(model: PipelineModel, interface: ModelInterface, metadata: Mapping[str, Any] | None) -> Any:
+def _log(model: PipelineModel, interface: ModelInterface, metadata: Mapping[str, Any]) -> Any:
     """Log a model as `mlflow.spark.log_model` does, but without loading it once more to try the example.
 
     That takes as long as saving it, and ends in a warning at most; promotion and the scorer try what they
@@ -271,7 +257,7 @@ def _log(model: PipelineModel, interface: ModelInterface, metadata: Mapping[str,
         signature=interface.signature(),
         input_example=interface.example,
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in interface.packages],
-        metadata=dict(metadata or {}),
+        metadata=dict(metadata),
         validate_serving_input=False,
     )
 

@@ -8,24 +8,31 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, ParamSpec
+from typing import Final, Literal, ParamSpec
 from urllib.parse import unquote
 
-import click
 import mlflow
 import pandas as pd
 from mlflow.data.spark_dataset_source import SparkDatasetSource
-from mlflow.entities import Dataset as Dataset  # noqa: PLC0414 - for those who only name its type
-from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric, RunTag, SourceType
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelInput,
+    Metric,
+    Param,
+    RunTag,
+    SourceType,
+)
 from mlflow.entities import Run as Run  # noqa: PLC0414 - for those who only name its type
 from mlflow.tracking import MlflowClient
-from mlflow.types import ColSpec, Schema
 from mlflow.utils.mlflow_tags import (
     MLFLOW_DATASET_CONTEXT,
     MLFLOW_PARENT_RUN_ID,
-    MLFLOW_RUN_NAME,
     MLFLOW_RUN_NOTE,
     MLFLOW_SOURCE_TYPE,
 )
@@ -33,9 +40,7 @@ from mlflow.utils.mlflow_tags import (
 from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra import locations
 from retail_clusters.infra.console import in_short, must_answer
-from retail_clusters.infra.locks import LockOwner
 from retail_clusters.infra.secrets import masked
-from retail_clusters.registry import experiment_page
 from retail_clusters.wording import pad_table
 
 _DEFAULT_URI: Final = "sqlite:///mlflow.db"
@@ -54,19 +59,23 @@ Kind = Literal[
     "purchases",
 ]
 
-#: The process that works on a run. The UI hides tags that begin like this.
-PROCESS_TAG: Final = "mlflow.retail_clusters.process"
-#: Settings of a run that holds their params empty, as `mlflow run` logs what is given as an empty text.
-LATE_PARAM_TAG: Final = "settings."
 _SYSTEM_METRICS: Final = "system/"
 _LONGEST_TAG: Final = 8_000
 #: Names the run that `mlflow run` makes before the command starts.
 _LAUNCHED: Final = "MLFLOW_RUN_ID"
-_OF_ITS_OWN: Final = {MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_PARENT_RUN_ID}
 _DEFAULT_EXPERIMENT: Final = "0"
+_DESCRIPTION: Final = """Clusterings of retail data: [pipelines]({pipelines}), the latest first.
+
+`main` holds every step: `prepare`, `sweep` (with a run for each trial), `register`, `promote`, `score`. The tag \
+`kind` names the kind of a run.
+
+Sort by `validation_silhouette`, and look at `test_silhouette` last. A silhouette belongs to its lines and its \
+features: compare only runs of the same `data_digest` and the same features."""
+#: A server takes calls at the same time, and each waits for the way there and back; sqlite takes one.
+_THREADS: Final = 8
 #: That run where nobody named an experiment. MLflow puts it into `Default`, and cannot move it: the command's own
 #: run is in the experiment of its file, and this one becomes its child.
-_placeholder: list[Run] = []
+_placeholder: list[str] = []
 _UNKNOWN: Final = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 _P = ParamSpec("_P")
@@ -76,7 +85,7 @@ _P = ParamSpec("_P")
 
 
 def connect(*, experiment: str) -> None:
-    """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
+    """Choose the tracking store and the experiment that new runs go to.
 
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
     `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
@@ -90,9 +99,7 @@ def connect(*, experiment: str) -> None:
     _check_folder(sqlite_file(mlflow.get_tracking_uri()))
     with short_timeouts(), answered():
         client = MlflowClient()
-        experiment_page.describe(client, _choose_experiment(client, experiment))
-        for name in _end_abandoned_runs(client):
-            click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
+        _describe_experiment(client, _choose_experiment(client, experiment))
 
 
 def connect_to_read() -> None:
@@ -185,43 +192,28 @@ def _choose_stores() -> None:
 
 def _choose_experiment(client: MlflowClient, experiment: str) -> str:
     """Let new runs go to an experiment, made if there is none; return its id."""
-    made = _adopted(client)
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    given = made.info.experiment_id if made else None if name else os.environ.get("MLFLOW_EXPERIMENT_ID")
+    _placeholder.clear()
+    name, launched = os.environ.get("MLFLOW_EXPERIMENT_NAME"), os.environ.get(_LAUNCHED)
+    given = None if name else os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if launched:
+        given = client.get_run(launched).info.experiment_id
+        if given == _DEFAULT_EXPERIMENT and name is None:
+            _placeholder.append(launched)
+            for noted in (_LAUNCHED, "MLFLOW_EXPERIMENT_ID"):
+                os.environ.pop(noted, None)
+            given = None
     return _activate(experiment_id=given) if given else _activate(name or experiment)
 
 
-def _adopted(client: MlflowClient) -> Run | None:
-    """Return the run of `mlflow run` in which the command goes on; make one in `Default` a placeholder."""
-    _placeholder.clear()
-    run_id = os.environ.get(_LAUNCHED)
-    made = client.get_run(run_id) if run_id else None
-    if (
-        made is None
-        or made.info.experiment_id != _DEFAULT_EXPERIMENT
-        or "MLFLOW_EXPERIMENT_NAME" in os.environ
-    ):
-        return made
-    _placeholder.append(made)
-    for name in (_LAUNCHED, "MLFLOW_EXPERIMENT_ID"):
-        os.environ.pop(name, None)
-    return None
-
-
-def _inherited_tags() -> dict[str, str]:
-    """Return what `mlflow run` has noted on the placeholder: source, commit, user, entry point."""
-    noted = _placeholder[0].data.tags if _placeholder else {}
-    return {key: noted[key] for key in noted if key.startswith("mlflow.") and key not in _OF_ITS_OWN}
-
-
-def _link_placeholder(client: MlflowClient, run_id: str) -> None:
+def _link_placeholder(run_id: str) -> None:
     """Let the placeholder, if there is one, point to the command's own run."""
+    client = MlflowClient()
     for placeholder in _placeholder:
         own = client.get_run(run_id).info
-        link = f"[{own.run_name}]({experiment_page.run_page(own.experiment_id, run_id)})"
-        client.set_tag(placeholder.info.run_id, MLFLOW_PARENT_RUN_ID, run_id)
+        link = f"#/experiments/{own.experiment_id}/runs/{run_id}?workflowType=machine_learning"
+        client.set_tag(placeholder, MLFLOW_PARENT_RUN_ID, run_id)
         client.set_tag(
-            placeholder.info.run_id, MLFLOW_RUN_NOTE, f"`mlflow run` started this. Its run is {link}."
+            placeholder, MLFLOW_RUN_NOTE, f"`mlflow run` started this. Its run is [{own.run_name}]({link})."
         )
     _placeholder.clear()
 
@@ -235,70 +227,47 @@ def _activate(name: str | None = None, *, experiment_id: str | None = None) -> s
     return str(active.experiment_id)
 
 
-def _end_abandoned_runs(client: MlflowClient) -> list[str]:
-    """End as KILLED the runs whose process ran here and is gone, and only those; return their names.
-
-    One that the store does not let this user change stays as it is.
-    """
-    experiments = [str(each.experiment_id) for each in client.search_experiments()]
-    running = client.search_runs(
-        experiments, f"attributes.status = 'RUNNING' and tags.`{PROCESS_TAG}` LIKE '%'", max_results=1000
-    )
-    ended = []
-    for run in running:
-        owner = LockOwner.parse(run.data.tags[PROCESS_TAG])
-        if owner and owner.is_dead and not attempt(end_run, run.info.run_id, status="KILLED"):
-            ended.append(str(run.info.run_name))
-    return ended
+def _describe_experiment(client: MlflowClient, experiment_id: str) -> None:
+    """Let the UI open an experiment as model training, and describe it, unless somebody has done so."""
+    kind = "searchFilter=tags.kind+%3D+%27main%27&workflowType=machine_learning"
+    tags = {
+        "mlflow.experimentKind": "custom_model_development",
+        MLFLOW_RUN_NOTE: _DESCRIPTION.format(pipelines=f"#/experiments/{experiment_id}/runs?{kind}"),
+    }
+    held = client.get_experiment(experiment_id).tags
+    for key, value in tags.items():
+        if key not in held:
+            client.set_experiment_tag(experiment_id, key, value)
 
 
 # --- the life of a run
 
 
 @contextmanager
-def run(kind: Kind, *, name: str | None = None, resumes: str | None = None) -> Iterator[str]:
+def run(kind: Kind, *, name: str | None = None) -> Iterator[str]:
     """Open a run, nested in the one that is open, and give its id; a failure inside marks it failed.
 
     Its name is its kind unless one is given. The first run adopts the one that `mlflow run` has made.
-    `resumes` names an earlier run to go on in, whatever experiment it is in; the run that `mlflow run` has
-    made for this only points to it. An earlier run that was deleted, or is of another store, is passed over.
     """
     with answered():
-        again = resumes if resumes and is_active(resumes) else None
-        opened = _resume(kind, again) if again else _open(kind, name=name or kind)
+        opened = _open(kind, name=name or kind)
     with opened as active:
         yield active.info.run_id
-
-
-@contextmanager
-def separate_run(kind: Kind) -> Iterator[str]:
-    """Open a run beside the one that `mlflow run` has made, and leave that one to be adopted later."""
-    made = os.environ.pop(_LAUNCHED, None)
-    try:
-        with run(kind) as run_id:
-            yield run_id
-    finally:
-        if made:
-            os.environ[_LAUNCHED] = made
 
 
 def detached_run(kind: Kind, *, run_id: str | None, params: Mapping[str, str]) -> str:
     """Go on in the run of an earlier process, or open a new one nested in the open run; give its id.
 
-    It is nobody's active run, and stays open until `end_run`. A run that `mlflow run` or a parent holds
-    ready for this step becomes the new one, or only points to the earlier one.
+    It is nobody's active run, and stays open until `end_run`.
     """
     detached = run_id if run_id and is_active(run_id) else ""
-    if not detached or mlflow.active_run() or os.environ.get(_LAUNCHED):
+    if not detached:
         with answered(), _open(kind, name=kind) as opened:
-            set_tags({"resumes": detached}) if detached else log_settings(params)
-            detached = detached or str(opened.info.run_id)
+            log_settings(params)
+            detached = str(opened.info.run_id)
     with answered():
-        client = MlflowClient()
-        _link_placeholder(client, detached)
-        for key, value in run_tags(kind).items():
-            client.set_tag(detached, key, value)
-        client.update_run(detached, status="RUNNING")
+        _link_placeholder(detached)
+        MlflowClient().update_run(detached, status="RUNNING")
     return detached
 
 
@@ -308,76 +277,23 @@ def end_run(run_id: str, *, status: str) -> None:
     MlflowClient().set_terminated(run_id, status)
 
 
-def run_tags(kind: Kind) -> dict[str, str]:
-    """Return the tags of a run of some kind that this process works on."""
-    return {"kind": kind, PROCESS_TAG: LockOwner.here().text}
-
-
 def _open(kind: Kind, *, name: str) -> mlflow.ActiveRun:
-    opened = mlflow.start_run(
-        run_name=name,
-        nested=mlflow.active_run() is not None,
-        tags=_inherited_tags() | run_tags(kind),
-    )
+    nested = mlflow.active_run() is not None
+    opened = mlflow.start_run(run_name=name, nested=nested, tags={"kind": kind})
     if opened.info.run_name != name:  # adopted
         mlflow.set_tag("mlflow.runName", name)
-    _link_placeholder(MlflowClient(), opened.info.run_id)
+    _link_placeholder(opened.info.run_id)
     return opened
-
-
-def _resume(kind: Kind, run_id: str) -> mlflow.ActiveRun:
-    """Start a run again. Its experiment becomes the active one: MLflow resumes a run in no other."""
-    client = MlflowClient()
-    made = os.environ.get(_LAUNCHED)
-    if made and made != run_id:
-        del os.environ[_LAUNCHED]
-        client.set_tag(made, "resumes", run_id)
-        client.set_terminated(made)
-    _activate(experiment_id=client.get_run(run_id).info.experiment_id)
-    _link_placeholder(client, run_id)
-    return mlflow.start_run(
-        run_id=run_id,
-        nested=mlflow.active_run() is not None,
-        tags=run_tags(kind),
-    )
 
 
 # --- what a run is told: the open one, where no `run_id` names another
 
 
+@answered()
 def log_settings(settings: Mapping[str, str]) -> None:
-    """Log params on the open run; those that it holds with the same value stay.
-
-    An empty value that `mlflow run` has logged is none: what is given later becomes a tag.
-
-    Raises:
-        InputError: the run holds another value; a param cannot change.
-    """
-    held, shown = settings_of(active_run()), {key: masked(value) for key, value in settings.items()}
-    for key in _conflicts(held, shown):
-        raise InputError(
-            f"a run's params cannot change, but {key} is {masked(held[key])!r} in it and {shown[key]!r} now: "
-            "give the same value, or start a new run"
-        )
-    with answered():
-        mlflow.log_params({key: value for key, value in shown.items() if key not in held})
-        late = {f"{LATE_PARAM_TAG}{key}": value for key, value in shown.items() if held.get(key) == ""}
-        mlflow.set_tags(late)
-
-
-def accepts_settings(run_id: str, settings: Mapping[str, str]) -> bool:
-    """Tell whether `log_settings` would find no other value of any of these in a run."""
-    shown = {key: masked(value) for key, value in settings.items()}
-    return not _conflicts(settings_of(read_run(run_id)), shown)
-
-
-def _conflicts(held: Mapping[str, str], shown: Mapping[str, str]) -> list[str]:
-    """Return the params that a run holds as another text, and as another place, than what is shown."""
-
-    def same(one: str, other: str) -> bool:
-        return one == other or ("/" in one + other and locations.to_uri(one) == locations.to_uri(other))
-
-    return [key for key in shown if held.get(key) and not same(masked(held[key]), shown[key])]
+    """Log params on the open run; one that it holds, as `mlflow run` logs what it is given, stays."""
+    held = active_run().data.params
+    mlflow.log_params({key: masked(value) for key, value in settings.items() if key not in held})
 
 
 def log_input(
@@ -386,62 +302,28 @@ def log_input(
     digest: str,
     context: str,
     part: str | None = None,
-    columns: Mapping[str, str] | None = None,
     profile: Mapping[str, float | str] | None = None,
-) -> Dataset:
+) -> None:
     """Log a data set on the open run, under a digest of its content.
 
-    `columns` (name to MLflow type) and `profile` (what it holds, such as lines by split) are what the UI
-    shows of it. Its name is that of the folder or file, after that of the `part`, without white space: at
-    that, MLflow's file store takes the metrics of a data set apart.
+    `profile` says what it holds, such as records. Its name is that of the folder or file, after the `part`.
     """
-    schema = Schema([ColSpec(kind, column) for column, kind in columns.items()]) if columns else None
-    name = "-".join([*([part] if part else []), *(locations.name(data) or data).split()])
     dataset = Dataset(
-        name,
+        (f"{part}-" if part else "") + (locations.name(data) or data),
         digest,
         source_type="spark",
         source=SparkDatasetSource(path=masked(locations.to_uri(data))).to_json(),
-        schema=json.dumps({"mlflow_colspec": schema.to_dict()}) if schema else None,
         profile=json.dumps(dict(profile)) if profile else None,
     )
     logged = DatasetInput(dataset, tags=[InputTag(MLFLOW_DATASET_CONTEXT, context)])
     with answered():
         MlflowClient().log_inputs(_target(), datasets=[logged])
-    return dataset
 
 
-def log_metrics(
-    metrics: Mapping[str, float],
-    *,
-    run_id: str | None = None,
-    measured_on: Mapping[str, Dataset] | None = None,
-) -> None:
-    """Log metrics on a run, and on the models that were logged on it.
-
-    `measured_on` ties metrics, by their names, to data sets of the run. A database keeps that for models
-    alone, so the model comes first, then what was measured of it.
-    """
-    target, now = _target(run_id), int(time.time() * 1000)
-    with answered():
-        client = MlflowClient()
-        outputs = client.get_run(target).outputs
-        models: list[str | None] = [each.model_id for each in outputs.model_outputs] if outputs else []
-        points = [
-            Metric(
-                name,
-                value,
-                now,
-                0,
-                model_id=model_id,
-                dataset_name=data.name if (data := (measured_on or {}).get(name)) else None,
-                dataset_digest=data.digest if data else None,
-                run_id=target,
-            )
-            for name, value in metrics.items()
-            for model_id in models or [None]
-        ]
-        client.log_batch(target, metrics=points)
+@answered()
+def log_metrics(metrics: Mapping[str, float]) -> None:
+    """Log metrics on the open run."""
+    mlflow.log_metrics(dict(metrics), run_id=_target())
 
 
 @answered()
@@ -467,27 +349,10 @@ def log_table(table: pd.DataFrame, name: str) -> None:
     log_text(table.to_csv(index=False), f"{name}.csv")
 
 
-def log_comparable_table(table: pd.DataFrame, name: str) -> None:
-    """Log a table on the open run in the form that the UI's evaluation view compares across runs.
-
-    MLflow adds rows to a table that is there already: a run that goes on keeps its own.
-    """
-    opened = active_run()
-    if f"{name}.json" not in opened.data.tags.get("mlflow.loggedArtifacts", ""):
-        with answered():
-            mlflow.log_table(table, f"{name}.json")
-
-
 @answered()
 def log_text(text: str, name: str, *, run_id: str | None = None) -> None:
     """Log a text on a run."""
     MlflowClient().log_text(_target(run_id), text, name)
-
-
-@answered()
-def log_chart(figure: Any, name: str, *, run_id: str | None = None) -> None:
-    """Log a matplotlib or plotly figure on a run."""
-    MlflowClient().log_figure(_target(run_id), figure, name)
 
 
 def log_files(files: Mapping[str, bytes], *, run_id: str | None = None) -> None:
@@ -526,10 +391,10 @@ def read_run(run_id: str) -> Run:
     """Look up a run.
 
     Raises:
-        InputError: the tracking store holds no such run.
+        InputError: the tracking store holds no such run, or it was deleted.
         StoreError: it does not answer, or refuses.
     """
-    found = _find(run_id)
+    found = find_run(run_id)
     if found is None:
         raise InputError(
             f"run_id must name a run in {store_uri()}, but found no run {run_id!r}: copy it from the MLflow UI"
@@ -538,17 +403,19 @@ def read_run(run_id: str) -> Run:
 
 
 def active_run() -> Run:
-    """Look up the open run, with what it holds by now.
-
-    Raises:
-        InputError: no run is open.
-    """
+    """Look up the open run, with what it holds by now."""
     return read_run(_target())
 
 
+@answered()
 def find_run(run_id: str) -> Run | None:
     """Look up a run; None of one that is deleted, or not there."""
-    found = _find(run_id)
+    try:
+        found = MlflowClient().get_run(run_id) if run_id else None
+    except mlflow.MlflowException as unknown:
+        if unknown.error_code in _UNKNOWN:
+            return None
+        raise
     return found if found and found.info.lifecycle_stage == "active" else None
 
 
@@ -557,33 +424,12 @@ def is_active(run_id: str) -> bool:
     return find_run(run_id) is not None
 
 
-def is_finished(run_id: str) -> bool:
-    """Tell whether the store holds a run that ended well and is not deleted."""
-    found = find_run(run_id)
-    return found is not None and found.info.status == "FINISHED"
-
-
-def can_resume(run_id: str) -> bool:
-    """Tell whether the store holds a run that is not deleted and did not end well."""
-    return is_active(run_id) and not is_finished(run_id)
-
-
 def settings_of(run: Run) -> dict[str, str]:
-    """Return the params that `log_settings` gave a run, those that `mlflow run` had left empty, too."""
-    later = {
-        key.removeprefix(LATE_PARAM_TAG): value
-        for key, value in run.data.tags.items()
-        if key.startswith(LATE_PARAM_TAG)
-    }
-    return _as_typed(run) | later
-
-
-def _as_typed(run: Run) -> dict[str, str]:
-    """Return a run's params without the quotes of a shell, in which `mlflow run` logs what has a space."""
+    """Return the params of a run, without the quotes of a shell, in which `mlflow run` logs what has a space."""
     params: dict[str, str] = run.data.params
     if run.data.tags.get(MLFLOW_SOURCE_TYPE) != SourceType.to_string(SourceType.PROJECT):
         return params
-    return {name: _unquoted(value) for name, value in params.items()}
+    return {name: typed for name, value in params.items() if (typed := _unquoted(value))}
 
 
 def _unquoted(value: str) -> str:
@@ -602,11 +448,6 @@ def _unquoted(value: str) -> str:
 def metrics_of(run: Run) -> dict[str, float]:
     """Return the metrics of a run, without those of the machine that it ran on."""
     return {name: value for name, value in run.data.metrics.items() if not name.startswith(_SYSTEM_METRICS)}
-
-
-def description_of(run: Run) -> str:
-    """Return a run's description."""
-    return str(run.data.tags.get(MLFLOW_RUN_NOTE, ""))
 
 
 def read_table(run_id: str, name: str) -> pd.DataFrame:
@@ -635,27 +476,43 @@ def read_files(run_id: str, names: Sequence[str]) -> dict[str, bytes]:
         }
 
 
-def children(parent_id: str, *, status: str | None = None) -> list[Run]:
-    """List the runs nested in a run, oldest first: all, or those of a status."""
-    wanted = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'"
-    if status:
-        wanted += f" AND attributes.status = '{status}'"
+def children(parent_id: str) -> list[Run]:
+    """List the runs nested in a run, oldest first."""
     with answered():
         found: list[Run] = mlflow.search_runs(
             [MlflowClient().get_run(parent_id).info.experiment_id],
-            wanted,
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_id}'",
             order_by=["attributes.start_time ASC"],
             output_format="list",
         )
     return found
 
 
-@answered()
-def _find(run_id: str) -> Run | None:
-    """Return a run, a deleted one, too; None where the store holds none."""
-    try:
-        return MlflowClient().get_run(run_id) if run_id else None
-    except mlflow.MlflowException as unknown:
-        if unknown.error_code in _UNKNOWN:
-            return None
-        raise
+# --- many runs at once
+
+
+@dataclass(frozen=True)
+class ChildRun:
+    """A finished run, nested in another."""
+
+    name: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def log_children(children: Sequence[ChildRun]) -> None:
+    """Write finished runs, such as a sweep's trials, under the open run."""
+    parent, client, now = active_run().info, MlflowClient(), int(time.time() * 1000)
+
+    def write(child: ChildRun) -> None:
+        tags = {MLFLOW_PARENT_RUN_ID: parent.run_id, **child.tags}
+        made = client.create_run(parent.experiment_id, start_time=now, tags=tags, run_name=child.name).info
+        metrics = [Metric(key, value, now, 0) for key, value in child.metrics.items()]
+        params = [Param(key, value) for key, value in child.params.items()]
+        client.log_batch(made.run_id, metrics=metrics, params=params)
+        client.set_terminated(made.run_id)
+
+    over_http = mlflow.get_tracking_uri().startswith(("http://", "https://"))
+    with answered(), ThreadPoolExecutor(_THREADS if over_http else 1) as pool:
+        list(pool.map(write, children))

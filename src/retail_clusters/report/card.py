@@ -13,6 +13,8 @@ from retail_clusters import schema
 from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.infra import markdown
 from retail_clusters.question import Question
+from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report import profile
 from retail_clusters.settings import flatten
 from retail_clusters.wording import pad_table, percent, plural
@@ -85,6 +87,24 @@ class Card:
     clusters: pd.DataFrame
     gates: Sequence[Gate]
     question: Question
+
+    @classmethod
+    def of_version(
+        cls,
+        registry: ModelRegistry,
+        version: str,
+        trained: tracking.Run | None,
+        clusters: pd.DataFrame,
+        question: Question,
+        *,
+        gates: Sequence[Gate] = (),
+    ) -> "Card":
+        """Make the card of a version from its tags, and what is known of its training run and its clusters."""
+        found = registry.read_version(version=version)
+        settings = tracking.settings_of(trained) if trained else {}
+        metrics = tracking.metrics_of(trained) if trained else {}
+        run_id = str(found.run_id)
+        return cls(registry.name, version, run_id, found.tags, settings, metrics, clusters, gates, question)
 
     def to_markdown(self) -> str:
         """Write the whole card."""

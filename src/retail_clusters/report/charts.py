@@ -19,21 +19,19 @@ from retail_clusters.question import Question
 from retail_clusters.report import plots
 from retail_clusters.report.profile import number_form, standing, typical_standing, value_shares
 from retail_clusters.report.stability_report import StabilityReport, drawn_anew
-from retail_clusters.wording import percent, plural, pluralize
+from retail_clusters.wording import percent, plural
 
 #: Where a run keeps its charts, in the order in which a report shows them; of an earlier release, another one.
 CLUSTER_CHARTS: Final = tuple(
     f"charts/{name}.png"
     for name in ("sizes", "price_quantity", "pairs", "centres", "silhouettes", "stability")
 )
-SWEEP_CHARTS: Final = tuple(f"charts/{name}.png" for name in ("choice_of_k", "seed_agreement"))
+SWEEP_CHARTS: Final = ("charts/choice_of_k.png",)
 
 #: Clusters that a chart shows one by one, and in colours of their own; values of a category.
 _SHOWN, _COLOURED, _VALUES = 20, len(plots.SERIES), 8
 #: Dots of a cluster, evenly over its rows.
 _DOTS: Final = 5_000
-#: How far apart, across and up, two centres must be to be marked both, as a part of the axes.
-_APART: Final = (0.04, 0.03)
 #: Steps by which rows of one value stand apart, across and up: those of Roberts' sequence, which fill a square.
 _STEPS: Final = {"x": 0.7548777, "y": 0.5698403}
 #: How far beyond the usable trials an axis reaches, as a part of their own range.
@@ -41,31 +39,9 @@ _MARGIN: Final = 0.12
 
 
 def names(profile: pd.DataFrame) -> dict[int, str]:
-    """Return what each cluster of a profile is called in a chart, in its order: its number and its name."""
-    clusters = zip(profile["cluster"], profile["name"], strict=True)
-    return {int(cluster): f"{cluster}  {name}" for cluster, name in clusters}
-
-
-def sizes_chart(profile: pd.DataFrame, *, noun: str) -> Figure:
-    """Draw the share of the training records in each cluster, the largest on top, the smallest together."""
-    sizes, nouns = profile[["share", "records"]].set_axis([*names(profile).values()]), plural(noun)
-    shown, rest = sizes.head(_SHOWN).copy(), sizes.iloc[_SHOWN:]
-    if len(rest):
-        shown.loc[f"{len(rest)} smaller clusters"] = rest.sum()
-    figure, (axes,) = plots.figure(
-        "Cluster sizes",
-        note=f"{pluralize(profile['records'].sum(), f'training {noun}')} in {len(profile)} clusters",
-        size=(9, 1.6 + 0.3 * len(shown)),
-    )
-    bars = axes.barh(shown.index, shown["share"], color=[*[plots.BLUE] * min(len(sizes), _SHOWN), plots.PALE])
-    texts = [f"{percent(share)} · {records:,.0f}" for share, records in shown.to_numpy()]
-    axes.bar_label(bars, texts, padding=4, fontsize=10)
-    axes.invert_yaxis()
-    axes.margins(x=0.25, y=0.01)
-    axes.set_xlabel(f"share of the training {nouns} · {nouns}")
-    axes.xaxis.set_major_formatter(plots.PERCENT)
-    plots.grid(axes, along="x")
-    return figure
+    """Return what each cluster of a profile is called in a chart, in its order: its number, name and share."""
+    clusters = zip(profile["cluster"], profile["name"], profile["share"], strict=True)
+    return {int(cluster): f"{cluster}  {name} ({percent(share)})" for cluster, name, share in clusters}
 
 
 def pairs_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame, question: Question) -> Figure:
@@ -77,7 +53,7 @@ def pairs_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame, quest
     figure, panels = plots.figure(
         "The features that separate the clusters most",
         note=f"A dot stands for all {plural(question.noun)} that have the same features.\n"
-        f"Colours: the largest clusters{'; numbers: medians of clusters' * (len(question.numbers) > 1)}",
+        "Colours: the largest clusters",
         size=(4 + 5 * len(pairs), 7.5),
         panels=[1] * len(pairs),
     )
@@ -95,8 +71,6 @@ def pairs_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame, quest
                 x[drawn], y[drawn], s=sizes[drawn],
                 color=colour, marker=marker, alpha=0.5, linewidths=0, label=label,
             )  # fmt: skip
-        if pair[1] in question.numbers:
-            _mark_medians(axes, profile.head(_SHOWN), pair)
         axes.grid(color="#EEEEEE")
     plots.legend(panels[0], columns=2, below=True)
     return figure
@@ -132,22 +106,6 @@ def _place(
     axis.set_tick_params(rotation=40 if along == "x" else 0)
     room = 0.7 * ((np.arange(len(rows)) * _STEPS[along]) % 1 - 0.5)
     return np.asarray(np.where(values.codes < 0, shown, values.codes) + room)
-
-
-def _mark_medians(axes: Axes, profile: pd.DataFrame, pair: tuple[str, ...]) -> None:
-    """Mark the medians of clusters with their numbers, unless one would hide another."""
-    medians = profile[[f"{name}_median" for name in pair]].to_numpy(float)
-    axes.autoscale_view()
-    places = (axes.transData - axes.transAxes).transform(medians) / _APART
-    taken: list[Floats] = []
-    for cluster, median, place in zip(profile["cluster"], medians, places, strict=True):
-        if any(np.abs(place - other).max() < 1 for other in taken):
-            continue
-        taken.append(place)
-        axes.annotate(
-            str(cluster), tuple(median), ha="center", va="center", fontsize=8, fontweight="bold",
-            bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": plots.BLACK, "lw": 0.8, "alpha": 0.9},
-        )  # fmt: skip
 
 
 def centres_chart(rows: WeightedRows, labels: Labels, profile: pd.DataFrame, question: Question) -> Figure:
@@ -278,42 +236,23 @@ def _jaccard_curve(stability: Stability) -> tuple[Floats, Floats]:
 def choice_chart(
     trials: pd.DataFrame, *, chosen: tuple[int, int] | None, guardrail: float, noun: str
 ) -> Figure:
-    """Draw silhouette and largest cluster of every trial against K, with the chosen (K, seed) marked.
+    """Draw the silhouette of every trial against K, with the chosen (K, seed) marked.
 
-    The axis of silhouettes is that of the usable trials: the others stand at its edge where they lie beyond.
+    The axis is that of the usable trials: the others stand at its edge where they lie beyond.
     """
-    unusable = int((~trials["usable"]).sum())
-    figure, (upper, lower) = plots.figure(
-        "The choice of K",
-        note=f"A dot for each of {len(trials)} trials, {unusable} of them not usable; those beyond stand at the edge",
-        size=(9, 7.5),
-        panels=(3, 2),
-        stacked=True,
-    )
-    _against_k(upper, trials, "validation_silhouette", *silhouette_range(trials), chosen=chosen)
-    upper.set_ylabel(f"silhouette\n(mean of the validation {plural(noun)})")
-    _against_k(lower, trials, "largest_cluster_share", 0, 1.03, chosen=chosen)
-    lower.axhspan(guardrail, 1.03, color=plots.VERMILION, alpha=0.06)
-    lower.axhline(guardrail, color=plots.VERMILION, linestyle="--", linewidth=1.4)
-    lower.text(
-        0.01, guardrail + 0.01, f"guardrail {percent(guardrail)}: above it no trial is usable",
-        color=plots.VERMILION, transform=lower.get_yaxis_transform(), va="bottom", fontsize=10,
-    )  # fmt: skip
-    lower.set_ylabel(f"largest cluster\n(share of the validation {plural(noun)})")
-    lower.yaxis.set_major_formatter(plots.PERCENT)
-    lower.set_xlabel("K (clusters asked for)")
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    plots.legend(lower, columns=4, below=True)
-    return figure
-
-
-def _against_k(
-    axes: Axes, trials: pd.DataFrame, column: str, low: float, high: float, *, chosen: tuple[int, int] | None
-) -> None:
-    """Draw a metric of every trial against K; what is beyond the bounds stands at the edge."""
     usable, others = trials[trials["usable"]], trials[~trials["usable"]]
+    figure, (axes,) = plots.figure(
+        "The choice of K",
+        note=f"A dot for each of {len(trials)} trials. {len(others)} are not usable, such as those whose largest "
+        f"cluster\nholds more than {percent(guardrail)}; where they lie beyond the others they stand at the edge",
+        size=(9, 6),
+    )
+    column = "validation_silhouette"
+    low, high = (usable if len(usable) else others)[column].agg(["min", "max"])
+    margin = (high - low or 0.1) * _MARGIN
+    axes.set_ylim(low - margin, high + margin)
     axes.scatter(
-        others["k"], others[column].clip(low, high), s=22, clip_on=False,
+        others["k"], others[column].clip(*axes.get_ylim()), s=22, clip_on=False,
         facecolors="none", edgecolors=plots.GREY, linewidths=0.9, label="not usable",
     )  # fmt: skip
     axes.scatter(
@@ -327,34 +266,9 @@ def _against_k(
             found["k"], found[column], "*", markersize=17, color=plots.ORANGE, markeredgecolor=plots.BLACK,
             label=f"chosen: K={chosen[0]} seed {chosen[1]}", zorder=5,
         )  # fmt: skip
-    axes.set_ylim(low, high)
-    plots.grid(axes)
-
-
-def silhouette_range(trials: pd.DataFrame) -> tuple[float, float]:
-    """Return the bounds of an axis of silhouettes: those of the usable trials; of all, where none is."""
-    shown = trials[trials["usable"]] if trials["usable"].any() else trials
-    low, high = shown["validation_silhouette"].min(), shown["validation_silhouette"].max()
-    margin = (high - low or 0.1) * _MARGIN
-    return float(low - margin), float(high + margin)
-
-
-def seed_agreement_chart(seeds: pd.DataFrame) -> Figure:
-    """Draw, for each K, how the silhouette spreads over seeds, and how far the seeds agree."""
-    figure, (axes,) = plots.figure(
-        "What the seed does", note="Bars: silhouette from the worst seed to the best; dots: the median"
-    )
-    axes.vlines(seeds["k"], seeds["silhouette_min"], seeds["silhouette_max"], color=plots.SKY, linewidth=3)
-    axes.plot(seeds["k"], seeds["silhouette_median"], "o", color=plots.BLUE, markersize=5, label="silhouette")
-    agreement = seeds.dropna(subset=["agreement"])
-    axes.plot(
-        agreement["k"], agreement["agreement"], "D", color=plots.VERMILION, markersize=5,
-        label="agreement of the seeds: 1 the same clusters, 0 chance",
-    )  # fmt: skip
     axes.set_xlabel("K (clusters asked for)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylabel("silhouette · adjusted Rand index")
-    axes.set_ylim(top=1.03)
+    axes.set_ylabel(f"silhouette (mean of the validation {plural(noun)})")
     plots.grid(axes)
-    plots.legend(axes, columns=2, below=True)
+    plots.legend(axes, columns=4, below=True)
     return figure

@@ -1,6 +1,6 @@
 """One HTML page on a sweep or a version, made of what MLflow holds of it: pictures inside, no script."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -19,22 +19,19 @@ from retail_clusters.report import profile
 from retail_clusters.report.card import columns_of, parts_of, record_of, template
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
 from retail_clusters.report.stability_report import drawn_anew, say
-from retail_clusters.settings import CHAMPION, QUARANTINE_TEXT, REPORT, Experiment
-from retail_clusters.wording import percent, plural
+from retail_clusters.settings import QUARANTINE_TEXT, REPORT, Experiment
+from retail_clusters.wording import plural
 
 #: The tag of a run that registered a version: the run of the search that found it.
 SWEEP_RUN: Final = "sweep_run_id"
-
-#: What is told of the trial that each objective would choose.
-WINNERS: Final = ("objective", "K", "seed", "silhouette", "mean over clusters", "largest cluster")
 
 #: Clusters that are shown.
 _PROFILED: Final = 30
 
 #: Metrics of a version, and the words for them, in the order in which they are shown.
 _METRICS: Final = {
-    **{name: metric.words.replace("line", "record") for name, metric in LATER_METRICS.items()},
-    **{name: metric.words.replace("line", "record") for name, metric in METRICS.items()},
+    **LATER_METRICS,
+    **{name: words for name, (words, _) in METRICS.items()},
     "stable_line_share": "share of records in stable clusters",
 }
 
@@ -70,7 +67,6 @@ class Facts:
 
     Attributes:
         version_tags: of the version: how it numbers its clusters, and what a promotion said of it.
-        champion: the version that `champion` names now, and its metrics, if it is another one.
     """
 
     model: str
@@ -79,8 +75,6 @@ class Facts:
     training: RunFacts | None = None
     search: RunFacts | None = None
     version_tags: Mapping[str, str] = field(default_factory=dict)
-    champion: str | None = None
-    champion_metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def about(self) -> RunFacts:
@@ -120,10 +114,8 @@ def facts_of_version(version: str, *, model: str) -> Facts:
     registry = ModelRegistry(model)
     found = registry.read_version(version=version)
     trained = tracking.read_run(registry.training_run(version=version))
-    searched = trained.data.tags.get(SWEEP_RUN)
-    champion = registry.version_named(alias=CHAMPION)
-    beside = registry.read_version(version=champion).run_id if champion and champion != version else None
-    known = tracking.is_active(beside or "")
+    itself = trained.info.run_id if "trials_completed" in trained.data.metrics else None
+    searched = trained.data.tags.get(SWEEP_RUN, itself)
     return Facts(
         model=model,
         version=version,
@@ -131,8 +123,6 @@ def facts_of_version(version: str, *, model: str) -> Facts:
         training=_read(trained, tables=["profile"], charts=CLUSTER_CHARTS),
         search=_search(tracking.read_run(searched)) if searched else None,
         version_tags=found.tags,
-        champion=champion,
-        champion_metrics=tracking.read_run(str(beside)).data.metrics if known else {},
     )
 
 
@@ -144,8 +134,7 @@ def facts_of_run(run_id: str) -> Facts:
     """
     run = tracking.read_run(run_id)
     model = tracking.settings_of(run).get("model", Experiment().model)
-    version = _version_of(run)
-    if version:
+    if version := run.data.tags.get("model_version"):
         return facts_of_version(version, model=model)
     if "trials_completed" not in run.data.metrics:
         raise InputError(
@@ -155,18 +144,8 @@ def facts_of_run(run_id: str) -> Facts:
     return Facts(model=model, search=_search(run))
 
 
-def _version_of(run: Run) -> str | None:
-    """Return the version that a run registered, or that a run beside it registered of its search."""
-    version: str | None = run.data.tags.get("model_version")
-    parent = run.data.tags.get("mlflow.parentRunId")
-    if version or not parent:
-        return version
-    beside = [each.data.tags for each in tracking.children(parent)]
-    return next((tags["model_version"] for tags in beside if tags.get(SWEEP_RUN) == run.info.run_id), None)
-
-
 def _search(run: Run) -> RunFacts:
-    return _read(run, tables=["winners", "seed_agreement"], charts=SWEEP_CHARTS)
+    return _read(run, tables=["seed_agreement"], charts=SWEEP_CHARTS)
 
 
 def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts:
@@ -176,7 +155,7 @@ def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts
         settings=tracking.settings_of(run),
         metrics=run.data.metrics,
         tags=run.data.tags,
-        tables={name: _read_table(run.info.run_id, name) for name in tables},
+        tables={name: tracking.read_table(run.info.run_id, name) for name in tables},
         charts=tracking.read_files(run.info.run_id, charts),
         quarantined=_quarantined(run.data.tags.get("prepare_run_id", "")),
     )
@@ -185,14 +164,6 @@ def _read(run: Run, *, tables: Sequence[str], charts: Sequence[str]) -> RunFacts
 def _quarantined(prepared: str) -> list[str]:
     held = tracking.read_files(prepared, [QUARANTINE_TEXT]) if tracking.is_active(prepared) else {}
     return held[QUARANTINE_TEXT].decode().splitlines() if held else []
-
-
-def _read_table(run_id: str, name: str) -> pd.DataFrame:
-    """Read a table of a run; the winners of a search without a usable trial are a file without a column."""
-    try:
-        return tracking.read_table(run_id, name)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
 
 
 def to_html(facts: Facts) -> str:
@@ -209,12 +180,10 @@ def to_html(facts: Facts) -> str:
         features=", ".join(question.features),
         drawn=drawn_anew(question.noun),
         parts=parts_of(question, facts.about.settings, facts.about.tags),
-        winners=winner_rows(search.tables["winners"]) if search else [],
-        winners_header=WINNERS,
         seeds=_seeds(search) if search else None,
         clusters=_clusters(facts).head(_PROFILED) if training else None,
         stability=_stability(training) if training else "",
-        metrics=_compared(facts) if training else [],
+        metrics=_metrics(training) if training else [],
         gates=[(n.removeprefix("gate."), v) for n, v in sorted(facts.version_tags.items()) if "gate." in n],
         digests=[item for item in sorted(facts.about.tags.items()) if item[0].endswith("_digest")],
         settings=sorted(facts.about.settings.items()),
@@ -222,26 +191,10 @@ def to_html(facts: Facts) -> str:
     )
 
 
-def winner_rows(winners: pd.DataFrame) -> list[list[str]]:
-    """Return a row of texts for each objective, with what it would choose: the columns of `WINNERS`."""
-    return [
-        [
-            f"{row['objective']}{' (chosen by)' if row['chosen'] else ''}",
-            f"{row['k']}",
-            f"{row['seed']}",
-            f"{row['validation_silhouette']:.4f}",
-            f"{row['validation_macro_silhouette']:.4f}",
-            percent(row["largest_cluster_share"]),
-        ]
-        for _, row in winners.iterrows()
-    ]
-
-
-def _seeds(search: RunFacts) -> dict[str, float] | None:
+def _seeds(search: RunFacts) -> Mapping[Hashable, float] | None:
     """Return how far the seeds of the chosen K agree; None where no K is chosen."""
-    winners, seeds = search.tables["winners"], search.tables["seed_agreement"]
-    chosen = winners[winners["chosen"]] if len(winners) else winners
-    return seeds[seeds["k"] == chosen.iloc[0]["k"]].iloc[0].to_dict() if len(chosen) else None
+    seeds, chosen = search.tables["seed_agreement"], search.settings.get("best_k")
+    return seeds[seeds["k"] == int(chosen)].iloc[0].to_dict() if chosen else None
 
 
 def _clusters(facts: Facts) -> pd.DataFrame:
@@ -258,14 +211,8 @@ def _stability(training: RunFacts) -> str:
     return say(training.metrics, clusters=int(training.settings["k"]), noun=training.question.noun)
 
 
-def _compared(facts: Facts) -> list[list[str]]:
-    """Return a row for each metric: of this version, and of the champion where it is another one."""
-    beside = [facts.about.metrics, *([facts.champion_metrics] if facts.champion_metrics else [])]
+def _metrics(training: RunFacts) -> list[tuple[str, str]]:
+    held = {words: training.metrics[name] for name, words in _METRICS.items() if name in training.metrics}
     return [
-        [words, *(_number(metrics[name]) if name in metrics else "" for metrics in beside)]
-        for name, words in _METRICS.items()
+        (words, f"{value:,.0f}" if value.is_integer() else f"{value:,.4f}") for words, value in held.items()
     ]
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"

@@ -50,19 +50,14 @@ def figure(
     note: str = "",
     size: tuple[float, float] = (9, 5),
     panels: Sequence[float] = (1,),
-    stacked: bool = False,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with panels side by side, or stacked over one x axis; size in inches of 100 pixels.
+    """Return a figure with panels of some widths side by side; size in inches of 100 pixels.
 
-    `title` is what the chart shows, `note`, smaller below it, what to see in it; `panels` are their widths,
-    or heights.
+    `title` is what the chart shows, `note`, smaller below it, what to see in it.
     """
-    shape: dict[str, Any] = {"ncols": len(panels), "width_ratios": panels}
-    if stacked:
-        shape = {"nrows": len(panels), "height_ratios": panels, "sharex": True}
     with mpl.rc_context(_STYLE):
         made = Figure(figsize=size, dpi=100, layout="constrained")
-        axes = made.subplots(squeeze=False, **shape).ravel()
+        axes = made.subplots(1, len(panels), squeeze=False, width_ratios=panels).ravel()
     lines = note.count("\n") + 1 if note else 0
     made.suptitle(title + "\n" * lines, x=0.01, ha="left", fontsize=13, fontweight="bold")
     below = offset_copy(made.transFigure, made, y=-26, units="points")

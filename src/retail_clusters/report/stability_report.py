@@ -16,11 +16,6 @@ from retail_clusters.wording import percent, plural
 #: more than each feature by itself: with other draws it moves by about as much.
 _CLEAR_MARGIN: Final = 0.15
 
-#: Metrics of the training records, under their names in MLflow.
-STABILITY_METRICS: Final = frozenset(
-    {"stable_clusters", "stable_line_share", "null_stable_clusters", "null_stable_line_share"}
-)
-
 
 @dataclass(frozen=True)
 class StabilityReport:
@@ -32,7 +27,7 @@ class StabilityReport:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Return the metrics of a registered version, `STABILITY_METRICS`."""
+        """Return the metrics of a registered version, under their names in MLflow."""
         return {
             "stable_clusters": float(self.real.stable_clusters),
             "stable_line_share": self.real.stable_line_share,

@@ -1,9 +1,8 @@
 """Everything that fits need, made once: rows as arrays, or in Spark where they outgrow memory."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -59,11 +58,6 @@ class Counted:
         """Count the records of all parts."""
         return sum(self.records.values())
 
-    @property
-    def all_rows(self) -> int:
-        """Count the distinct rows of all parts; a row that two of them have counts twice."""
-        return sum(self.rows.values())
-
     def in_words(self, noun: str) -> str:
         """Say what was left out, and why; nothing where nothing was."""
         lines = [f"{count:,} lines by {name}" for name, count in self.left_out_lines.items() if count]
@@ -113,11 +107,6 @@ class TrainingContext:
             tolerance=lloyd.tolerance,
         )
 
-    @cached_property
-    def features(self) -> Sequence[Sequence[int]]:
-        """Return the columns of each feature in a vector."""
-        return tuple(self.space.feature_columns.values())
-
     def violations(self, quality: Quality) -> dict[str, float]:
         """Say by how much a clustering breaks each guardrail of the experiment."""
         bounds = self.experiment.guardrails
@@ -160,7 +149,7 @@ def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingC
     except ArithmeticException as failure:
         raise _naming_feature(prepared, experiment, windows) from failure
     _check_parts(counted, experiment)
-    if counted.all_rows <= experiment.training.in_memory_rows:
+    if sum(counted.rows.values()) <= experiment.training.in_memory_rows:
         return _in_memory(prepared, experiment, counted, cells)
     return _in_spark(prepared, experiment, counted, cells)
 
@@ -215,14 +204,11 @@ def _naming_feature(prepared: Prepared, experiment: Experiment, windows: Windows
 
 def _check_parts(counted: Counted, experiment: Experiment) -> None:
     """Refuse a part without a record."""
-    empty = [part for part, found in counted.records.items() if not found]
-    if empty:
-        found = ", ".join(f"{part} {records:,}" for part, records in counted.records.items())
-        left_out = counted.in_words(experiment.question.noun)
+    noun = experiment.question.noun
+    if empty := [part for part, found in counted.records.items() if not found]:
         raise InputError(
-            f"every part of the split needs {experiment.question.noun}s, but {' and '.join(empty)} got none ({found}"
-            f"{f'; left out: {left_out}' if left_out else ''}): move split.train_until or split.validate_until, "
-            "or look at clean"
+            f"every part of the split needs {noun}s, but {' and '.join(empty)} got none (left out: "
+            f"{counted.in_words(noun) or 'none'}): move split.train_until or split.validate_until, or look at clean"
         )
 
 

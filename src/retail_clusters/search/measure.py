@@ -10,7 +10,7 @@ from pyspark.ml import PipelineModel
 from retail_clusters import schema
 from retail_clusters.clustering import kmeans, metrics
 from retail_clusters.clustering.blocks import Block, Floats, InMemory, Labels
-from retail_clusters.clustering.evaluation import Evaluation, later_metrics
+from retail_clusters.clustering.evaluation import Evaluation
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.features import model
 from retail_clusters.search.context import AFTER_TRAIN, TrainingContext
@@ -36,12 +36,13 @@ class Measured:
     @property
     def metrics(self) -> Mapping[str, float]:
         """Return the metrics of a registered model, under their names in MLflow."""
-        later = later_metrics(test=self.test, holdout=self.holdout)
-        gap = self.evaluation.validation.silhouette - self.test.silhouette
+        test, found = self.test, self.evaluation
         return {
-            **self.evaluation.metrics,
-            **later,
-            "validation_test_gap": gap,
+            **found.metrics,
+            "test_silhouette": test.silhouette,
+            "test_macro_silhouette": test.macro_silhouette,
+            "holdout_silhouette": self.holdout.silhouette,
+            "validation_test_gap": found.validation.silhouette - test.silhouette,
             "near_tie_lines": float(self.near_tie_lines),
         }
 

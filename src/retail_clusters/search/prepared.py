@@ -1,8 +1,7 @@
 """Prepared lines for a job, and the run `prepare` that makes them."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from time import perf_counter
 
 import click
@@ -12,23 +11,17 @@ from retail_clusters import schema
 from retail_clusters.data import listing, quarantine
 from retail_clusters.data import prepare as tables
 from retail_clusters.data.prepare import Prepared, PreparedTable, Source
-from retail_clusters.features import records
-from retail_clusters.features.interface import RAW_LINES
 from retail_clusters.infra import markdown
 from retail_clusters.registry import tracking
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.settings import QUARANTINE_TEXT, Experiment, Split
 from retail_clusters.wording import pluralize
 
-OpenRun = Callable[[tracking.Kind], AbstractContextManager[str]]
 
-
-def prepare(
-    spark: SparkSession, *, data: str, experiment: Experiment, open_run: OpenRun = tracking.run
-) -> Prepared:
+def prepare(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
     """Run as the step `prepare`: reuse the lines read of the same files and settings, or make them."""
     source = tables.source(data, experiment.input)
-    with open_run("prepare") as run_id:
+    with tracking.run("prepare") as run_id:
         tracking.log_settings({"data": data, "files": str(len(source.found.files))} | experiment.flat())
         found = tables.find(spark, source)
         if found:
@@ -42,94 +35,49 @@ def prepare(
             tables.check_split(table, experiment.split)
         _log(table, split=experiment.split, reused=reused)
         notes = quarantine.described(table.reasons, of=table.total_lines, account=account)
-        page = description(table, split=experiment.split, reused=reused)
+        page = description(table, reused=reused)
         tracking.describe("\n\n".join([page, *notes]))
         quarantine.echo("prepare", table.reasons, of=table.total_lines, account=account)
     return prepared
 
 
 def ensure_prepared(spark: SparkSession, *, data: str, experiment: Experiment) -> Prepared:
-    """Reuse the lines if they were read before; else make them, in a run beside the caller's."""
+    """Reuse the lines if they were read before; else make them, in a run of their own."""
     source = tables.source(data, experiment.input)
     found = tables.find(spark, source)
     if found is None:
-        return prepare(spark, data=data, experiment=experiment, open_run=tracking.separate_run)
+        return prepare(spark, data=data, experiment=experiment)
     table, account = found.table, listing.account(source.found)
     click.echo(f"prepare: reused the lines of run {table.run_id}, digest {table.data_digest}")
     quarantine.echo("prepare", table.reasons, of=table.total_lines, account=account)
     return found
 
 
-def description(table: PreparedTable, *, split: Split, reused: bool) -> str:
-    """Say what came in, how it is cut, and what to type next."""
-    lines, days = table.parts(split), _days(split)
-    rows = [[name, days[name], f"{lines[name]:,}"] for name in schema.SPLITS]
-    found = (
-        f"Files and settings are unchanged: the lines of run `{markdown.short(table.run_id)}` are used again."
-        if reused
-        else f"{table.quarantined:,} lines are quarantined, each with its reason."
-    )
-    return "\n\n".join(
-        [
-            f"{table.total_lines:,} invoice lines of `{table.data}`, checked and typed. {found}",
-            markdown.table(["part", "days", "lines"], rows, numbers_from=2),
-            f"Content digest `{markdown.short(table.data_digest)}`: the same lines in other files or another "
-            "order have the same.",
-            f"Next: {markdown.command('sweep')} chooses K and seed on them.",
-        ]
+def description(table: PreparedTable, *, reused: bool) -> str:
+    """Say what came in, and what became of it."""
+    again = "; files and settings are unchanged, so its lines are used again" if reused else ""
+    return (
+        f"{table.total_lines:,} invoice lines of `{table.data}`, checked and typed by run "
+        f"`{markdown.short(table.run_id)}`{again}; {table.quarantined:,} more are quarantined. Content digest "
+        f"`{markdown.short(table.data_digest)}`: the same lines in other files or another order have the same."
     )
 
 
-def log_inputs(
-    context: TrainingContext, *, parts: Sequence[str] = schema.SPLITS
-) -> dict[str, tracking.Dataset]:
+def log_inputs(context: TrainingContext, *, parts: Sequence[str] = schema.SPLITS) -> None:
     """Log train, validation and test, or some of them, as data sets of the open run.
 
     Each has a digest that tells it from the same part of other data, of another question, or cut at other days.
-    Their names begin with the part: where the UI says which data set a metric is of, there is no more.
     """
     experiment, table, counted = context.experiment, context.prepared.table, context.counted
-    windows = _windows(context)
-    logged = {}
     for name in parts:
-        content = f"{table.data_digest} {name} {windows[name]} {experiment.question.declared()}"
-        logged[name] = tracking.log_input(
+        content = f"{table.data_digest} {name} {experiment.split} {experiment.question.declared()}"
+        tracking.log_input(
             data=table.data,
             part=name,
             digest=hashlib.sha256(content.encode()).hexdigest()[:8],
             context=name,
-            columns=RAW_LINES,
-            profile={
-                f"{experiment.question.noun}s": counted.records[name],
-                "rows": counted.rows[name],
-                "days": windows[name],
-                "left_out": counted.in_words(experiment.question.noun),
-            },
+            profile={f"{experiment.noun}s": counted.records[name], "rows": counted.rows[name]},
         )
-    return logged
-
-
-def _windows(context: TrainingContext) -> dict[str, str]:
-    """Say which days the records of each part are of."""
-    question, split = context.experiment.question, context.experiment.split
-    if question.unit is None or question.unit.days is None:
-        return _days(split)
-    before = f"{question.unit.days} days before"
-    end = records.Windows(split, records.last_day(context.prepared.table.days)).end
-    return {
-        schema.TRAIN: f"{before} {split.train_until}",
-        schema.VALIDATION: f"{before} {split.train_until}, keys that do not train",
-        schema.TEST: f"{before} {end}",
-    }
-
-
-def _days(split: Split) -> dict[str, str]:
-    """Say which days are in each part."""
-    return {
-        schema.TRAIN: f"before {split.train_until}",
-        schema.VALIDATION: f"{split.train_until} to before {split.validate_until}",
-        schema.TEST: f"from {split.validate_until} on",
-    }
 
 
 def _make(spark: SparkSession, source: Source, *, run_id: str) -> Prepared:

@@ -4,20 +4,18 @@ It knows nothing of Spark or MLflow. A trial enters the study when it is evaluat
 leaves nothing behind; what is tried next follows from the settings and the trials before it alone.
 """
 
-import hashlib
 import itertools
 import json
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import optuna
 from optuna.distributions import IntDistribution
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,10 +23,8 @@ from retail_clusters.clustering.evaluation import Evaluation
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.errors import InputError, NoUsableClusteringError
 from retail_clusters.infra.console import in_short
-from retail_clusters.infra.locks import lock
 from retail_clusters.infra.secrets import masked
 from retail_clusters.settings import Objective, Sweep
-from retail_clusters.wording import percent
 
 Study: TypeAlias = optuna.Study
 Candidate: TypeAlias = tuple[int, int]
@@ -78,11 +74,10 @@ class Trial:
         return ", ".join(name for name, excess in self.violations.items() if excess > 0)
 
 
-@contextmanager
-def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Iterator[Study]:
-    """Hold a study, new or to be resumed, as the only process of this machine.
+def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Study:
+    """Open a study, new or to be resumed.
 
-    Processes of several machines that share a database try the same candidates, and record the same trials.
+    Processes that share one try the same candidates, and record the same trials.
 
     Args:
         name: of the study.
@@ -90,21 +85,21 @@ def open_study(*, name: str, storage: str, identity: Mapping[str, str]) -> Itera
         identity: settings and data that decide what a trial is.
 
     Raises:
-        InputError: the storage cannot be used, another process holds the study, or it has another identity.
+        InputError: the storage cannot be used, or the study has another identity.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _create_or_load(name, storage)
-    with lock(_lock_file(name, storage), purpose=f"one process at a time works on study {name}"):
-        _check_identity(study, identity)
-        yield study
-
-
-def attributes(*, name: str, storage: str) -> Mapping[str, Any]:
-    """Return what is noted on a study; nothing where there is none of this name."""
+    backend = storage if "://" in storage else JournalStorage(JournalFileBackend(storage))
     try:
-        return dict(optuna.load_study(study_name=name, storage=_backend(storage)).user_attrs)
-    except KeyError:
-        return {}
+        study = optuna.create_study(
+            study_name=name, storage=backend, direction="maximize", load_if_exists=True
+        )
+    except Exception as failure:
+        raise InputError(
+            "storage must be a journal's path or a database URL that Optuna can open, but "
+            f"{masked(storage)} gave: {in_short(failure)}"
+        ) from failure
+    _check_identity(study, identity)
+    return study
 
 
 def finished(study: Study) -> list[Trial]:
@@ -152,23 +147,16 @@ def next_batch(trials: Sequence[Trial], *, settings: Sweep) -> Batch:
 
 def wanted_trials(settings: Sweep) -> int:
     """Return how many trials a sweep makes: `trials`, or the whole space."""
-    space = space_size(settings)
+    space = (settings.k_max - settings.k_min + 1) * settings.seeds
     return min(settings.trials or space, space)
-
-
-def space_size(settings: Sweep) -> int:
-    """Count the (K, seed) pairs of the space."""
-    return (settings.k_max - settings.k_min + 1) * settings.seeds
 
 
 def ended(done: int, *, settings: Sweep, stopped: bool) -> str:
     """Say why a study ends after so many trials."""
     wanted = wanted_trials(settings)
-    if stopped:
-        return f"stopped by the user after {done} of {wanted} trials"
-    if done >= space_size(settings):
-        return f"the whole space of {done} pairs of K and seed is tried"
-    return f"all {wanted} trials are done"
+    return (
+        f"stopped by the user after {done} of {wanted} trials" if stopped else f"all {wanted} trials are done"
+    )
 
 
 def best(trials: Sequence[Trial], *, settings: Sweep) -> Trial:
@@ -220,36 +208,14 @@ def recorded(frozen: FrozenTrial) -> Trial:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in found["validation"].items()
     }
-    named = {field.name for kind in (Quality, Evaluation) for field in fields(kind)}
-    if others := named ^ measured.keys() ^ found.keys():
-        raise InputError(
-            f"a study's trials must hold the metrics of today, but trial {content['number']} differs in "
-            f"{', '.join(sorted(others))}: choose another study name"
-        )
-    made = found | {"validation": Quality(**measured), "centres": np.array(found["centres"])}
-    return Trial(content["number"], Evaluation(**made), content["violations"])
-
-
-def _create_or_load(name: str, storage: str) -> Study:
     try:
-        return optuna.create_study(
-            study_name=name, storage=_backend(storage), direction="maximize", load_if_exists=True
-        )
-    except Exception as failure:
+        made = found | {"validation": Quality(**measured), "centres": np.array(found["centres"])}
+        return Trial(content["number"], Evaluation(**made), content["violations"])
+    except TypeError as others:
         raise InputError(
-            "storage must be a journal's path or a database URL that Optuna can open, but "
-            f"{masked(storage)} gave: {in_short(failure)}"
-        ) from failure
-
-
-def _backend(storage: str) -> str | BaseStorage:
-    return storage if "://" in storage else JournalStorage(JournalFileBackend(storage))
-
-
-def _lock_file(name: str, storage: str) -> str:
-    """Return a file beside the journal, or in the working folder for a database."""
-    digest = hashlib.sha256(f"{storage}\n{name}".encode()).hexdigest()[:12]
-    return f"optuna-{digest}.lock" if "://" in storage else f"{storage}.{digest}.lock"
+            f"a study's trials must hold the metrics of today, but trial {content['number']} has others: choose "
+            "another study name"
+        ) from others
 
 
 def _check_identity(study: Study, identity: Mapping[str, str]) -> None:
@@ -292,10 +258,8 @@ def _median_silhouettes(trials: Sequence[Trial], *, min_seeds: int) -> Mapping[i
 
 def _nearest_miss(trials: Sequence[Trial]) -> str:
     nearest = min(trials, key=lambda t: (max(t.violations.values()), -t.silhouette))
-    share = nearest.evaluation.validation.largest_cluster_share
     why = nearest.why_unusable or "its K has too few usable seeds"
     return (
         f"a champion needs a usable clustering, but none of {len(trials)} trials is; the nearest miss is "
-        f"K={nearest.k}, seed {nearest.seed}, with {percent(share)} of the validation lines in one cluster "
-        f"({why}): raise sweep.k_max or guardrails.max_cluster_share"
+        f"K={nearest.k}, seed {nearest.seed} ({why}): raise sweep.k_max or guardrails.max_cluster_share"
     )

@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -12,13 +12,11 @@ from pyspark.sql import SparkSession
 from tqdm import tqdm
 
 from retail_clusters import schema
-from retail_clusters.errors import DifferenceFoundError, StoppedError
+from retail_clusters.errors import StoppedError
 from retail_clusters.infra.secrets import masked
 from retail_clusters.infra.stream import stop_on_signals
 from retail_clusters.registry import tracking
-from retail_clusters.registry.child_runs import ChildRuns
 from retail_clusters.registry.models import ModelRegistry
-from retail_clusters.report.page import SWEEP_RUN
 from retail_clusters.search import publish, study, sweep_report
 from retail_clusters.search.context import TrainingContext, check_clusters, training_context
 from retail_clusters.search.prepared import ensure_prepared, log_inputs
@@ -47,29 +45,31 @@ _FREE: Final = ("sweep.trials", "sweep.objective", "sweep.min_seeds")
 def sweep(
     spark: SparkSession, *, data: str, experiment: Experiment, study: str | None, storage: str | None
 ) -> Published:
-    """Run as `sweep`: search, then refit, measure, log and register the best, unless it is a version already.
+    """Run as `sweep`: search, then measure, log and register the best, unless it is a version already.
 
     Raises:
         StoppedError: the user ended it; nothing is registered.
     """
-    prepared = ensure_prepared(spark, data=data, experiment=experiment)
-    context = training_context(prepared, experiment=experiment)
-    with open_study(context, name=study, storage=storage or STORAGE) as opened:
-        again = _is_complete(context, opened)
-        with search_run(context, opened) as run_id:
-            best = search(context, opened, parent=run_id, entry_point="sweep")
-            published = publish_best(context, best, reuse=again)
-            tracking.set_tags({SWEEP_RUN: run_id})
-    sweep_report.add_outcome(run_id, published)
+    with search_run(experiment):
+        prepared = ensure_prepared(spark, data=data, experiment=experiment)
+        context = training_context(prepared, experiment=experiment)
+        opened = open_study(context, name=study, storage=storage or STORAGE)
+        again = is_complete(context, opened)
+        best, page = search(context, opened, entry_point="sweep")
+        published = publish_best(context, best, reuse=again)
+        tracking.describe(f"{page}\n\n## The winner, registered\n\n{publish.description(published)}")
     click.echo("sweep: done")
     publish.summarize(published)
     return published
 
 
-def open_study(
-    context: TrainingContext, *, name: str | None, storage: str = STORAGE
-) -> AbstractContextManager[Study]:
-    """Hold the study of this sweep, a new one without a name.
+def search_run(experiment: Experiment) -> AbstractContextManager[str]:
+    """Open the run of a search; a study that goes on has a new one each time."""
+    return tracking.run("sweep", name=f"sweep K {experiment.sweep.k_min}–{experiment.sweep.k_max}")
+
+
+def open_study(context: TrainingContext, *, name: str | None, storage: str = STORAGE) -> Study:
+    """Open the study of this sweep, a new one without a name.
 
     It refuses other settings or data than it was started with.
     """
@@ -85,75 +85,52 @@ def open_study(
     return study.open_study(name=name, storage=storage, identity=identity)
 
 
-@contextmanager
-def search_run(context: TrainingContext, opened: Study) -> Iterator[str]:
-    """Open the run of a search: the study's own, or else a new one that continues it.
-
-    A param of a run cannot change, so a study goes on in a run of its own when the earlier one is finished,
-    or was made with other settings, such as fewer trials.
-    """
-    earlier = opened.user_attrs.get(_RUN, "")
-    sweep = context.experiment.sweep
-    name = f"sweep K {sweep.k_min}–{sweep.k_max}"
-    goes_on = earlier and tracking.can_resume(earlier)
-    goes_on = goes_on and tracking.accepts_settings(earlier, _settings(context))
-    with tracking.run("sweep", name=name, resumes=earlier if goes_on else None) as run_id:
-        if not goes_on:
-            opened.set_user_attr(_RUN, run_id)
-            if earlier:
-                tracking.set_tags({"continues": earlier})
-        yield run_id
-
-
-def search(context: TrainingContext, opened: Study, *, parent: str, entry_point: str) -> Trial:
-    """Evaluate the trials of a study under the open run `parent`; return the best usable one.
+def search(context: TrainingContext, opened: Study, *, entry_point: str) -> tuple[Trial, str]:
+    """Evaluate the trials of a study on the open run; return the best usable one, and the run's description.
 
     Raises:
         StoppedError: the user ended it; `entry_point` with the same study goes on from there.
     """
     experiment, table = context.experiment, context.prepared.table
-    tags = {"data_digest": table.data_digest}
     tracking.log_settings(_settings(context))
-    tracking.set_tags(tags | {"study": opened.study_name, "prepare_run_id": table.run_id})
+    tags = {"data_digest": table.data_digest, "prepare_run_id": table.run_id, "study": opened.study_name}
+    if earlier := opened.user_attrs.get(_RUN):
+        tags["continues"] = earlier
+    tracking.set_tags(tags)
+    opened.set_user_attr(_RUN, tracking.active_run().info.run_id)
     log_inputs(context, parts=(schema.TRAIN, schema.VALIDATION))
     with evaluator(context) as evaluating:
         say = partial(click.echo, "\nsweep: ending after the running batch", err=True)
         with stop_on_signals(say) as stopping:
-            trials = _evaluate(context, opened, evaluating, parent=parent, stop=stopping.is_set)
+            trials = _evaluate(context, opened, evaluating, stop=stopping.is_set)
         ended = study.ended(len(trials), settings=experiment.sweep, stopped=stopping.is_set())
-        click.echo(f"sweep: {len(trials)} trials, {ended}")
+        click.echo(f"sweep: {ended}")
         tracking.set_tags({"sweep_ended": ended})
         if stopping.is_set():
             raise StoppedError(
                 f"sweep: {ended}, nothing is registered: "
                 f"{entry_point} --study {opened.study_name} goes on from there"
             )
-        sweep_report.log_report(opened, trials, evaluator=evaluating, experiment=experiment)
+        page = sweep_report.log_report(trials, evaluator=evaluating, experiment=experiment)
     best = study.best(trials, settings=experiment.sweep)
     if best.k == experiment.sweep.k_max:
         click.secho(f"sweep: best at the edge of the range, K={best.k}: raise sweep.k_max", fg="yellow")
     tracking.log_settings({"best_k": str(best.k), "best_seed": str(best.seed)})
     tracking.log_metrics({"best_validation_silhouette": best.silhouette})
-    return best
+    return best, page
 
 
 def _evaluate(
-    context: TrainingContext,
-    opened: Study,
-    evaluating: Evaluator,
-    *,
-    parent: str,
-    stop: Callable[[], bool],
+    context: TrainingContext, opened: Study, evaluating: Evaluator, *, stop: Callable[[], bool]
 ) -> list[Trial]:
     """Run the study; write the child runs of a batch, and tell how far it is, while the next one is under way."""
     settings = context.experiment.sweep
-    children = ChildRuns(parent, kind="trial", key=sweep_report.NUMBER)
     told: list[Trial] = []
     total = study.wanted_trials(settings)
     with tqdm(total=total, desc="sweep", unit=" trials", disable=None) as bar:
 
         def tell(new: Sequence[Trial]) -> None:
-            children.write([sweep_report.child_run(trial, context) for trial in new])
+            tracking.log_children([sweep_report.child_run(trial, context) for trial in new])
             told.extend(new)
             bar.set_postfix_str(_best_so_far(told), refresh=False)
             bar.update(len(new))
@@ -165,43 +142,20 @@ def _evaluate(
         return study.run(opened, settings=settings, start=evaluating.start, on_batch=tell, stop=stop)
 
 
-def run_of(opened: Study) -> str:
-    """Return the run of a study's latest search."""
-    return str(opened.user_attrs[_RUN])
-
-
-def finished_best(context: TrainingContext, opened: Study) -> Trial | None:
-    """Return the best trial of a study that has nothing left to try and whose run is finished; else None."""
-    run_id = opened.user_attrs.get(_RUN, "")
-    if not _is_complete(context, opened) or not tracking.is_finished(run_id):
-        return None
-    trials = study.finished(opened)
-    click.echo(f"sweep: reused the {len(trials)} trials of run {run_id}")
-    return study.best(trials, settings=context.experiment.sweep)
+def is_complete(context: TrainingContext, opened: Study) -> bool:
+    """Tell whether a study has nothing left to try."""
+    return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
 
 
 def publish_best(context: TrainingContext, best: Trial, *, reuse: bool = False) -> Published:
-    """Refit the best trial, compare it with the trial bit for bit, publish it on the open run as challenger.
+    """Publish the best trial on the open run as challenger.
 
     With `reuse`, a version that holds this very model of this very data is taken instead of a new one.
-
-    Raises:
-        DifferenceFoundError: the refit is another model than the trial was.
     """
-    found = context.fit(k=best.k, seed=best.seed)
-    if found.centres.tolist() != best.evaluation.centres.tolist():
-        raise DifferenceFoundError(
-            f"the same data, K and seed must give the same bits, but the refit of K={best.k}, seed "
-            f"{best.seed} has other centres than its trial: run verify, and report what it prints"
-        )
     tracking.log_settings({"k": str(best.k), "seed": str(best.seed)} | _settings(context))
-    published = publish.publish(context, found, reuse=reuse)
+    published = publish.publish(context, best.evaluation, reuse=reuse)
     ModelRegistry(published.model).set_alias(alias=CHALLENGER, version=published.version)
     return published
-
-
-def _is_complete(context: TrainingContext, opened: Study) -> bool:
-    return len(study.finished(opened)) >= study.wanted_trials(context.experiment.sweep)
 
 
 def _settings(context: TrainingContext) -> dict[str, str]:

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import click
-import numpy as np
 from pyspark.sql import SparkSession
 
-from retail_clusters.clustering import guardrails
 from retail_clusters.data.digest import same_lines
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.features import model
@@ -23,32 +21,23 @@ from retail_clusters.settings import Experiment
 
 Metrics = Mapping[str, str | float]
 
-#: The silhouettes of all clusters, hashed.
-_OF_CLUSTERS: Final = "cluster_silhouettes"
 _TAGS: Final = ("data_digest", "model_digest", "labels_digest")
 
 
 def train(spark: SparkSession, *, data: str, experiment: Experiment) -> Published:
     """Run as `train`."""
-    prepared = ensure_prepared(spark, data=data, experiment=experiment)
     with tracking.run("train", name=f"train K={experiment.k} seed {experiment.seed}"):
         tracking.log_settings({"data": data} | experiment.flat())
+        prepared = ensure_prepared(spark, data=data, experiment=experiment)
         context = training_context(prepared, experiment=experiment)
         check_clusters(context, k=experiment.k)
         published = publish.publish(context, context.fit(k=experiment.k, seed=experiment.seed))
-        tracking.describe(publish.training_description(published))
+        tracking.describe(publish.description(published))
     click.echo("train: done")
     publish.summarize(published)
-    validation = published.measured.evaluation.validation
-    bounds = experiment.guardrails
-    for gate in guardrails.share_and_clusters(
-        validation,
-        max_share=bounds.max_cluster_share,
-        min_clusters=bounds.min_clusters,
-        section="guardrails",
-    ):
-        if not gate.passed:
-            click.secho(f"  not usable   {gate}: promote will refuse this version", fg="yellow")
+    for name, excess in context.violations(published.measured.evaluation.validation).items():
+        if excess > 0:
+            click.secho(f"  not usable   {name} breaks its guardrail: promote will refuse it", fg="yellow")
     return published
 
 
@@ -84,13 +73,11 @@ def verify(
     tags = publish.run_tags(context, measured)
     was = _recorded(run_id, recorded.data.tags, recorded.data.metrics)
     now: dict[str, str | float] = {name: tags[name] for name in _TAGS}
+    now |= {name: value for name, value in measured.metrics.items() if name in was}
+    now["centres"] = model.centres_digest(measured.evaluation.centres)
     if same_lines(str(was.get("data_digest", "")), tags["data_digest"]) is None:
         click.echo("verify: the run's data_digest is of an earlier release, and is not compared")
         del now["data_digest"]
-    now |= {name: value for name, value in measured.metrics.items() if name in was}
-    now["centres"] = model.centres_digest(measured.evaluation.centres)
-    if _OF_CLUSTERS in was:  # an earlier release did not keep them
-        now[_OF_CLUSTERS] = model.centres_digest(np.array(measured.evaluation.validation.cluster_silhouettes))
     differing = [
         f"{name} was {was.get(name, 'missing')}, is {now[name]}" for name in now if was.get(name) != now[name]
     ]
@@ -118,9 +105,4 @@ def _check_trained(run_id: str, params: Mapping[str, str], tags: Mapping[str, st
 
 def _recorded(run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> Metrics:
     centres = tracking.read_table(run_id, "centres").drop(columns="cluster").to_numpy()
-    found: dict[str, str | float] = {name: tags[name] for name in _TAGS if name in tags}
-    found |= dict(metrics) | {"centres": model.centres_digest(centres)}
-    clusters = tracking.read_table(run_id, publish.CLUSTERS)
-    if "validation_silhouette" in clusters:
-        found[_OF_CLUSTERS] = model.centres_digest(clusters["validation_silhouette"].to_numpy())
-    return found
+    return {**tags, **metrics, "centres": model.centres_digest(centres)}

@@ -1,5 +1,6 @@
 """Candidates evaluated as Spark tasks: the rows are broadcast once, a task takes a candidate or a few."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,12 +43,13 @@ class Evaluator:
         executor.shutdown(wait=False)
         return under_way
 
-    def agreements(self, groups: Sequence[Sequence[Trial]]) -> list[float]:
+    def agreements(self, trials: Sequence[Trial]) -> list[float]:
         """Return how far the seeds of each K agree on the validation lines; NaN where the rows are not sent."""
-        if self.sent is None:
-            return [float("nan")] * len(groups)
-        centres = [[trial.evaluation.centres for trial in group] for group in groups]
-        return self._in_tasks(self.sent, _agreement, centres)
+        by_k: dict[int, list[Floats]] = {}
+        for trial in trials:
+            by_k.setdefault(trial.k, []).append(trial.evaluation.centres)
+        groups = [by_k[k] for k in sorted(by_k)]
+        return self._in_tasks(self.sent, _agreement, groups) if self.sent else [math.nan] * len(groups)
 
     def _evaluate(self, batch: Batch) -> list[Trial]:
         pairs = [pair for _, pair in batch]

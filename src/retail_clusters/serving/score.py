@@ -103,7 +103,6 @@ def _score(
     if request.rescore:
         scorer.rescore(find_in_source(request.rescore, source=request.source))
         return
-    first = True
 
     def process(_: int, frame: DataFrame) -> None:
         scorer.process(_files_of(frame))
@@ -120,11 +119,10 @@ def _score(
         pause = max(_LOOK_EVERY, _LOOK_AFTER * (time.monotonic() - looked))
         if waiting:
             _drain(session, request, process, stopping=stopping)
-            if not stopping.is_set():
-                scorer.score_left()
-        if (waiting or first) and not stopping.is_set():
+        if waiting and not stopping.is_set():
+            scorer.score_left()
+        if not stopping.is_set():
             score_run.add_segments(scorer.write_segments())
-        first = False
         if request.once or stopping.wait(pause):
             return
 

@@ -65,6 +65,7 @@ class SegmentWriter:
         """Write nothing yet."""
         self._spark, self._request, self._log, self._progress = spark, request, log, progress
         self._registry = ModelRegistry(request.model)
+        self._written_until = -2
         self.latest: Snapshot | None = None
 
     def check(self, model: ServedModel) -> None:
@@ -95,9 +96,10 @@ class SegmentWriter:
             )
 
     def write_due(self, model: ServedModel) -> Written | None:
-        """Write what is due, oldest first; None where nothing is."""
-        if model.unit is None or not self._log.days:
+        """Write what is due after the latest batch, oldest first; None where nothing is."""
+        if model.unit is None or not self._log.days or self._written_until == self._log.last:
             return None
+        self._written_until = self._log.last
         points: list[Point] = []
         for as_of in self._due(model.unit):
             remove_stale(self._request.output, as_of)
