@@ -1,5 +1,6 @@
 """The question that an experiment asks: what is clustered, which lines count, and by what."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
@@ -149,6 +150,12 @@ class Question(Settings):
         """Return what is declared, as a file would hold it: of a feature, what differs from the defaults."""
         features = {name: each.model_dump(exclude_defaults=True) for name, each in self.features.items()}
         return Question.model_dump(self, include=set(Question.model_fields)) | {"features": features}
+
+    @property
+    def digest(self) -> str:
+        """Return a digest of what is clustered, which lines count, and by what: 16 hex digits."""
+        asked = {name: part for name, part in self.declared().items() if name != "describe"}
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
     @property
     def numbers(self) -> Sequence[str]:

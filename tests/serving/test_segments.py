@@ -238,7 +238,6 @@ def test_names_that_people_gave_go_along_with_the_numbers() -> None:
     own = described.with_given({1: "Mine"})
     assert own.following(first).name(1) == "Mine"
     assert ClusterNames.of(first.tags) == first
-    assert third.renumbered({1: 5, 2: 1}).names == {5: "Big spenders", 1: "recent"}
 
 
 def test_a_version_of_before_has_no_names(place: Path) -> None:

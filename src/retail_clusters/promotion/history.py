@@ -16,6 +16,7 @@ from retail_clusters.registry.champion import (
     read_moves,
 )
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.names import QUESTION, ClusterNames
 from retail_clusters.settings import CHAMPION
 
 _STATES: Final = {WITHDRAWN: "withdrawn", UNDER_WAY: "under way, or its command died"}
@@ -61,10 +62,19 @@ def rollback(*, model: str, reason: str) -> Move:
         back = _champion_before(registry, champion)
         with tracking.run("rollback"):
             done = move_champion(registry, action="rollback", before=champion, after=back, reason=reason)
+    _keep_names(registry, before=str(champion), after=back)
     click.echo(
         f"rollback: champion is version {done.after}, it was version {done.before} (move {done.number})"
     )
     return done
+
+
+def _keep_names(registry: ModelRegistry, *, before: str, after: str) -> None:
+    """Let later names stay on the way back, where the numbers mean the same: of the same question."""
+    one, other = (registry.read_version(version=each).tags for each in (before, after))
+    if one.get(QUESTION) == other.get(QUESTION):
+        kept = ClusterNames.of(other).following(ClusterNames.of(one), back=True)
+        registry.tag(version=after, tags=kept.tags)
 
 
 def _champion_before(registry: ModelRegistry, champion: str | None) -> str:

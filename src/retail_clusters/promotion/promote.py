@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 from pyspark.sql import SparkSession
 
 from retail_clusters import schema
@@ -18,8 +19,10 @@ from retail_clusters.promotion.gates import Verdict
 from retail_clusters.registry import numbering, tracking
 from retail_clusters.registry.champion import DONE, move_champion, only_command, read_moves, used_numbers
 from retail_clusters.registry.models import ModelRegistry, check_model_folder
+from retail_clusters.registry.names import ClusterNames
 from retail_clusters.report import plots, profile
 from retail_clusters.report.card import Card
+from retail_clusters.report.rules import log_rules, read_rules
 from retail_clusters.settings import CHALLENGER, CHAMPION, Experiment
 
 
@@ -124,7 +127,6 @@ def _promote(
         raise refused
     version, numbers = _numbered(spark, comparison)
     _describe_version(spark, comparison, version, numbers, verdict)
-    registry.tag(version=version, tags=_verdict_tags(verdict, before))
     tracking.set_tags({"model_version": version})
     with only_command(registry.name):
         move_champion(
@@ -200,12 +202,29 @@ def _describe_version(
     registry, parts, rows = comparison.registry, comparison.parts, comparison.rows[schema.TRAIN]
     question, labels = parts.space.question, parts.labels(rows, spark=spark)
     clusters = profile.profile(rows, np.take(np.array(numbers), labels), question)
-    trained = comparison.challenger.trained
-    card = Card.of_version(registry, version, trained, clusters, question, gates=verdict.gates)
-    registry.tag(version=version, tags={"cluster_numbers": numbering.to_text(numbers)})
+    trained, to = comparison.challenger.trained, dict(zip(parts.numbers, numbers, strict=True))
+    names = _names(comparison, clusters, to)
+    clusters = profile.named(clusters, names.names)
+    rules = read_rules(trained.info.run_id) if trained else None
+    rules = rules.renumbered(to) if rules else None
+    registry.tag(version=version, tags={"cluster_numbers": numbering.to_text(numbers), **names.tags})
+    registry.tag(version=version, tags=_verdict_tags(verdict, comparison.before))
+    card = Card.of_version(registry, version, trained, clusters, question, rules)
     registry.describe(version=version, markdown=card.to_description())
     tracking.log_text(card.to_markdown(), "model_card.md")
     tracking.log_table(clusters, "profile")
+    if rules:
+        log_rules(rules, names.names, question.noun)
+
+
+def _names(comparison: Comparison, clusters: pd.DataFrame, to: Mapping[int, int]) -> ClusterNames:
+    """Name the clusters of a profile: as they were named by hand, else as the champion's of the same numbers."""
+    own = ClusterNames.of(comparison.challenger.tags)
+    names = ClusterNames.describing(clusters["cluster"], clusters["name"])
+    names = names.with_given({to[number]: own.names[number] for number in own.given})
+    if comparison.champion is None or comparison.centres is None:
+        return names
+    return names.following(ClusterNames.of(comparison.champion.tags))
 
 
 def _print_verdict(comparison: Comparison, verdict: Verdict) -> None:

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from retail_clusters.registry.models import ModelRegistry
 
-#: Tags of a version: the name of each number; the numbers that a person has named on it; those whose name was kept.
+#: Tags of a version: the name of each number; which of them a person gave on it; which were kept from the champion.
 NAMES: Final = "cluster_names"
 GIVEN: Final = "cluster_names_given"
 KEPT: Final = "cluster_names_kept"
+#: A digest of what a version asks: numbers mean the same only of versions that have the same.
+QUESTION: Final = "question_digest"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class ClusterNames:
         found: dict[str, Any] = json.loads(tags.get(NAMES, "{}"))
         given, kept = (frozenset(json.loads(tags.get(name, "[]"))) for name in (GIVEN, KEPT))
         return cls({int(number): str(name) for number, name in found.items()}, given, kept)
+
+    @classmethod
+    def describing(cls, clusters: Iterable[int], names: Iterable[str]) -> "ClusterNames":
+        """Return the names that describe clusters by their features."""
+        return cls({int(number): str(name) for number, name in zip(clusters, names, strict=True)})
 
     @property
     def tags(self) -> dict[str, str]:
@@ -78,16 +85,6 @@ class ClusterNames:
             kept=self.kept | carried,
         )
 
-    def renumbered(self, numbers: Mapping[int, int]) -> "ClusterNames":
-        """Return the clusters new numbers: old to new. A name that was kept belongs to its old number."""
-        names = {numbers[old]: name for old, name in self.names.items()}
-        return ClusterNames(names, frozenset(numbers[old] for old in self.given))
-
-
-def described(clusters: Iterable[int], names: Iterable[str]) -> ClusterNames:
-    """Return the names that describe clusters by their features."""
-    return ClusterNames({int(number): str(name) for number, name in zip(clusters, names, strict=True)})
-
 
 def read_names(registry: ModelRegistry, version: str) -> ClusterNames:
     """Read the names of a version's clusters.
@@ -96,10 +93,3 @@ def read_names(registry: ModelRegistry, version: str) -> ClusterNames:
         RegistryError: the registry does not answer, or has no such version.
     """
     return ClusterNames.of(registry.read_version(version=version).tags)
-
-
-def keep_names(registry: ModelRegistry, *, before: str | None, after: str, back: bool = False) -> None:
-    """Let the names that people gave go along from one champion to the next, with the numbers."""
-    if before:
-        kept = read_names(registry, after).following(read_names(registry, before), back=back)
-        registry.tag(version=after, tags=kept.tags)

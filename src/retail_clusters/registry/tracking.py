@@ -424,6 +424,21 @@ def is_active(run_id: str) -> bool:
     return find_run(run_id) is not None
 
 
+@answered()
+def latest_run(*, tags: Mapping[str, str], params: Mapping[str, str]) -> Run | None:
+    """Find the latest run with some tags and params, in any experiment."""
+    wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    wanted += [f"params.`{name}` = '{value}'" for name, value in params.items()]
+    found: list[Run] = mlflow.search_runs(
+        search_all_experiments=True,
+        filter_string=" and ".join(wanted),
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+        output_format="list",
+    )
+    return found[0] if found else None
+
+
 def settings_of(run: Run) -> dict[str, str]:
     """Return the params of a run, without the quotes of a shell, in which `mlflow run` logs what has a space."""
     params: dict[str, str] = run.data.params

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,12 +10,13 @@ import jinja2
 import pandas as pd
 
 from retail_clusters import schema
-from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.infra import markdown
 from retail_clusters.question import Question
 from retail_clusters.registry import tracking
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.names import ClusterNames
 from retail_clusters.report import profile
+from retail_clusters.report.rules import Rules
 from retail_clusters.settings import flatten
 from retail_clusters.wording import pad_table, percent, plural
 
@@ -85,8 +86,8 @@ class Card:
     settings: Mapping[str, str]
     metrics: Mapping[str, float]
     clusters: pd.DataFrame
-    gates: Sequence[Gate]
     question: Question
+    rules: Rules | None = None
 
     @classmethod
     def of_version(
@@ -96,15 +97,14 @@ class Card:
         trained: tracking.Run | None,
         clusters: pd.DataFrame,
         question: Question,
-        *,
-        gates: Sequence[Gate] = (),
+        rules: Rules | None,
     ) -> "Card":
         """Make the card of a version from its tags, and what is known of its training run and its clusters."""
         found = registry.read_version(version=version)
         settings = tracking.settings_of(trained) if trained else {}
         metrics = tracking.metrics_of(trained) if trained else {}
         run_id = str(found.run_id)
-        return cls(registry.name, version, run_id, found.tags, settings, metrics, clusters, gates, question)
+        return cls(registry.name, version, run_id, found.tags, settings, metrics, clusters, question, rules)
 
     def to_markdown(self) -> str:
         """Write the whole card."""
@@ -122,7 +122,7 @@ class Card:
         return f"{shortened}\n\nThe whole card: `model_card.md` of the promotion.\n"
 
     def _text(self, clusters: int, settings: str) -> str:
-        question = self.question
+        question, names = self.question, ClusterNames.of(self.tags).names
         return template("card.md").render(
             card=self,
             question=question,
@@ -131,12 +131,21 @@ class Card:
             record=record_of(question, self.tags),
             columns=[(name, f"`{sql}`", how) for name, sql, how in columns_of(question)],
             parts=parts_of(question, self.settings, self.tags),
-            clusters=profile.to_markdown(self.clusters, noun=question.noun, rows=clusters),
+            clusters=profile.to_markdown(
+                profile.named(self.clusters, names), noun=question.noun, rows=clusters
+            ),
+            rules=self.rules.lines(names, question.noun) if self.rules else [],
+            rules_say=self.rules.sentence(question.noun) if self.rules else "",
             metrics=[(name, f"{value:.6g}") for name, value in self.metrics.items()],
-            gates=[(gate.name, gate.value, gate.bound, gate.verdict) for gate in self.gates],
+            gates=gates_of(self.tags),
             settings=settings,
             table=markdown.table,
         )
+
+
+def gates_of(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return each gate that a promotion held a version against, and what it found."""
+    return [(name.removeprefix("gate."), found) for name, found in sorted(tags.items()) if "gate." in name]
 
 
 def template(name: str) -> jinja2.Template:

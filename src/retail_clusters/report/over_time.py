@@ -19,6 +19,7 @@ SIZES_CHART: Final = "charts/segments.png"
 MATRIX_CHART: Final = "charts/moves.png"
 #: The tag of a score run: the version that it wrote segments with last.
 SEGMENTS_OF: Final = "segments_of_version"
+CHARTS: Final = (SIZES_CHART, MATRIX_CHART)
 #: Lines that are farthest from the centre of their cluster, and the tag of the version that scored them.
 FARTHEST: Final = "farthest.csv"
 FARTHEST_OF: Final = "farthest_of_version"

@@ -1,5 +1,6 @@
 """One HTML page on a sweep or a version, made of what MLflow holds of it: pictures inside, no script."""
 
+import io
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from retail_clusters.infra import locations, storage
 from retail_clusters.question import Question
 from retail_clusters.registry import numbering, tracking
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.names import ClusterNames
 from retail_clusters.registry.tracking import Run
-from retail_clusters.report import profile
-from retail_clusters.report.card import columns_of, parts_of, record_of, template
+from retail_clusters.report import over_time, profile
+from retail_clusters.report.card import columns_of, gates_of, parts_of, record_of, template
 from retail_clusters.report.charts import CLUSTER_CHARTS, SWEEP_CHARTS
+from retail_clusters.report.rules import Rules, read_rules
 from retail_clusters.report.stability_report import drawn_anew, say
 from retail_clusters.settings import QUARANTINE_TEXT, REPORT, Experiment
 from retail_clusters.wording import plural
@@ -66,7 +69,9 @@ class Facts:
     """What a report tells; a search without a usable trial has no training, a single training no search.
 
     Attributes:
-        version_tags: of the version: how it numbers its clusters, and what a promotion said of it.
+        version_tags: of the version: how it numbers and names its clusters, and what a promotion said of it.
+        over_time: charts of the segments that were written with it last.
+        farthest: the lines farthest from the centre of their cluster, of those that it scored last.
     """
 
     model: str
@@ -75,6 +80,26 @@ class Facts:
     training: RunFacts | None = None
     search: RunFacts | None = None
     version_tags: Mapping[str, str] = field(default_factory=dict)
+    rules: Rules | None = None
+    over_time: Mapping[str, bytes] = field(default_factory=dict)
+    farthest: pd.DataFrame | None = None
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Return the names of the clusters by number."""
+        return ClusterNames.of(self.version_tags).names
+
+    @property
+    def profile(self) -> pd.DataFrame:
+        """Return the profile with the numbers and names of the version: a promotion may have changed them."""
+        table = self.about.tables["profile"].replace({"cluster": self.renumbered})
+        return profile.named(table, self.names)
+
+    @property
+    def renumbered(self) -> dict[int, int]:
+        """Return the number that a cluster was logged under to that which the version gives."""
+        held = (tags.get("cluster_numbers", "") for tags in (self.about.tags, self.version_tags))
+        return dict(zip(*map(numbering.from_text, held), strict=False))
 
     @property
     def about(self) -> RunFacts:
@@ -116,6 +141,10 @@ def facts_of_version(version: str, *, model: str) -> Facts:
     trained = tracking.read_run(registry.training_run(version=version))
     itself = trained.info.run_id if "trials_completed" in trained.data.metrics else None
     searched = trained.data.tags.get(SWEEP_RUN, itself)
+    segments, scored = (
+        tracking.latest_run(tags={tag: version}, params={"model": model})
+        for tag in (over_time.SEGMENTS_OF, over_time.FARTHEST_OF)
+    )
     return Facts(
         model=model,
         version=version,
@@ -123,6 +152,9 @@ def facts_of_version(version: str, *, model: str) -> Facts:
         training=_read(trained, tables=["profile"], charts=CLUSTER_CHARTS),
         search=_search(tracking.read_run(searched)) if searched else None,
         version_tags=found.tags,
+        rules=read_rules(trained.info.run_id),
+        over_time=tracking.read_files(segments.info.run_id, over_time.CHARTS) if segments else {},
+        farthest=_farthest(scored.info.run_id) if scored else None,
     )
 
 
@@ -174,6 +206,7 @@ def to_html(facts: Facts) -> str:
         about=facts.about,
         training=training,
         search=search,
+        question=question,
         nouns=plural(question.noun),
         record=record_of(question, facts.about.tags),
         columns=columns_of(question),
@@ -181,10 +214,11 @@ def to_html(facts: Facts) -> str:
         drawn=drawn_anew(question.noun),
         parts=parts_of(question, facts.about.settings, facts.about.tags),
         seeds=_seeds(search) if search else None,
-        clusters=_clusters(facts).head(_PROFILED) if training else None,
+        clusters=profile.texts(facts.profile, noun=question.noun).head(_PROFILED) if training else None,
+        rules=facts.rules.renumbered(facts.renumbered) if facts.rules else None,
         stability=_stability(training) if training else "",
         metrics=_metrics(training) if training else [],
-        gates=[(n.removeprefix("gate."), v) for n, v in sorted(facts.version_tags.items()) if "gate." in n],
+        gates=gates_of(facts.version_tags),
         digests=[item for item in sorted(facts.about.tags.items()) if item[0].endswith("_digest")],
         settings=sorted(facts.about.settings.items()),
         commit=facts.about.tags.get("mlflow.source.git.commit", ""),
@@ -197,12 +231,9 @@ def _seeds(search: RunFacts) -> Mapping[Hashable, float] | None:
     return seeds[seeds["k"] == int(chosen)].iloc[0].to_dict() if chosen else None
 
 
-def _clusters(facts: Facts) -> pd.DataFrame:
-    """Return the profile as texts, with the numbers that the version gives: a promotion may have changed them."""
-    table = facts.about.tables["profile"]
-    held = (tags.get("cluster_numbers", "") for tags in (facts.about.tags, facts.version_tags))
-    renumbered = dict(zip(*map(numbering.from_text, held), strict=False))
-    return profile.texts(table.replace({"cluster": renumbered}), noun=facts.about.question.noun)
+def _farthest(run_id: str) -> pd.DataFrame | None:
+    held = tracking.read_files(run_id, [over_time.FARTHEST])
+    return pd.read_csv(io.BytesIO(held[over_time.FARTHEST])) if held else None
 
 
 def _stability(training: RunFacts) -> str:

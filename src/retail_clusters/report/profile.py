@@ -1,7 +1,7 @@
 """What the clusters are: sizes, typical values of each feature, what describes them, and a short name for each."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +44,13 @@ def profile(rows: WeightedRows, labels: Labels, question: Question) -> pd.DataFr
     table = pd.DataFrame(columns)
     table.insert(1, "name", _names(table, rows, labels, question))
     return table.sort_values(["records", "cluster"], ascending=[False, True], ignore_index=True)
+
+
+def named(table: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
+    """Give the clusters of a profile other names, by their numbers."""
+    return table.assign(
+        name=[names.get(number, name) for number, name in zip(table.cluster, table.name, strict=True)]
+    )
 
 
 def standing(values: Floats, weights: Floats) -> Floats:

@@ -12,6 +12,7 @@ from retail_clusters.clustering.blocks import Floats, Labels
 from retail_clusters.features import sql
 from retail_clusters.features.pipeline import FeatureSpace
 from retail_clusters.features.rows import WeightedRows
+from retail_clusters.registry import tracking
 from retail_clusters.wording import percent, plural
 
 #: A tree is so deep at most, has so many leaves a cluster, and each holds so large a share of the training records.
@@ -20,6 +21,10 @@ _LEAVES: Final = 2
 _LEAST: Final = 0.005
 #: Digits of a bound that people read.
 _DIGITS: Final = 3
+
+#: Files of a run.
+SQL: Final = "rules.sql"
+_JSON: Final = "rules.json"
 
 Values: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -156,6 +161,17 @@ def fit_rules(
     found = Rules(rules, 0.0)
     agreeing = found.apply(values_of(test, space)) == test_labels
     return replace(found, fidelity=float(test.weights[agreeing].sum() / test.weights.sum()))
+
+
+def log_rules(rules: Rules, names: Mapping[int, str], noun: str) -> None:
+    """Log rules on the open run: as SQL for people, as JSON for a report."""
+    tracking.log_files({SQL: rules.to_sql(names, noun).encode(), _JSON: rules.to_json().encode()})
+
+
+def read_rules(run_id: str) -> Rules | None:
+    """Read the rules of a training run; None where it has none, as those of earlier releases."""
+    held = tracking.read_files(run_id, [_JSON])
+    return Rules.from_json(held[_JSON].decode()) if held else None
 
 
 def values_of(rows: WeightedRows, space: FeatureSpace) -> Values:

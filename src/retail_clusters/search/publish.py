@@ -25,8 +25,10 @@ from retail_clusters.infra import markdown
 from retail_clusters.infra.secrets import masked
 from retail_clusters.registry import champion, evidence, numbering, tracking
 from retail_clusters.registry.models import ModelRegistry
+from retail_clusters.registry.names import QUESTION, ClusterNames, read_names
 from retail_clusters.report import charts, plots, profile
 from retail_clusters.report.card import Card, about_model
+from retail_clusters.report.rules import Rules, fit_rules, log_rules
 from retail_clusters.report.stability_report import StabilityReport, compare_with_permuted
 from retail_clusters.search.context import TrainingContext, by_split
 from retail_clusters.search.measure import Measured, measure
@@ -76,22 +78,27 @@ def publish(context: TrainingContext, found: Evaluation, *, reuse: bool = False)
     version = _registered_before(registry, tags) if reuse else None
     new = ScoringModel.of(context.space, found.centres)
     if version is None:
-        numbers = number_clusters(registry, new, context=context)
+        numbers, before = number_clusters(registry, new, context=context)
     else:
-        numbers = numbering.from_text(registry.read_version(version=version).tags[NUMBERS])
+        held = registry.read_version(version=version).tags
+        numbers, before = numbering.from_text(held[NUMBERS]), ClusterNames.of(held)
     new, tags = new.numbered(numbers), {**tags, NUMBERS: numbering.to_text(numbers)}
     labels = np.take(np.array(numbers), measured.train_labels)
     described = profile.profile(context.weighted[schema.TRAIN], labels, question)
+    names = ClusterNames.describing(described["cluster"], described["name"]).following(before)
+    described, tags = profile.named(described, names.names), {**tags, **names.tags}
+    rules = _rules(context, new, labels)
     stability = measure_stability(context, found)
     made = Published(version or "", registry.name, measured, labels, described, stability)
     _log_tables(made, new)
+    log_rules(rules, names.names, question.noun)
     _log_charts(context, made, numbers)
     log_inputs(context)
-    tracking.log_metrics(made.metrics)
+    tracking.log_metrics({**made.metrics, "rules_fidelity": rules.fidelity})
     tracking.set_tags(tags)
     if version is None:
         made = replace(made, version=_register(context, registry, new, labels, tags))
-        card = Card.of_version(registry, made.version, tracking.active_run(), described, question)
+        card = Card.of_version(registry, made.version, tracking.active_run(), described, question, rules)
         registry.describe(version=made.version, markdown=card.to_description())
     tracking.set_tags({"model_version": made.version})
     return made
@@ -131,6 +138,14 @@ def _register(
     )
 
 
+def _rules(context: TrainingContext, new: ScoringModel, labels: Labels) -> Rules:
+    """Fit rules on training records with the numbers of their clusters; measure them on test records."""
+    test = context.weighted[schema.TEST]
+    numbers = np.take(np.array(new.numbers), new.labels(test, spark=context.spark))
+    train = context.weighted[schema.TRAIN]
+    return fit_rules(train, labels, context.space, test=test, test_labels=numbers)
+
+
 def _log_tables(made: Published, new: ScoringModel) -> None:
     """Log the centres, the profile, and what is measured of each cluster."""
     validation = made.measured.evaluation.validation
@@ -166,31 +181,31 @@ def _log_charts(context: TrainingContext, made: Published, numbers: Sequence[int
 
 def number_clusters(
     registry: ModelRegistry, new: ScoringModel, *, context: TrainingContext
-) -> tuple[int, ...]:
-    """Return each cluster the number of the champion's cluster that holds the same test records.
+) -> tuple[tuple[int, ...], ClusterNames]:
+    """Return each cluster the number of the champion's cluster that holds the same test records, and their names.
 
     The others get numbers that no champion's cluster has had. Without a champion, or with one that asks another
-    question, they are 0 to K-1.
+    question, they are 0 to K-1, and no name is kept.
     """
-    named = registry.version_named(alias=CHAMPION)
+    named, none = registry.version_named(alias=CHAMPION), ClusterNames()
     if named is None:
-        return new.numbers
+        return new.numbers, none
     try:
         before = open_model(registry, version=named).model
     except RegistryError as problem:
         click.secho(f"register: clusters are numbered from 0: {problem}", fg="yellow", err=True)
-        return new.numbers
+        return new.numbers, none
     # what a promotion will match on
     test = by_split(evidence_rows(context)[0], context.experiment.question)[schema.TEST]
     if before is None or not new.space.asks_the_same_as(before.space) or before.refused(test):
-        return new.numbers
+        return new.numbers, none
     one, other = (each.labels(test, spark=context.spark) for each in (before, new))
     moved = numbering.migration(one, other, test.weights, old=before.numbers, k=len(new.centres))
     used = champion.used_numbers(champion.read_moves(registry.name))
     centres = new.centres_seen_by(before, test, other, spark=context.spark)
     matching = new.match(before, moved, centres=centres, used=used)
     click.echo(f"register: {numbering.summary(matching, moved)}")
-    return tuple(matching["number"].tolist())
+    return tuple(matching["number"].tolist()), read_names(registry, named)
 
 
 def evidence_rows(context: TrainingContext) -> tuple[pa.Table, str]:
@@ -239,6 +254,7 @@ def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
     return ({"left_out": left_out} if left_out else {}) | {
         "data_digest": context.prepared.table.data_digest,
         "model_digest": model.centres_digest(found.centres),
+        QUESTION: context.space.question.digest,
         "labels_digest": model.labels_digest(measured.train_labels),
         "prepare_run_id": context.prepared.table.run_id,
         "records": json.dumps(dict(context.counted.records)),

@@ -68,7 +68,10 @@ def run(spark: SparkSession, request: ScoreRequest) -> ScoreSummary:
         status = "FAILED"
         try:
             scorer.start()
-            _score(small_session(spark), request, scorer, score_run, stopping=stopping)
+            if request.rescore:
+                scorer.rescore(find_in_source(request.rescore, source=request.source))
+            else:
+                _score(small_session(spark), request, scorer, score_run, stopping=stopping)
             scorer.finish()
             if request.settings.distance:
                 score_run.add_farthest(farthest(spark, request.output).toPandas())
@@ -100,9 +103,6 @@ def _score(
     The records decide what is scored; Spark's stream makes batches of what waits. What it does not bring is
     scored after it. The session is that of all drains: Spark keeps what listens to a session's streams.
     """
-    if request.rescore:
-        scorer.rescore(find_in_source(request.rescore, source=request.source))
-        return
 
     def process(_: int, frame: DataFrame) -> None:
         scorer.process(_files_of(frame))
