@@ -33,8 +33,8 @@ def sizes_table(sizes: pd.DataFrame) -> pd.DataFrame:
     A segment has the name of the last date.
     """
     names = sizes.sort_values("as_of").groupby("segment")["name"].last()
-    table = sizes.pivot_table(index="as_of", columns="segment", values="units", aggfunc="sum", fill_value=0)
-    return table.astype(int).rename(columns=lambda number: f"{number} {names[number]}")
+    table = sizes.groupby(["as_of", "segment"])["units"].sum().unstack(fill_value=0)
+    return table.rename(columns=lambda number: f"{number} {names[number]}")
 
 
 def to_markdown(
@@ -80,15 +80,16 @@ def sizes_chart(sizes: pd.DataFrame, *, noun: str) -> Figure:
 def moves_chart(matrix: pd.DataFrame, told: str, *, noun: str) -> Figure:
     """Draw units by segment before (rows) and after (columns), darker for more, on a log scale."""
     counts = matrix.to_numpy(dtype=np.float64)
-    size = (3.5 + 1.1 * counts.shape[1], 2.6 + 0.6 * counts.shape[0])
+    size = (4.5 + 0.9 * counts.shape[1], 2.4 + 0.5 * counts.shape[0])
     figure, (axes,) = plots.figure(f"Where the {plural(noun)} went", note=told, size=size)
     colours = LogNorm(0.25, max(2.0, counts.max()))
     axes.imshow(np.ma.masked_equal(counts, 0), cmap=plots.SEQUENTIAL, norm=colours, aspect="auto")
-    axes.set_xticks(range(counts.shape[1]), list(map(str, matrix)), rotation=30, ha="right")
+    axes.set_xticks(range(counts.shape[1]), [str(name).partition(" ")[0] for name in matrix])
     axes.set_yticks(range(counts.shape[0]), list(map(str, matrix.index)))
     axes.set_xlabel("segment after")
     axes.set_ylabel("segment before")
-    for (row, column), count in np.ndenumerate(counts):
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        count = counts[row, column]
         colour = "white" if count > counts.max() ** 0.6 else plots.BLACK
         axes.text(column, row, f"{count:,.0f}", ha="center", va="center", fontsize=9, color=colour)
     return figure

@@ -106,16 +106,12 @@ class Rules:
 
     def apply(self, values: Values) -> NDArray[np.int64]:
         """Return the number of the cluster of n records, whose features are arrays by name."""
+        every = np.ones(len(next(iter(values.values()))), dtype=bool)
         holding = [
-            np.logical_and.reduce(
-                [np.array(True), *(condition.holds(values) for condition in rule.conditions)]
-            )
+            np.logical_and.reduce([every, *(condition.holds(values) for condition in rule.conditions)])
             for rule in self.rules
         ]
-        length = len(next(iter(values.values())))
-        return np.select(
-            [np.broadcast_to(each, length) for each in holding], [rule.cluster for rule in self.rules], -1
-        )
+        return np.select(holding, [rule.cluster for rule in self.rules], -1)
 
     def renumbered(self, numbers: Mapping[int, int]) -> "Rules":
         """Return the clusters other numbers: old to new."""
