@@ -112,7 +112,7 @@ def test_version_that_is_no_spark_model_is_refused_in_one_line(workplace: Path):
         f"a model to score with must have MLflow's flavour spark, but version {version} has "
         "python_function: register one with train, or take the alias off this one"
     )
-    with pytest.raises(NotRegisteredError, match="names none: .*or choose a version that train"):
+    with pytest.raises(NotRegisteredError, match=r"names none: .*or choose a version that train"):
         registry.training_run(version=version)
 
 
