@@ -212,8 +212,8 @@ class ModelRegistry:
         if not tracking.is_active(run_id):
             raise NotRegisteredError(
                 f"a version must name the run that trained it, but version {version} of {self.name} names "
-                f"{f'run {run_id}, which is deleted' if run_id else 'none'}: restore it (mlflow runs restore), or "
-                "choose a version that train, sweep or main has registered"
+                f"{f'run {run_id}, which is deleted' if run_id else 'none'}: restore that run (mlflow runs restore), "
+                "or choose a version that train, sweep or main has registered"
             )
         return run_id
 

@@ -25,6 +25,7 @@ from retail_clusters.features.check import analyse, check_question
 from retail_clusters.features.pipeline import FeatureSpace
 from retail_clusters.features.records import Windows
 from retail_clusters.features.rows import RECORDS, SPLIT, WeightedRows, merge, partitions, weighted_rows
+from retail_clusters.infra.console import in_short
 from retail_clusters.question import Question
 from retail_clusters.registry.models import check_model_folder
 from retail_clusters.search import spark_solver
@@ -147,7 +148,10 @@ def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingC
         lines = records.left_out_lines(prepared.lines, question, windows) if question.unit else None
         counted = _count(cells, question, lines=lines)
     except ArithmeticException as failure:
-        raise _naming_feature(prepared, experiment, windows) from failure
+        raise InputError(
+            f"clean, features and describe must be computable for every line, but {in_short(failure)}: write "
+            "try_divide(a, b) or try_cast, and fill for what is nothing then"
+        ) from failure
     _check_parts(counted, experiment)
     if sum(counted.rows.values()) <= experiment.training.in_memory_rows:
         return _in_memory(prepared, experiment, counted, cells)
@@ -186,20 +190,6 @@ def _count(cells: DataFrame, question: Question, *, lines: Mapping[str, int] | N
         left_out_lines=lines or {name: left_out[name] for name in question.clean},
         left_out_records={name: left_out[name] for name in question.features},
     )
-
-
-def _naming_feature(prepared: Prepared, experiment: Experiment, windows: Windows) -> InputError:
-    """Say which feature's arithmetic ends the job, such as a division by zero."""
-    for name, feature in experiment.features.items():
-        alone = experiment.question.model_copy(update={"features": {name: feature}, "describe": {}})
-        try:
-            records.cells(prepared.lines, alone, windows).count()
-        except ArithmeticException as failure:
-            return InputError(
-                f"features.{name} must be a number for every {experiment.noun}, but {feature.sql} fails "
-                f"({failure.getCondition()}): write try_divide(a, b) or try_cast, and fill for what is nothing then"
-            )
-    return InputError("clean and describe must be computable for every line: write try_divide or try_cast")
 
 
 def _check_parts(counted: Counted, experiment: Experiment) -> None:
