@@ -200,6 +200,11 @@ def rows(output: Path, kind: str, *columns: str) -> list[dict[str, object]]:
     return found
 
 
+def batches(output: Path) -> list[dict[str, Any]]:
+    """Read the records of the batches of an output."""
+    return [json.loads(file.read_text()) for file in (output / "commits").glob("[0-9]*.json")]
+
+
 def scored_by_batch(output: Path) -> Counter[tuple[int, int]]:
     """Count scored lines by batch and model version."""
     found = rows(output, "scored", "batch_id", "model_version")

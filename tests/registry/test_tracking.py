@@ -1,6 +1,9 @@
 """The life of runs, and what they hold, on a real store."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -10,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.file_utils import path_to_local_sqlite_uri
 
 from retail_clusters.errors import InputError, StoreError
+from retail_clusters.infra.locks import LockOwner
 from retail_clusters.registry import tracking
 from retail_clusters.registry.tracking import ChildRun
 
@@ -85,6 +89,40 @@ def test_detached_run_goes_on_in_a_later_process(workplace: Path):
     assert tracking.detached_run("score", run_id=first, params={}) == first
     again = tracking.read_run(first)
     assert (again.info.status, again.data.tags["kind"]) == ("RUNNING", "score")
+
+
+#: Opens two runs, and kills itself.
+KILLED = """
+import os, signal
+from retail_clusters.registry import tracking
+tracking.connect(experiment="mine")
+with tracking.run("main"), tracking.run("sweep"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_runs_of_a_killed_command_are_ended_by_the_next_and_only_those(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+):
+    client = MlflowClient()
+    elsewhere = LockOwner.here().text.replace('"process": "', '"process": "another boot ')
+    foreign = client.create_run("0", tags={tracking.PROCESS_TAG: elsewhere}).info.run_id
+    moved = {tracking.PROCESS_TAG: elsewhere, "kind": "promote"}
+    old, young = (client.create_run("0", start_time=at, tags=moved).info.run_id for at in (1, None))
+    by_hand = client.create_run("0").info.run_id
+    subprocess.run([sys.executable, "-c", KILLED], check=False, env=os.environ)
+
+    with tracking.run("main") as mine:
+        tracking.connect(experiment="other")
+        status = {tracking.read_run(run).info.status for run in (foreign, young, by_hand, mine)}
+
+    assert status == {"RUNNING"}
+    assert tracking.read_run(old).info.status == "KILLED"
+    experiment = client.get_experiment_by_name("mine")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.run_name: run.info.status for run in runs} == {"main": "KILLED", "sweep": "KILLED"}
+    assert "ended the run sweep, whose process is gone" in capsys.readouterr().err
 
 
 def test_no_password_is_logged(workplace: Path):

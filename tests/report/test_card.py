@@ -1,8 +1,8 @@
 import pandas as pd
 
-from retail_clusters.clustering.guardrails import Gate
 from retail_clusters.question import Question
 from retail_clusters.report.card import LONGEST, Card, about_model
+from retail_clusters.report.rules import Condition, Rule, Rules
 from tests.report.records import CUSTOMERS
 
 
@@ -22,6 +22,8 @@ def card(clusters: int = 2, **changes: object) -> Card:
         "run_id": "abc",
         "tags": {
             "data_digest": "0123",
+            "gate.clusters": "passed: 4, must be at least 2",
+            "cluster_names": '{"1": "Big spenders"}',
             "model_digest": "4567",
             "records": '{"train": 1000, "validation": 200, "test": 300}',
             "left_out": "135,080 lines by no_customer",
@@ -36,8 +38,8 @@ def card(clusters: int = 2, **changes: object) -> Card:
         },
         "metrics": {"validation_silhouette": 0.75312345},
         "clusters": pd.DataFrame([{"cluster": number} | row for number in range(clusters)]),
-        "gates": [Gate("clusters", "4", "at least 2", True)],
         "question": CUSTOMERS,
+        "rules": Rules((Rule(1, (Condition("spend", ">", 500.0),), 0.6, 0.97),), 0.9),
     }
     return Card(**(told | changes))  # type: ignore[arg-type]
 
@@ -61,7 +63,10 @@ def test_card_tells_all_that_a_user_must_know():
         "| validation_silhouette | 0.753123 |",
         "| cluster | name | customers | share | spend 5 / 50 / 95 % | channel, most often | cancelled |",
         "| 0 | high spend | 100 | 50.0% | 1,234.50 / 1,234.50 / 1,234.50 | web (75.0%) | 1.0% |",
-        "| clusters | 4 | at least 2 | passed |",
+        "| clusters | passed: 4, must be at least 2 |",
+        "| 1 | Big spenders | 100 |",
+        "- 1 Big spenders: spend > 500 (60.0% of the training customers, right for 97.0% of them)",
+        "As rules, a cluster each (one rule puts 90.0% of the test customers where the model does;",
         'mlflow.spark.load_model("models:/retail-clusters/6")',
         "# CustomerID and prediction, the number of the cluster",
         'mlflow.pyfunc.load_model("models:/retail-clusters/6")',
@@ -90,7 +95,7 @@ def test_description_is_cut_when_nothing_else_helps():
 
 
 def test_card_of_a_version_that_no_promotion_has_judged_and_whose_run_is_gone_still_writes():
-    text = card(gates=[], settings={}, metrics={}).to_markdown()
+    text = card(tags={"records": '{"train": 1000}'}, settings={}, metrics={}).to_markdown()
 
     assert "No promotion has judged this version." in text
     assert "| train | 180 days before ? | 1,000 |" in text

@@ -59,7 +59,7 @@ def test_rules_of_groups_that_are_apart_are_few_readable_and_right():
     assert rules.fidelity == 1
     assert rules.sentence("customer") == "2 rules put 100% of the test customers where the model does"
     assert rules.lines({1: "Big spenders"}, "customer")[1] == (
-        "1 Big spenders: recency ≤ 50 (9.1% of the training customers, right for 100% of them)"
+        "1 Big spenders: spend > 500 (9.1% of the training customers, right for 100% of them)"
     )
 
 

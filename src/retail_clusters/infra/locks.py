@@ -55,15 +55,16 @@ class LockOwner:
     @property
     def is_dead(self) -> bool:
         """Tell whether the process is known to have ended: it ran where this one runs, and does no longer."""
-        system, _, _ = self.process.rpartition(" ")
-        if not system or system != _process(os.getpid()).rpartition(" ")[0]:
+        if self.is_elsewhere:
             return False
         now = _process(self.pid)
         return now != self.process if now else not Path(f"/proc/{self.pid}").exists()
 
-    def __str__(self) -> str:
-        """Name the process for people."""
-        return f"process {self.pid} of {self.user} on {self.host}, since {self.since}"
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether the process cannot be looked at: it ran on another machine, or before this one started."""
+        system, _, _ = self.process.rpartition(" ")
+        return not system or system != _process(os.getpid()).rpartition(" ")[0]
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import pandas as pd
 
 from retail_clusters.clustering.guardrails import Gate, share_and_clusters
 from retail_clusters.clustering.metrics import Quality
 from retail_clusters.settings import Guardrails, Promotion
+
+FEATURE_SPACE: Final = "feature_space"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def comparing_gates(
     accept the new space.
     """
     space = Gate(
-        "feature_space",
+        FEATURE_SPACE,
         "the champion's" if same_space else "another feature space",
         "the champion's, or accepted with --accept-new-space true",
         passed=same_space or settings.accept_new_space,

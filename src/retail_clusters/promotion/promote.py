@@ -15,7 +15,7 @@ from retail_clusters.features.drift import DRIFT_BASELINE, Baseline
 from retail_clusters.features.interface import interface
 from retail_clusters.infra import markdown
 from retail_clusters.promotion.compare import Comparison, compare, judge, migration_chart
-from retail_clusters.promotion.gates import Verdict
+from retail_clusters.promotion.gates import FEATURE_SPACE, Verdict
 from retail_clusters.registry import numbering, tracking
 from retail_clusters.registry.champion import DONE, move_champion, only_command, read_moves, used_numbers
 from retail_clusters.registry.models import ModelRegistry, check_model_folder
@@ -66,7 +66,7 @@ def promote(
         verdict = judge(spark, comparison, experiment=experiment)
         _print_verdict(comparison, verdict)
         if not verdict.passed:
-            raise _refusal(verdict, version=chosen)
+            raise _refusal(verdict, version=chosen, model=registry.name)
         click.echo("promote: every gate lets it; a dry run changes nothing")
         return Promotion(chosen, champion, promoted=False, verdict=verdict)
     with tracking.run("promote"):
@@ -122,7 +122,7 @@ def _promote(
     if not verdict.passed:
         if challenger.test:
             _describe_version(spark, comparison, challenger.name, comparison.parts.numbers, verdict)
-        refused = _refusal(verdict, version=challenger.name)
+        refused = _refusal(verdict, version=challenger.name, model=registry.name)
         tracking.describe(f"**Refused**: {refused}.")
         raise refused
     version, numbers = _numbered(spark, comparison)
@@ -246,10 +246,13 @@ def _verdict_tags(verdict: Verdict, champion: str | None) -> dict[str, str]:
     }
 
 
-def _refusal(verdict: Verdict, *, version: str) -> PromotionRefusedError:
-    """Say what refused a version."""
+def _refusal(verdict: Verdict, *, version: str, model: str) -> PromotionRefusedError:
+    """Say what refused a version, and the way out."""
     failing = "; ".join(str(gate) for gate in verdict.failing)
+    way_out = "promote another version, or change the bounds, promotion and guardrails in the experiment file"
+    if {gate.name for gate in verdict.failing} == {FEATURE_SPACE}:
+        named = "" if model == Experiment().model else f" --model {model}"
+        way_out = f"if it is meant, accept it with promote{named} --version {version} --accept-new-space true"
     return PromotionRefusedError(
-        f"version {version} is refused: {failing}; champion stays as it is: promote another version, or change the "
-        "bounds, promotion and guardrails in the experiment file"
+        f"version {version} is refused: {failing}; champion stays as it is: {way_out}"
     )

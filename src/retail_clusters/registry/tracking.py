@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Literal, ParamSpec
 from urllib.parse import unquote
 
+import click
 import mlflow
 import pandas as pd
 from mlflow.data.spark_dataset_source import SparkDatasetSource
@@ -40,6 +41,7 @@ from mlflow.utils.mlflow_tags import (
 from retail_clusters.errors import InputError, StoreError
 from retail_clusters.infra import locations
 from retail_clusters.infra.console import in_short, must_answer
+from retail_clusters.infra.locks import LockOwner
 from retail_clusters.infra.secrets import masked
 from retail_clusters.wording import pad_table
 
@@ -59,6 +61,10 @@ Kind = Literal[
     "purchases",
 ]
 
+#: The process that works on a run. The UI hides tags that begin like this.
+PROCESS_TAG: Final = "mlflow.retail_clusters.process"
+#: How long a promotion may be under way on another machine before it counts as dead, in milliseconds.
+_PATIENCE: Final = 3_600_000
 _SYSTEM_METRICS: Final = "system/"
 _LONGEST_TAG: Final = 8_000
 #: Names the run that `mlflow run` makes before the command starts.
@@ -85,7 +91,7 @@ _P = ParamSpec("_P")
 
 
 def connect(*, experiment: str) -> None:
-    """Choose the tracking store and the experiment that new runs go to.
+    """Choose the tracking store and the experiment that new runs go to; end the runs of dead processes.
 
     `MLFLOW_TRACKING_URI` wins over the project's sqlite file, `MLFLOW_REGISTRY_URI` over that. A run that
     `mlflow run` has made in a named experiment is where its runs go; otherwise `MLFLOW_EXPERIMENT_NAME` or
@@ -100,6 +106,7 @@ def connect(*, experiment: str) -> None:
     with short_timeouts(), answered():
         client = MlflowClient()
         _describe_experiment(client, _choose_experiment(client, experiment))
+        _end_abandoned_runs(client)
 
 
 def connect_to_read() -> None:
@@ -240,6 +247,24 @@ def _describe_experiment(client: MlflowClient, experiment_id: str) -> None:
             client.set_experiment_tag(experiment_id, key, value)
 
 
+def _end_abandoned_runs(client: MlflowClient) -> None:
+    """End as KILLED the runs whose process is gone; one that the store does not let this user change stays."""
+    experiments = [str(each.experiment_id) for each in client.search_experiments()]
+    theirs = f"attributes.status = 'RUNNING' and tags.`{PROCESS_TAG}` LIKE '%'"
+    for left in client.search_runs(experiments, theirs, max_results=1000):
+        if _is_abandoned(left) and not attempt(end_run, left.info.run_id, status="KILLED"):
+            name = left.info.run_name
+            click.secho(f"tracking: ended the run {name}, whose process is gone", fg="yellow", err=True)
+
+
+def _is_abandoned(left: Run) -> bool:
+    """Tell whether a run's process is gone: for certain on this machine, after an hour for a promotion elsewhere."""
+    owner = LockOwner.parse(left.data.tags[PROCESS_TAG])
+    moves_champion = left.data.tags.get("kind") in {"promote", "rollback"}
+    old = time.time() * 1000 - left.info.start_time > _PATIENCE
+    return owner is not None and (owner.is_dead or (moves_champion and old and owner.is_elsewhere))
+
+
 # --- the life of a run
 
 
@@ -267,6 +292,7 @@ def detached_run(kind: Kind, *, run_id: str | None, params: Mapping[str, str]) -
             detached = str(opened.info.run_id)
     with answered():
         _link_placeholder(detached)
+        MlflowClient().set_tag(detached, PROCESS_TAG, LockOwner.here().text)
         MlflowClient().update_run(detached, status="RUNNING")
     return detached
 
@@ -279,7 +305,8 @@ def end_run(run_id: str, *, status: str) -> None:
 
 def _open(kind: Kind, *, name: str) -> mlflow.ActiveRun:
     nested = mlflow.active_run() is not None
-    opened = mlflow.start_run(run_name=name, nested=nested, tags={"kind": kind})
+    tags = {"kind": kind, PROCESS_TAG: LockOwner.here().text}
+    opened = mlflow.start_run(run_name=name, nested=nested, tags=tags)
     if opened.info.run_name != name:  # adopted
         mlflow.set_tag("mlflow.runName", name)
     _link_placeholder(opened.info.run_id)
@@ -521,7 +548,7 @@ def log_children(children: Sequence[ChildRun]) -> None:
     parent, client, now = active_run().info, MlflowClient(), int(time.time() * 1000)
 
     def write(child: ChildRun) -> None:
-        tags = {MLFLOW_PARENT_RUN_ID: parent.run_id, **child.tags}
+        tags = {MLFLOW_PARENT_RUN_ID: parent.run_id, PROCESS_TAG: LockOwner.here().text, **child.tags}
         made = client.create_run(parent.experiment_id, start_time=now, tags=tags, run_name=child.name).info
         metrics = [Metric(key, value, now, 0) for key, value in child.metrics.items()]
         params = [Param(key, value) for key, value in child.params.items()]
