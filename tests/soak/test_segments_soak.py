@@ -59,7 +59,7 @@ def check(spark: SparkSession, place: Path, *, files: int, kills: int) -> None:
             scorers.kill(process)
             process = scorers.start(place / "in", once=False)
         scorers.wait_until(lambda due=at + 1: scored(output) == due, process)  # type: ignore[misc]
-    scorers.wait_until(lambda: (output / "moves" / f"as_of={ends(output)[-1]}").is_dir(), process)
+    scorers.wait_until(lambda: settled(output), process)
     scorers.kill(process)
     dates, again = ends(output), place / "again"
     assert len(dates) > files // 2
@@ -78,6 +78,11 @@ def check(spark: SparkSession, place: Path, *, files: int, kills: int) -> None:
 def ends(output: Path) -> list[str]:
     """List the dates of the segments of an output."""
     return sorted(each.name.removeprefix("as_of=") for each in (output / "segments").glob("as_of=*"))
+
+
+def settled(output: Path) -> bool:
+    """Tell whether the latest segments of an output have their moves."""
+    return (output / "moves" / f"as_of={ends(output)[-1]}").is_dir()
 
 
 def scored(output: Path) -> int:
