@@ -22,6 +22,7 @@ SECTIONS: Final = {
     "scoring": "Scoring a stream",
     "drift": "Drift: false alarms, and prices that rise",
     "purchases": "Spend per customer and day as a stream",
+    "segments": "Segments of millions of customers",
     "sizes": "Ten and a hundred times the lines",
 }
 

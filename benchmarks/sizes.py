@@ -24,7 +24,7 @@ _COMMANDS: Final[Mapping[str, Sequence[str]]] = {
     "score": ("score", "--source", "lines", "--output", "scored"),
     "purchases": ("purchases", "--data", "lines", "--output", "spend"),
 }
-_SPARK: Final = {
+SPARK: Final = {
     "spark.driver.memory": "1g",
     "spark.executor.memory": "2g",
     "spark.master": "local-cluster[1,2,2048]",
@@ -69,12 +69,18 @@ def _measure(place: Path, factor: int) -> dict[str, Used]:
 
 
 def _one(place: Path, *command: str) -> Used:
-    environment = {
+    return run(
+        [sys.executable, "-m", "retail_clusters", *command], folder=place, environment=environment(place)
+    )
+
+
+def environment(place: Path) -> dict[str, str]:
+    """Return where a command keeps its runs, and on what it works."""
+    settings = " ".join(f"--conf {key}={value}" for key, value in SPARK.items())
+    return {
         "MLFLOW_TRACKING_URI": f"sqlite:///{place / 'mlflow.db'}",
-        "PYSPARK_SUBMIT_ARGS": " ".join(f"--conf {key}={value}" for key, value in _SPARK.items())
-        + " pyspark-shell",
+        "PYSPARK_SUBMIT_ARGS": f"{settings} pyspark-shell",
     }
-    return run([sys.executable, "-m", "retail_clusters", *command], folder=place, environment=environment)
 
 
 def _draw(measured: Mapping[int, Mapping[str, Used]]) -> None:

@@ -18,6 +18,7 @@ from retail_clusters.promotion.history import rollback
 from retail_clusters.promotion.promote import Promotion, promote
 from retail_clusters.registry import evidence
 from retail_clusters.registry.champion import DONE
+from retail_clusters.registry.names import ClusterNames, read_names
 from retail_clusters.settings import Experiment
 from retail_clusters.settings import Promotion as Bounds
 from retail_clusters.wording import ROOM
@@ -102,10 +103,12 @@ def test_version_that_another_champion_came_before_is_registered_anew_with_its_n
     assert shop.aliases()["challenger"] is None
 
 
-def test_cluster_numbers_keep_their_meaning_through_promotions_and_a_rollback(
+def test_cluster_numbers_and_their_names_stay_through_promotions_and_a_rollback(
     spark: SparkSession, store: Path
 ):
     crown(FAIR_VERSION)
+    described = ClusterNames({1: "low price", 2: "high price"})
+    registry.tag(version=FAIR_VERSION, tags=described.with_given({1: "Cheap"}).tags)
 
     better = go(spark, BETTER_VERSION).champion
     parts = parts_of(open_model(registry, version=str(better)))
@@ -116,9 +119,14 @@ def test_cluster_numbers_keep_their_meaning_through_promotions_and_a_rollback(
 
     twin = go(spark, TWIN_VERSION).champion
     assert predictions(spark, twin) == predictions(spark, better)
+    assert [read_names(registry, str(each)).name(1) for each in (better, twin)] == ["Cheap", "Cheap"]
+    renamed = read_names(registry, str(twin)).with_given({1: "Cheapest"})
+    registry.tag(version=str(twin), tags=renamed.tags)
 
     for _ in range(2):
         rollback(model=registry.name, reason="back")
+    assert read_names(registry, FAIR_VERSION).name(1) == "Cheapest"
+    assert read_names(registry, FAIR_VERSION).name(2) == "high price"
     assert go(spark, better).champion == better  # its numbers mean what they meant
     rollback(model=registry.name, reason="back")
     again = go(spark, TWIN_VERSION).champion
@@ -150,7 +158,7 @@ def test_other_feature_space_is_refused_unless_a_person_accepts_it(spark: SparkS
     version = registry.read_version(version=LOG_VERSION)
     assert version.tags["verdict"] == "refused"
     assert version.tags["gate.feature_space"].startswith("FAILED")
-    assert "| feature_space | another feature space |" in version.description.replace(ROOM, "")
+    assert "| feature_space | FAILED: another feature space, must be" in version.description.replace(ROOM, "")
 
     done = go(spark, LOG_VERSION, accept_new_space=True)
 

@@ -48,7 +48,7 @@ def test_candidates_evaluated_as_tasks_are_those_of_this_process(context):
     batch = [(5, (4, 1)), (2, (3, 0)), (3, (3, 1))]
     with evaluator(context) as evaluating:
         trials = evaluating.start(batch).result()
-        one, other = evaluating.agreements([trials[:1], trials[1:]])
+        other, one = evaluating.agreements(trials)  # K=3, twice, and K=4
     assert [(each.number, (each.k, each.seed)) for each in trials] == batch
     for each in trials:
         here = context.fit(k=each.k, seed=each.seed)

@@ -134,6 +134,12 @@ def test_sweep_killed_and_stopped_and_resumed_ends_like_one_that_ran_through(spa
     assert latest_version() == before
     swept(spark, shop, "killed", sweep=SEVERAL_BATCHES)
 
+    print(
+        [
+            (run.info.run_name, run.info.status, run.data.tags.get("continues"), run.info.run_id)
+            for run in parents("killed")
+        ]
+    )
     first, stopped, killed = parents("killed")
     assert killed.data.tags["continues"] == stopped.info.run_id
     assert stopped.data.tags["continues"] == first.info.run_id

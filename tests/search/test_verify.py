@@ -78,7 +78,7 @@ def runs(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return trained.runs
 
 
-COMPARED = {*("data_digest", "model_digest", "labels_digest", "centres", "cluster_silhouettes")}
+COMPARED = {*("data_digest", "model_digest", "labels_digest", "centres")}
 
 
 @pytest.mark.parametrize("kind", ["train", "notebook"])
