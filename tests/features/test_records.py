@@ -84,6 +84,8 @@ def test_a_customer_is_seen_through_the_window_before_each_cut(spark):
     assert sorted(row["spend"] for row in later) == [n * 1.5 * 3 for n in range(1, 41)]  # of 3 days
     frame = spark.createDataFrame(lines, schema.INVOICE_LINE)
     assert dict(records.left_out_lines(frame, question, WINDOWS)) == {"no_customer": 0, "cancelled": 0}
+    # of a window that ends on 9 December one line a customer is in the one that ends on 1 July, too
+    assert records.shared_with_training(frame, question, WINDOWS) == (len(train), len(train))
 
 
 def test_what_describes_records_is_summed_exactly_or_counted_as_a_text(spark):
@@ -110,6 +112,8 @@ def test_what_describes_records_is_summed_exactly_or_counted_as_a_text(spark):
         ({"2011-12-08": 900, "2011-12-09": 1}, date(2011, 12, 9)),
         ({"2011-12-08": 900, "2012-03-01": 800}, date(2012, 3, 1)),
         ({"2011-12-08": 1}, date(2011, 12, 8)),
+        ({"2011-12-09": 900, "2011-12-08": 900, "2012-02-01": 1, "2012-02-05": 1}, date(2011, 12, 9)),
+        ({"2011-12-08": 900} | {f"{year}-01-01": 1 for year in range(2013, 2030)}, date(2011, 12, 8)),
     ],
 )
 def test_a_wrong_date_in_the_future_is_not_the_last_day(days, last):

@@ -27,6 +27,7 @@ def card(clusters: int = 2, **changes: object) -> Card:
             "model_digest": "4567",
             "records": '{"train": 1000, "validation": 200, "test": 300}',
             "left_out": "135,080 lines by no_customer",
+            "shared_with_training": "90 customers and 7 lines",
         },
         "settings": {
             "data": "data/by-day",
@@ -58,7 +59,7 @@ def test_card_tells_all_that_a_user_must_know():
         "`data/by-day`, digest `0123`",
         "| train | 180 days before 2011-07-01 | 1,000 |",
         "| validation | 180 days before 2011-07-01, 20.0% that never train | 200 |",
-        "| test | 180 days before the end of the data | 300 |",
+        "end of the data: do segments hold over time? 90 customers and 7 lines train, too | 300 |",
         "| k | 20 |",
         "| validation_silhouette | 0.753123 |",
         "| cluster | name | customers | share | spend 5 / 50 / 95 % | channel, most often | cancelled |",

@@ -78,7 +78,9 @@ def test_notebook_s_kmeans_is_fitted_on_one_row_a_line_and_measured_by_the_same_
 
 def test_arithmetic_that_ends_a_job_says_what_to_write(spark):
     features = examples.lines() | {"each": Feature(sql="UnitPrice / Quantity")}
-    with pytest.raises(InputError, match=r"must be computable for every line, but .*: write try_divide"):
+    with pytest.raises(
+        InputError, match=r"features\.\w+ must be computable for every line, but .*: write try_divide"
+    ):
         examples.context(
             spark, train=ROWS, validation=ROWS, test=ROWS, experiment=Experiment(features=features)
         )

@@ -73,6 +73,21 @@ def left_out_lines(lines: DataFrame, question: Question, windows: Windows) -> Ma
     return counted
 
 
+def shared_with_training(lines: DataFrame, question: Question, windows: Windows) -> tuple[int, int] | None:
+    """Count the keys, and the lines, that the test window shares with training; None where windows share none."""
+    unit = question.unit
+    if unit is None or unit.days is None:
+        return None
+    statement = sql.shared_with_training(
+        question,
+        train_until=windows.split.train_until,
+        end=windows.end,
+        held_out=_held_out(unit),
+    )
+    keys, shared = SQLTransformer(statement=statement).transform(lines).collect()[0]
+    return keys, shared
+
+
 def first_day(days: Mapping[str, int]) -> date:
     """Return the first day of data with lines by day (ISO), but for wrong dates in the past."""
     return date.fromordinal(_right_days(days)[0])
@@ -113,13 +128,17 @@ def _parts(lines: DataFrame, question: Question, windows: Windows) -> list[DataF
     if unit.days is None:
         whole = {SPLIT: _part_of("min(day)", split)} | of_key
         return [_records(_of_first_part(lines, unit, split=split), question, whole)]
-    held_out = f"pmod(xxhash64('holdout', {', '.join(unit.by)}), {_SHARES}) < {round(unit.holdout * _SHARES)}"
-    training = {SPLIT: f"CASE WHEN {held_out} THEN '{schema.VALIDATION}' ELSE '{schema.TRAIN}' END"}
+    training = {SPLIT: f"CASE WHEN {_held_out(unit)} THEN '{schema.VALIDATION}' ELSE '{schema.TRAIN}' END"}
     later = {SPLIT: f"'{schema.TEST}'"}
     return [
         _records(lines, question, training | of_key, as_of=split.train_until),
         _records(lines, question, later | of_key, as_of=windows.end),
     ]
+
+
+def _held_out(unit: Unit) -> str:
+    """Return the condition of the keys that never train."""
+    return f"pmod(xxhash64('holdout', {', '.join(unit.by)}), {_SHARES}) < {round(unit.holdout * _SHARES)}"
 
 
 def _records(

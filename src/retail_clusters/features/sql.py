@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Final, cast
 
 import sqlglot
 from sqlglot import exp
 
 from retail_clusters import schema
-from retail_clusters.question import Feature, Question
+from retail_clusters.question import Feature, Question, Unit
 
 #: What SQL may name beside the eight columns, and the columns that each is made of.
 COST, DAY, AS_OF = "cost", "day", "as_of"
@@ -95,6 +95,24 @@ def left_out_lines(question: Question, *, as_of: date | None = None) -> str:
         f"SELECT {_rule(question)} AS rule FROM ({_lines(question, as_of=as_of)}) WHERE {_window(question)}"
     )
     return f"SELECT rule, count(*) AS lines FROM ({ruled}) GROUP BY rule"
+
+
+def shared_with_training(question: Question, *, train_until: date, end: date, held_out: str) -> str:
+    """Return the query that counts the keys of both windows, and the lines that lie in both: `keys`, `lines`.
+
+    Keys that are held out do not train.
+    """
+    unit = cast(Unit, question.unit)
+    keys = ", ".join(unit.by)
+    train, test = (
+        f"{DAY} >= date_sub(DATE'{last}', {unit.days}) AND {DAY} < DATE'{last}'"
+        for last in (train_until, end)
+    )
+    of_key = (
+        f"SELECT bool_or({train}) AND bool_or({test}) AS both, count_if({train} AND {test}) AS lines "
+        f"FROM ({_lines(question, as_of=end)}) WHERE {_rule(question)} IS NULL AND NOT ({held_out}) GROUP BY {keys}"
+    )
+    return f"SELECT count_if(both) AS keys, coalesce(sum(lines), 0) AS lines FROM ({of_key})"
 
 
 def distances(centres: Sequence[Sequence[float]], *, to: str) -> str:

@@ -66,7 +66,9 @@ def parts_of(
     if question.unit and question.unit.days:
         window = f"{question.unit.days} days before"
         never = f"{percent(question.unit.holdout)} that never train"
-        days = [f"{window} {first}", f"{window} {first}, {never}", f"{window} the end of the data"]
+        shared = f" {tags['shared_with_training']} train, too" if tags.get("shared_with_training") else ""
+        later = f"{window} the end of the data: do segments hold over time?{shared}"
+        days = [f"{window} {first}", f"{window} {first}, {never}", later]
     counted = json.loads(tags.get("records", tags.get("prepared_lines", "{}")))
     parts = [part for part in schema.SPLITS if part in counted]
     return [(part, days[schema.SPLITS.index(part)], f"{counted[part]:,}") for part in parts]

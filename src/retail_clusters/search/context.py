@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -47,12 +47,18 @@ class Counted:
     Attributes:
         left_out_lines: by rule of `clean`.
         left_out_records: by feature that they lack.
+        shared: keys and lines that test shares with training; None where a record is in one part alone.
     """
 
     records: Mapping[str, int]
     rows: Mapping[str, int]
     left_out_lines: Mapping[str, int]
     left_out_records: Mapping[str, int]
+    shared: tuple[int, int] | None = None
+
+    def shared_in_words(self, noun: str) -> str:
+        """Say what test shares with training; nothing where records are in one part alone."""
+        return f"{self.shared[0]:,} {noun}s and {self.shared[1]:,} lines" if self.shared else ""
 
     @property
     def all_records(self) -> int:
@@ -147,11 +153,10 @@ def training_context(prepared: Prepared, *, experiment: Experiment) -> TrainingC
     try:
         lines = records.left_out_lines(prepared.lines, question, windows) if question.unit else None
         counted = _count(cells, question, lines=lines)
+        shared = records.shared_with_training(prepared.lines, question, windows)
+        counted = replace(counted, shared=shared)
     except ArithmeticException as failure:
-        raise InputError(
-            f"clean, features and describe must be computable for every line, but {in_short(failure)}: write "
-            "try_divide(a, b) or try_cast, and fill for what is nothing then"
-        ) from failure
+        raise _naming_feature(prepared, question, windows, failure) from failure
     _check_parts(counted, experiment)
     if sum(counted.rows.values()) <= experiment.training.in_memory_rows:
         return _in_memory(prepared, experiment, counted, cells)
@@ -189,6 +194,24 @@ def _count(cells: DataFrame, question: Question, *, lines: Mapping[str, int] | N
         rows={part: kept[part]["rows"] if part in kept else 0 for part in schema.SPLITS},
         left_out_lines=lines or {name: left_out[name] for name in question.clean},
         left_out_records={name: left_out[name] for name in question.features},
+    )
+
+
+def _naming_feature(
+    prepared: Prepared, question: Question, windows: Windows, failure: Exception
+) -> InputError:
+    """Say which feature's arithmetic ends the job, such as a division by zero."""
+    place = "clean and describe"
+    for name, feature in question.features.items():
+        alone = question.model_copy(update={"features": {name: feature}, "describe": {}})
+        try:
+            records.cells(prepared.lines, alone, windows).count()
+        except ArithmeticException:
+            place = f"features.{name}"
+            break
+    return InputError(
+        f"{place} must be computable for every line, but {in_short(failure)}: write try_divide(a, b) or try_cast, and "
+        "fill for what is nothing then"
     )
 
 

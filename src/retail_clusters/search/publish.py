@@ -251,7 +251,9 @@ def run_tags(context: TrainingContext, measured: Measured) -> Mapping[str, str]:
     found = measured.evaluation
     usable = max(context.violations(found.validation).values()) <= 0
     left_out = context.counted.in_words(context.experiment.noun)
-    return ({"left_out": left_out} if left_out else {}) | {
+    shared = context.counted.shared_in_words(context.experiment.noun)
+    told = {"left_out": left_out, "shared_with_training": shared}
+    return {name: text for name, text in told.items() if text} | {
         "data_digest": context.prepared.table.data_digest,
         "model_digest": model.centres_digest(found.centres),
         QUESTION: context.space.question.digest,
