@@ -52,7 +52,9 @@ def segments_command(scored: str, as_of: datetime | None, only_moves: bool, outp
 @experiment_options
 @model_option
 @optional("--version", click.STRING, "model version [default: the champion]")
-@click.option("--name", "named", multiple=True, metavar="NUMBER=NAME", help="name of a cluster; may be given again")
+@click.option(
+    "--name", "named", multiple=True, metavar="NUMBER=NAME", help="name of a cluster; may be given again"
+)
 def names_command(experiment: ExperimentOptions, version: str | None, named: tuple[str, ...]) -> object:
     """The names of a version's clusters: read, or given."""
     settings = experiment.load()

@@ -103,7 +103,11 @@ EVERY: Final = _Days()
 @experiment_options
 @model_option
 @setting_option("--shadow", "scoring.shadow", click.BOOL, "score with the challenger, too")
-@optional("--as-of", click.DateTime(["%Y-%m-%d"]), "segments as of this date alone: the end of the window, exclusive")
+@optional(
+    "--as-of",
+    click.DateTime(["%Y-%m-%d"]),
+    "segments as of this date alone: the end of the window, exclusive",
+)
 @optional("--every", EVERY, "segments so many days apart, of the past, too, such as 30d")
 @optional("--rescore", LOCATION, "score this file anew, which changed after it was scored, and no other")
 def score_command(
