@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 
 import mlflow
+import pandas as pd
 import pytest
 import yaml
 
@@ -109,6 +110,21 @@ def lines_are_scored(reader: Reader, done: Done) -> None:
         assert (reader.place / "output" / "daily" / folder).is_dir()
 
 
+def segments_are_written(reader: Reader, done: Done) -> None:
+    assert done.code == 0, done.err
+    place = reader.place / "output" / "customers"
+    dates = [{folder.name for folder in (place / kind).iterdir()} for kind in ("segments", "moves")]
+    assert len(dates[0] - dates[1]) == 1  # the first has no moves
+    assert dates[1] < dates[0]
+
+
+def table_is_written(reader: Reader, done: Done) -> None:
+    assert done.code == 0, done.err
+    table = pd.read_csv(reader.place / "output" / "customers.csv")
+    assert {"CustomerID", "segment", "since", "previous"} <= {*table}
+    assert "Big spenders" in {*table["name"]}
+
+
 def champion_is_back(_: Reader, done: Done) -> None:
     assert done.code == 0, done.err
     assert champion() == "1"
@@ -152,6 +168,13 @@ EXPECTED: dict[str, Check] = {
     "make run DATA=path/to/by-day EXPERIMENT=experiments/customers.yaml": partial(
         main_has_run, experiment="customers", model="retail-clusters-customers"
     ),
+    'python -m retail_clusters names --experiment experiments/customers.yaml --name 0="Big spenders"': says(
+        "0  Big spenders  (given)"
+    ),
+    "python -m retail_clusters score --experiment experiments/customers.yaml "
+    "--output output/customers --every 30d": segments_are_written,
+    "python -m retail_clusters segments --scored output/customers "
+    "--output output/customers.csv": table_is_written,
     "mlflow run . --env-manager local --experiment-name default -e prepare "
     '-P "set=split.train_until=2011-06-01"': prepared_in_default,
     "python -m retail_clusters sweep --study even --trials 40 --set guardrails.max_cluster_share=0.6": swept,

@@ -99,7 +99,7 @@ class Sweep(Settings):
 
 
 class Stability(Settings):
-    """Whether clusters come back when days are drawn anew: how often, and what counts as coming back."""
+    """Whether clusters are stable when days are drawn anew: how many draws, and what counts as stable."""
 
     draws: Count = 20
     min_jaccard: Share = 0.75

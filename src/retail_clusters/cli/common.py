@@ -61,7 +61,7 @@ class _InOrder(click.Group):
 )
 @click.option("--debug", is_flag=True, help="show the stack trace of a failure")
 def cli(debug: bool) -> None:
-    """Cluster retail invoice lines: prepare, train, sweep, promote, score."""
+    """Cluster retail invoice lines, or the customers and invoices behind them."""
 
 
 def command(name: str, *, example: str) -> Callable[[Callable[..., object]], click.Command]:

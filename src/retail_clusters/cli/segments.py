@@ -19,11 +19,18 @@ from retail_clusters.cli.common import (
 
 @command("segments", example="--scored output --output segments.csv")
 @click.option("--scored", type=LOCATION, default="output", show_default=True, help="the scorer's output")
-@optional("--as-of", click.DateTime(["%Y-%m-%d"]), "date of the segments [default: the latest]")
-@click.option("--only-moves", is_flag=True, help="who moved since the snapshot before, instead")
+@optional("--as-of", click.DateTime(["%Y-%m-%d"]), "date of the segments or moves [default: the latest]")
+@click.option(
+    "--only-moves",
+    type=click.BOOL,
+    is_flag=False,
+    flag_value="true",
+    default=False,
+    help="who moved since the snapshot before, instead",
+)
 @click.option("--output", type=LOCATION, required=True, help="file that ends in .csv or .parquet")
 def segments_command(scored: str, as_of: datetime | None, only_moves: bool, output: str) -> object:
-    """Write who is in which segment, since when, and where before, as one file."""
+    """Who is in which segment, since when, and where before, as one file."""
     what = "who moved" if only_moves else "who is in which segment"
     click.echo(f"segments: {what} in {scored}, into {output}")
     from retail_clusters.serving.source import check_table
@@ -45,9 +52,11 @@ def segments_command(scored: str, as_of: datetime | None, only_moves: bool, outp
 @experiment_options
 @model_option
 @optional("--version", click.STRING, "model version [default: the champion]")
-@click.option("--name", "named", multiple=True, metavar="NUMBER=NAME", help="may be given again")
+@click.option(
+    "--name", "named", multiple=True, metavar="NUMBER=NAME", help="name of a cluster; may be given again"
+)
 def names_command(experiment: ExperimentOptions, version: str | None, named: tuple[str, ...]) -> object:
-    """Read the names of a version's clusters, or give them others."""
+    """The names of a version's clusters: read, or given."""
     settings = experiment.load()
     given = dict(map(_numbered, named))
     about = f"version {version}" if version else "the champion"

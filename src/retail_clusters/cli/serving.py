@@ -32,7 +32,7 @@ from retail_clusters.settings import CHAMPION
     "--accept-new-space",
     "promotion.accept_new_space",
     click.BOOL,
-    "promote although the champion scales features differently",
+    "promote although the champion asks another question",
 )
 def promote_command(
     experiment: ExperimentOptions, version: str | None, dry_run: bool, reason: str | None
@@ -103,8 +103,12 @@ EVERY: Final = _Days()
 @experiment_options
 @model_option
 @setting_option("--shadow", "scoring.shadow", click.BOOL, "score with the challenger, too")
-@optional("--as-of", click.DateTime(["%Y-%m-%d"]), "date of the segments: the window's end, exclusive")
-@optional("--every", EVERY, "segments of the past, too, so many days apart, such as 30d")
+@optional(
+    "--as-of",
+    click.DateTime(["%Y-%m-%d"]),
+    "segments as of this date alone: the end of the window, exclusive",
+)
+@optional("--every", EVERY, "segments so many days apart, of the past, too, such as 30d")
 @optional("--rescore", LOCATION, "score this file anew, which changed after it was scored, and no other")
 def score_command(
     source: str,

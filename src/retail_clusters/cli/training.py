@@ -75,7 +75,7 @@ def main_command(
 @data_option
 @experiment_options
 def prepare_command(data: str, experiment: ExperimentOptions) -> object:
-    """CSV files to checked, split, weighted rows."""
+    """CSV files to checked, typed lines."""
     settings = experiment.load()
     split = settings.split
     print_header(
@@ -209,7 +209,7 @@ def verify_command(run_id: str | None, version: str | None, model: str) -> objec
     help="file of the page",
 )
 def report_command(run_id: str | None, version: str | None, model: str, output: str) -> object:
-    """One HTML page on a sweep or a version."""
+    """One HTML page on a run or a version."""
     print_header("report", f"{_named('report', run_id, version, model)}, to {output}", only_reads=True)
     from retail_clusters.report.page import write_report
 
