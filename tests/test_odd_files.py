@@ -71,6 +71,7 @@ def test_a_truncated_file_is_refused_under_every_configuration(spark: SparkSessi
     assert made.readable
 
 
+@pytest.mark.soak
 def test_the_same_folder_has_the_same_digest_under_another_locale_zone_mask_and_spark_defaults(
     spark: SparkSession, folder: Path, tmp_path: Path
 ):
