@@ -23,8 +23,9 @@ if not hasattr(sys.modules["__main__"], "__file__"):
 # with threads of its own, cost them more than they give.
 SMALL = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m -Xmn512m -Xlog:disable"
 os.environ.setdefault("SPARK_SUBMIT_OPTS", f"{SMALL} {class_archive.options()}".strip())
-hypothesis.settings.register_profile("without a clock", deadline=None)
-hypothesis.settings.load_profile("without a clock")
+hypothesis.settings.register_profile("long", deadline=None)
+hypothesis.settings.register_profile("short", deadline=None, max_examples=25)
+hypothesis.settings.load_profile("short")
 
 PROJECT = Path(__file__).parents[1]
 SAMPLE = PROJECT / "data" / "sample" / "by-day"

@@ -102,6 +102,7 @@ def test_version_that_another_champion_came_before_is_registered_anew_with_its_n
     assert shop.aliases()["challenger"] is None
 
 
+@pytest.mark.soak
 def test_cluster_numbers_keep_their_meaning_through_promotions_and_a_rollback(
     spark: SparkSession, store: Path
 ):
@@ -185,7 +186,6 @@ def test_where_constants_differ_labels_are_compared_and_silhouettes_in_the_champ
     assert comparison.challenger.test is not None
     assert comparison.in_champions_space.sizes == comparison.challenger.test.sizes
     assert comparison.in_champions_space.silhouette != comparison.challenger.test.silhouette
-    assert predictions(spark, go(spark, other).champion) == predictions(spark, BETTER_VERSION)
 
 
 def test_version_that_carries_a_sample_of_its_rows_is_promoted_and_says_so(

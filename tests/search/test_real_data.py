@@ -54,6 +54,11 @@ def test_metrics_of_the_sample_are_those_of_scikit_learn_on_its_lines(sample):
 
 
 @pytest.mark.soak
+def test_registered_model_gives_every_row_of_the_sample_the_label_that_was_measured(spark, sample):
+    assert assert_scores_as_measured(spark, sample, k=20, seed=1) == 0
+
+
+@pytest.mark.soak
 @pytest.mark.real
 def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(real: TrainingContext):
     assert real.prepared.table.data_digest == "2:aa3259cdd6f1e6b3f84cfcee14082bae"
