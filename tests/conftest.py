@@ -29,13 +29,21 @@ hypothesis.settings.load_profile("short")
 
 PROJECT = Path(__file__).parents[1]
 SAMPLE = PROJECT / "data" / "sample" / "by-day"
+#: The files whose tests take longest, longest first.
+LONGEST = (
+    *("serving/test_score.py", "test_readme.py", "promotion/test_promote.py", "serving/test_segments.py"),
+    *("search/test_verify.py", "purchases/test_job.py", "promotion/test_trained.py", "test_golden.py"),
+    *("search/test_sweep.py", "test_odd_files.py", "search/test_context.py", "infra/test_spark.py"),
+    *("mlflow_spark_submit/test_backend.py", "search/test_prepared.py", "data/test_prepare.py"),
+    *("search/test_study.py", "features/test_model.py", "data/test_csv_files.py", "registry/test_models.py"),
+)
 REAL = PROJECT.parent / "shared" / "retail-data" / "by-day"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the files whose tests are long, so that both workers end at about the same time."""
-    long = {"promotion", "serving", "purchases", "test_readme.py"}
-    items.sort(key=lambda item: not long & {*item.path.parts})
+    """Start with the files that take longest, so that both workers end at about the same time."""
+    order = {PROJECT / "tests" / name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(scope="session")
