@@ -23,18 +23,27 @@ if not hasattr(sys.modules["__main__"], "__file__"):
 # with threads of its own, cost them more than they give.
 SMALL = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MetaspaceSize=256m -Xmn512m -Xlog:disable"
 os.environ.setdefault("SPARK_SUBMIT_OPTS", f"{SMALL} {class_archive.options()}".strip())
-hypothesis.settings.register_profile("without a clock", deadline=None)
-hypothesis.settings.load_profile("without a clock")
+hypothesis.settings.register_profile("long", deadline=None)
+hypothesis.settings.register_profile("short", deadline=None, max_examples=25)
+hypothesis.settings.load_profile("short")
 
 PROJECT = Path(__file__).parents[1]
 SAMPLE = PROJECT / "data" / "sample" / "by-day"
+#: The files whose tests take longest, longest first.
+LONGEST = (
+    *("serving/test_score.py", "test_readme.py", "promotion/test_promote.py", "serving/test_segments.py"),
+    *("search/test_verify.py", "purchases/test_job.py", "promotion/test_trained.py", "test_golden.py"),
+    *("search/test_sweep.py", "test_odd_files.py", "search/test_context.py", "infra/test_spark.py"),
+    *("mlflow_spark_submit/test_backend.py", "search/test_prepared.py", "data/test_prepare.py"),
+    *("search/test_study.py", "features/test_model.py", "data/test_csv_files.py", "registry/test_models.py"),
+)
 REAL = PROJECT.parent / "shared" / "retail-data" / "by-day"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the files whose tests are long, so that both workers end at about the same time."""
-    long = {"promotion", "serving", "purchases", "test_readme.py"}
-    items.sort(key=lambda item: not long & {*item.path.parts})
+    """Start with the files that take longest, so that both workers end at about the same time."""
+    order = {PROJECT / "tests" / name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.fixture(scope="session")

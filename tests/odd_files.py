@@ -4,7 +4,7 @@ import bz2
 import gzip
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ NAMES = (
         "year=2011/partition.csv",
     ),
 )
+#: For what need not see every name.
+FEW_NAMES = ("plain.csv", "star*.csv", "colon:10.csv", "Verkäufe.csv", "2011/07/deep.csv")
 PASSED_OVER = (
     ".hidden.csv",
     "_temporary/part.csv",
@@ -54,10 +56,10 @@ class OddFiles:
     bad: int = 1
 
 
-def write(folder: Path, *, broken: bool) -> OddFiles:
+def write(folder: Path, *, broken: bool, names: Sequence[str] = FEW_NAMES, large: int = 200) -> OddFiles:
     """Write the files; those that nobody can read to their end only if asked for."""
     made = _Maker(folder)
-    for name in NAMES:
+    for name in names:
         made.file(name, lambda text: text.encode())
     made.file("packed.csv.gz", lambda text: gzip.compress(text.encode()))
     made.file("PACKED.CSV.GZ", lambda text: gzip.compress(text.encode()))
@@ -74,7 +76,7 @@ def write(folder: Path, *, broken: bool) -> OddFiles:
     made.file("quoted.csv", lambda text: re.sub(r"[^,\n]+", r'"\g<0>"', text).encode())
     made.file("turned.csv", lambda text: reordered(text).encode())
     made.file("extra.csv", lambda text: text.replace("\n", ",more\n").encode())
-    made.file("large.csv", lambda text: text.encode(), lines=5_000)
+    made.file("large.csv", lambda text: text.encode(), lines=large)
     made.file("header alone.csv", lambda text: text.encode(), lines=0)
     made.file("bad.csv", lambda text: text.replace(",2.55,", ",NaN,", 1).encode())
     for name, when in (("star*.csv", 315_532_800), ("plain.csv", 4_070_908_800)):

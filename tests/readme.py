@@ -38,6 +38,17 @@ def clone(project: Path, into: Path) -> Path:
     return into
 
 
+def keep_in(place: Path, folder: str, names: set[str]) -> None:
+    """Let a clone's last commit have these files alone in a folder."""
+    for file in (place / folder).iterdir():
+        if file.name not in names:
+            file.unlink()
+    author = ["-c", "user.name=reader", "-c", "user.email=reader@localhost"]
+    subprocess.run(
+        ["git", *author, "commit", "--quiet", "--all", "--message", "Few files"], cwd=place, check=True
+    )
+
+
 @dataclass(frozen=True)
 class Done:
     """A command that has run: its exit code, what it printed, the run that `mlflow run` made for it."""

@@ -50,7 +50,13 @@ ON_THE_REAL_DATA = [
 ]
 
 
-@pytest.mark.parametrize(("name", "k", "seed", "expected"), ON_THE_SAMPLE)
+#: One in the suite, all of them in the soak.
+ONE_OF_THEM = [
+    pytest.param(*case, marks=() if case[0] == "default" else pytest.mark.soak) for case in ON_THE_SAMPLE
+]
+
+
+@pytest.mark.parametrize(("name", "k", "seed", "expected"), ONE_OF_THEM)
 def test_the_sample_gives_the_same_model_labels_and_predictions(spark, workplace, name, k, seed, expected):
     assert _digests(spark, SAMPLE, name, k, seed) == expected
 

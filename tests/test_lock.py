@@ -49,6 +49,7 @@ def test_every_line_of_the_lock_is_an_exact_pin():
         assert loose == []
 
 
+@pytest.mark.soak  # it asks a package index
 def test_lock_is_what_the_tool_makes_of_pyproject(tmp_path):
     made = tmp_path / "requirements.txt"  # pins that are there already are kept where the ranges allow
     shutil.copy(PROJECT / "requirements.txt", made)

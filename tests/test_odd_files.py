@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,17 @@ def folder(workplace: Path) -> Path:
     return workplace / "odd"
 
 
-def test_what_is_there_is_read_quarantined_or_passed_over_in_every_command(spark: SparkSession, folder: Path):
-    made = odd_files.write(folder, broken=False)
+@pytest.mark.parametrize(
+    ("names", "large"),
+    [(odd_files.FEW_NAMES, 200), pytest.param(odd_files.NAMES, 5_000, marks=pytest.mark.soak)],
+    ids=["few names", "many names"],
+)
+def test_what_is_there_is_read_quarantined_or_passed_over_in_every_command(
+    spark: SparkSession, folder: Path, names: Sequence[str], large: int
+):
+    made = odd_files.write(folder, broken=False, names=names, large=large)
     there = sum(len(files) for _, _, files in os.walk(folder))
-    assert there == made.readable + made.passed_over == 46
+    assert there == made.readable + made.passed_over == len(names) + 26
 
     table = prepare.make(spark, prepare.source(str(folder), Input()), run_id="r").table
     account = listing.account(listing.find(str(folder)))
@@ -39,10 +47,10 @@ def test_what_is_there_is_read_quarantined_or_passed_over_in_every_command(spark
 
     scorers.register_models(spark, (3, "keep"))
     scorers.registry.set_alias(alias="champion", version="1")
-    made = odd_files.write(folder.parent / "broken", broken=True)
+    made = odd_files.write(folder.parent / "broken", broken=True, names=names, large=large)
     with pytest.raises(InputError, match=r"broken/.*: "):
         prepare.source(str(folder.parent / "broken"), Input())
-    summary = scorers.drain(spark, folder.parent / "broken", files=20)
+    summary = scorers.drain(spark, folder.parent / "broken", files=60)
     assert summary.account is not None
     assert summary.account.there == there + made.broken
     assert (summary.account.read, summary.account.quarantined) == (made.readable, made.broken)
@@ -71,6 +79,7 @@ def test_a_truncated_file_is_refused_under_every_configuration(spark: SparkSessi
     assert made.readable
 
 
+@pytest.mark.soak
 def test_the_same_folder_has_the_same_digest_under_another_locale_zone_mask_and_spark_defaults(
     spark: SparkSession, folder: Path, tmp_path: Path
 ):

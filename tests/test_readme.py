@@ -19,7 +19,7 @@ import yaml
 
 from retail_clusters.schema import INVOICE_LINE
 from tests.conftest import SAMPLE
-from tests.readme import Done, Reader, clone, commands
+from tests.readme import Done, Reader, clone, commands, keep_in
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -104,7 +104,8 @@ def page_is_written(reader: Reader, done: Done) -> None:
 
 def lines_are_scored(reader: Reader, done: Done) -> None:
     assert done.code == 0, done.err
-    lines = sum(len(file.read_text(encoding="utf-8").splitlines()) - 1 for file in SAMPLE.iterdir())
+    files = (reader.place / "data" / "sample" / "by-day").iterdir()
+    lines = sum(len(file.read_text(encoding="utf-8").splitlines()) - 1 for file in files)
     assert f"{lines:,} lines" in done.out
     for folder in ("scored", "checkpoint"):
         assert (reader.place / "output" / "daily" / folder).is_dir()
@@ -194,8 +195,19 @@ EXPECTED: dict[str, Check] = {
 NOT_TYPED = {"make ui", "make test"}
 
 
-@pytest.fixture
-def reader(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reader:
+#: How many trials the searches have, and draws: in the soak about as many as a reader's, else a few.
+LONG = {"set": "sweep.seeds=2; sweep.k_max=30; stability.draws=4"}
+SHORT = {"set": "sweep.seeds=2; sweep.k_min=18; sweep.k_max=20; stability.draws=2"}
+FEW_TRIALS = ("--trials", "6", "--set", "sweep.k_min=12; sweep.k_max=24; stability.draws=2")
+
+
+@pytest.fixture(params=["short", pytest.param("long", marks=pytest.mark.soak)])
+def reader(
+    request: pytest.FixtureRequest,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Reader:
     if not shutil.which("git") or not (PROJECT / ".git").exists():
         pytest.skip("a clone needs git, and a project under git")
     place = clone(PROJECT, workplace / "clone")
@@ -203,9 +215,9 @@ def reader(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     (place / "path" / "to" / "by-day").mkdir(parents=True)
     for file in SOME:
         shutil.copy(file, place / "path" / "to" / "by-day")
-    return Reader(
-        place, monkeypatch, capsys, extra={"set": "sweep.seeds=2; sweep.k_max=30; stability.draws=4"}
-    )
+    if request.param == "short":
+        keep_in(place, "data/sample/by-day", {file.name for file in SOME})
+    return Reader(place, monkeypatch, capsys, extra=SHORT if request.param == "short" else LONG)
 
 
 @contextmanager
@@ -230,13 +242,16 @@ def test_commands_of_the_documents_do_what_the_documents_say(spark, reader, tmp_
             if line in NOT_TYPED:
                 continue
             more = ("--url", url, "--sha256", digest) if line.endswith(" fetch") else ()
+            if "sweep" in line.split() and reader.extra == SHORT:
+                more = FEW_TRIALS
             EXPECTED[line](reader, reader.type(line, *more))
     left = reader.left_behind()
     assert left == ["?? path/"], left  # what this test has put there; all else is ignored by git
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert [run.info.run_name for run in runs if "kind" not in run.data.tags] == []
     (example,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    lines = spark.read.schema(INVOICE_LINE).csv(str(SAMPLE), header=True)
+    sample = str(reader.place / "data" / "sample" / "by-day")
+    lines = spark.read.schema(INVOICE_LINE).csv(sample, header=True)
     names = {"raw_lines": lines}
     exec(example, names)
     assert names["scored"].count() == lines.count()

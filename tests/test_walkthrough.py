@@ -23,6 +23,13 @@ def cells() -> list[str]:
     return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
+def test_every_name_that_the_notebook_imports_is_there():
+    imports = [node for each in cells() for node in ast.parse(each).body if isinstance(node, ast.ImportFrom)]
+    assert imports
+    exec(compile(ast.Module(imports, type_ignores=[]), "imports", "exec"), {})
+
+
+@pytest.mark.soak
 def test_every_cell_runs_in_order_on_a_few_files_of_the_sample(
     spark: SparkSession, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from retail_clusters.data import csv_files, listing
 from retail_clusters.data.csv_files import DAMAGED, GONE, Layout
 from retail_clusters.errors import InputError
+from retail_clusters.infra import locations
 from retail_clusters.input_settings import Columns, Input
 
 LINE = "536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom"
@@ -55,10 +56,10 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_read(spark, tmp_path, folde
     put(tmp_path / folder, "2010-12-01T08:00.csv")
     put(tmp_path / folder, "[1]:{ä}.CSV.gz", gzip.compress(CONTENT.encode()))
     assert at_rest(spark, tmp_path / folder) == [LINE] * 2
-    assert (
-        at_rest(spark, (tmp_path / folder).as_uri().replace("%20", " ")) if folder == "with space" else True
-    )
-    assert streamed(spark, str(tmp_path / folder), tmp_path) == [LINE] * 2
+    if folder == "with space":
+        assert at_rest(spark, locations.to_uri(str(tmp_path / folder))) == [LINE] * 2
+    if folder in {"data[1]", "with space"}:
+        assert streamed(spark, str(tmp_path / folder), tmp_path) == [LINE] * 2
 
 
 @pytest.mark.parametrize(
@@ -155,25 +156,24 @@ def test_whether_a_file_unpacks_to_its_end_is_told_by_what_spark_unpacks_it_with
         assert damage is None or damage.startswith(DAMAGED)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        f"{HEADER}\n{LINE}\n\n   \n",
-        CONTENT.replace("\n", "\r\n"),
-        CONTENT.replace("\n", "\r"),
-        f"\ufeff{CONTENT}\ufeff{HEADER}\n",
-        CONTENT.replace("Country", '"Country" ').replace("InvoiceNo", '"InvoiceNo"') + HEADER,
-    ],
-    ids=["blanks", "CRLF", "CR", "byte order mark, header twice", "quotes and spaces"],
-)
-def test_lines_come_without_headers_and_blanks_at_rest_and_as_a_stream(spark, tmp_path, content):
+def test_lines_come_without_headers_and_blanks_at_rest_and_as_a_stream(spark, tmp_path):
     """Defect 66: a file with CR line ends had "no column InvoiceNo", though it has all."""
-    put(tmp_path, "in/A.CSV", content)
-    put(tmp_path, "in/b.csv.GZ", gzip.compress(content.encode()))
-    put(tmp_path, "in/day=1/c.csv.bz2", bz2.compress(content.encode()))
-    put(tmp_path, "in/_hidden.csv", content)
-    assert at_rest(spark, tmp_path / "in") == [LINE] * 3
-    assert streamed(spark, str(tmp_path / "in"), tmp_path) == [LINE] * 3
+    contents = {
+        "blanks": f"{HEADER}\n{LINE}\n\n   \n",
+        "CRLF": CONTENT.replace("\n", "\r\n"),
+        "CR": CONTENT.replace("\n", "\r"),
+        "byte order mark, header twice": f"\ufeff{CONTENT}\ufeff{HEADER}\n",
+        "quotes": CONTENT.replace("Country", '"Country" ').replace("InvoiceNo", '"InvoiceNo"') + HEADER,
+    }
+    for number, text in enumerate(contents.values()):
+        content = text.replace("536365", str(number))
+        put(tmp_path, f"in/A{number}.CSV", content)
+        put(tmp_path, f"in/b{number}.csv.GZ", gzip.compress(content.encode()))
+        put(tmp_path, f"in/day=1/c{number}.csv.bz2", bz2.compress(content.encode()))
+        put(tmp_path, f"in/_hidden{number}.csv", content)
+    expected = [LINE.replace("536365", str(number)) for number in range(len(contents)) for _ in range(3)]
+    assert at_rest(spark, tmp_path / "in") == expected
+    assert streamed(spark, str(tmp_path / "in"), tmp_path) == expected
 
 
 def test_text_is_read_in_the_encoding_that_the_settings_say(spark, tmp_path):

@@ -46,7 +46,7 @@ def test_good_lines_are_counted_by_day_in_utc_and_the_others_apart(spark):
     assert contents.quarantined == 1
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.randoms(use_true_random=False), partitions=st.integers(1, 4))
 def test_digest_does_not_depend_on_order_or_partitions(spark, order: random.Random, partitions):
     shuffled = order.sample(LINES, len(LINES))

@@ -232,7 +232,7 @@ def test_a_stream_of_the_training_days_never_warns(shares: list[float]) -> None:
         assert drift.measure(days[end::-1], against=bounded).warning(bounded, above=1e-9) is None
 
 
-@pytest.fixture(scope="module", params=["none", "log"])
+@pytest.fixture(scope="module", params=[pytest.param("none", marks=pytest.mark.soak), "log"])
 def stream(spark, request):
     """A model's bounds and training days of the sample: counted by rows, by lines, and with prices 30 % up."""
     experiment = Experiment(features=examples.lines(scale=request.param))

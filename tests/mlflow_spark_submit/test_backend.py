@@ -94,6 +94,14 @@ def test_archive_brings_executors_their_python(project, cluster):
     assert the_run().data.params["parcels"] == "from the archive"
 
 
+def test_job_that_fails_fails_its_run(project, capfd):
+    with pytest.raises(mlflow.exceptions.ExecutionException):
+        mlflow.projects.run(str(project), "fail", backend="spark-submit", backend_config=dict(LOCAL))
+    assert "job says hello" in capfd.readouterr().out
+    assert the_run().info.status == "FAILED"
+
+
+@pytest.mark.soak
 def test_job_that_fails_fails_the_command_and_its_run_and_the_exit_code_is_told(project):
     process = start(project, LOCAL, "-e", "fail")
     output, _ = process.communicate()

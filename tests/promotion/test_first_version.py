@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from retail_clusters.errors import PromotionRefusedError, RegistryError
+from retail_clusters.errors import RegistryError
 from retail_clusters.features import interface
 from retail_clusters.promotion.promote import promote
 from retail_clusters.registry.models import OPTIONAL
@@ -34,8 +34,6 @@ def test_model_of_the_first_version_is_champion_and_is_followed_by_one_of_today(
     new = shop.register(shop.model(spark, shop.BETTER))
     assert interface.open_model(registry, version=old).scores_lines
 
-    with pytest.raises(PromotionRefusedError, match=r"another feature space.*--accept-new-space true"):
-        promote(spark, Experiment(), version=new, reason="better")
     promote(spark, Experiment(promotion=Promotion(accept_new_space=True)), version=new, reason="better")
 
     assert shop.aliases() == {"champion": new, "challenger": None, "previous": old}

@@ -50,7 +50,7 @@ def predictions(spark: SparkSession, version: str) -> list[int]:
     return [row.prediction for row in model.transform(shop.raw_lines(spark)).collect()]
 
 
-def test_retrained_clusters_have_the_champions_numbers_and_one_promotion_is_one_version(
+def test_retrained_clusters_have_the_champions_numbers_are_verified_and_promoted_as_one_version(
     trainer: Trainer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ):
     first = trainer.train(seed=0)
@@ -62,6 +62,9 @@ def test_retrained_clusters_have_the_champions_numbers_and_one_promotion_is_one_
     clusters = registry.read_version(version=second.version).description
     assert clusters.count("\n| ") > 4
     assert tags["evidence"] == "all rows"
+    verified = verify(trainer.spark, version=second.version, model_name=EXPERIMENT.model)
+    assert {"model_digest", "labels_digest", "centres"} <= verified.metrics.keys()
+    assert verified.metrics["model_digest"] == verified.metrics["centres"] == tags["model_digest"]
 
     for folder in ("data", "in-60", "in-80"):
         shutil.rmtree(folder)
@@ -71,18 +74,7 @@ def test_retrained_clusters_have_the_champions_numbers_and_one_promotion_is_one_
     assert predictions(trainer.spark, second.version) == predictions(trainer.spark, first.version)
 
 
-def test_verify_repeats_a_version_whatever_its_numbers(trainer: Trainer):
-    trainer.promote(trainer.train(seed=0).version)
-    version = trainer.train(seed=3, lines=80).version
-
-    verified = verify(trainer.spark, version=version, model_name=EXPERIMENT.model)
-
-    tags = registry.read_version(version=version).tags
-    assert tags["cluster_numbers"] != "0,1,2,3"
-    assert {"model_digest", "labels_digest", "centres"} <= verified.metrics.keys()
-    assert verified.metrics["model_digest"] == verified.metrics["centres"] == tags["model_digest"]
-
-
+@pytest.mark.soak  # the suite has the model of such rows in features/test_rows.py
 def test_rows_that_stay_in_spark_are_carried_too(trainer: Trainer):
     version = trainer.train(seed=0, in_memory_rows=50).version
 

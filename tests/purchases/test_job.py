@@ -220,6 +220,7 @@ def test_a_difference_is_logged_and_raised(workplace: Path):
     assert "differences.csv" in artifacts()
 
 
+@pytest.mark.soak
 @pytest.mark.real
 @pytest.mark.parametrize("request_", [BATCH, AT_ONCE])
 def test_every_total_of_the_notebook_is_found_to_the_cent(

@@ -158,9 +158,9 @@ with tracking.run("promote"):
 @pytest.mark.parametrize(
     ("alias", "moment", "state", "reachable"),
     [
-        ("champion", "before", UNDER_WAY, ["1", "2"]),
+        pytest.param("champion", "before", UNDER_WAY, ["1", "2"], marks=pytest.mark.soak),
         ("champion", "after", DONE, ["1", "2", "3"]),
-        ("previous", "after", DONE, ["1", "2", "3"]),
+        pytest.param("previous", "after", DONE, ["1", "2", "3"], marks=pytest.mark.soak),
     ],
 )
 def test_history_and_aliases_agree_after_a_kill_9_at_each_step(

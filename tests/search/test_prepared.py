@@ -14,7 +14,6 @@ from retail_clusters.settings import Experiment, Split
 from tests.conftest import SAMPLE
 
 SAMPLE_DIGEST = "2:209fd7f434bfcc5f1fc7473737858e67"
-REAL_DIGEST = "2:aa3259cdd6f1e6b3f84cfcee14082bae"
 LINES = [
     f"{day},A,CUP,{day},2011-{month:02}-{day:02} 08:00:00,2.5,{'' if day % 2 else '17850.0'},UK"
     for month in (1, 8, 11)
@@ -50,13 +49,6 @@ def prepared_by(spark, data, experiment=None) -> tuple[str, str]:
 
 def test_the_sample_has_the_digest_that_it_always_had(spark, place):
     assert prepared_by(spark, SAMPLE)[1] == SAMPLE_DIGEST
-
-
-@pytest.mark.soak
-@pytest.mark.real
-def test_the_real_data_has_the_digest_that_it_always_had(spark, place, real_data):
-    """The suite holds it where training reads the real data (training/test_real_data)."""
-    assert prepared_by(spark, real_data)[1] == REAL_DIGEST
 
 
 def test_unchanged_input_is_not_read_again_and_the_run_is_named(spark, data, capsys):

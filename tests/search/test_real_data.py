@@ -31,6 +31,7 @@ def vectors_of_lines(folder: Path) -> tuple[np.ndarray, pd.Series]:
     return np.column_stack([*numbers, *(when.dt.weekday == day for day in days)]), when
 
 
+@pytest.mark.soak  # the suite has it of few rows, in clustering/test_metrics.py
 def test_metrics_of_the_sample_are_those_of_scikit_learn_on_its_lines(sample):
     found = measure(sample, sample.fit(k=20, seed=1))
     centres, parts = found.evaluation.centres, (found.evaluation.validation, found.test)
@@ -52,6 +53,12 @@ def test_metrics_of_the_sample_are_those_of_scikit_learn_on_its_lines(sample):
     assert found.metrics["validation_test_gap"] == parts[0].silhouette - parts[1].silhouette
 
 
+@pytest.mark.soak
+def test_registered_model_gives_every_row_of_the_sample_the_label_that_was_measured(spark, sample):
+    assert assert_scores_as_measured(spark, sample, k=20, seed=1) == 0
+
+
+@pytest.mark.soak
 @pytest.mark.real
 def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(real: TrainingContext):
     assert real.prepared.table.data_digest == "2:aa3259cdd6f1e6b3f84cfcee14082bae"
@@ -70,6 +77,7 @@ def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(real: Traini
     assert shown <= {tuple(row) for row in values.tolist()}
 
 
+@pytest.mark.soak
 @pytest.mark.real
 def test_registered_model_gives_every_row_of_the_real_data_the_label_that_was_measured(spark, real):
     assert assert_scores_as_measured(spark, real, k=46, seed=0) <= 10

@@ -75,6 +75,15 @@ def in_other_files(source: Path, folder: Path) -> Path:
     return folder
 
 
+def test_bits_are_the_same_in_any_layout(spark: SparkSession, tmp_path: Path):
+    """On one core and on two they are compared by a sweep that is killed on one (test_sweep.py)."""
+    files = examples.write_files(tmp_path / "in")
+    other = in_other_files(files, tmp_path / "other")
+    one, two = (trained(spark, folder, Experiment(), k=5) for folder in (files, other))
+    assert one == two
+
+
+@pytest.mark.soak
 def test_bits_are_the_same_on_one_core_and_on_two_and_in_any_layout(spark: SparkSession, tmp_path: Path):
     files = examples.write_files(tmp_path / "in")
     assert spark.sparkContext.master == "local[2]"

@@ -145,6 +145,7 @@ def test_study_killed_and_interrupted_ends_like_an_unbroken_one(storage: str):
     assert_goes_on(storage, LARGE)
 
 
+@pytest.mark.soak
 def test_study_on_postgresql_killed_and_interrupted_ends_like_an_unbroken_one():
     binaries = databases.programs()
     if binaries is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from retail_clusters.errors import InputError
 from retail_clusters.serving.commits import RECENT, BatchTakenError, CommitLog, Record, read_record
 from retail_clusters.serving.source import InputFile
 
@@ -52,6 +53,16 @@ def log(output: str, *records: Record) -> CommitLog:
     for each in records:
         made.append(each)
     return CommitLog.load(output)
+
+
+def test_an_output_of_an_earlier_release_is_refused_with_the_way_on(output: str) -> None:
+    log(output, record(0))
+    kept = Path(output, "commits", "0.json")
+    kept.write_text(
+        json.dumps({key: value for key, value in json.loads(kept.read_text()).items() if key != "written"})
+    )
+    with pytest.raises(InputError, match="name a new output"):
+        CommitLog.load(output)
 
 
 def test_a_record_and_what_it_knows_of_its_files_outlive_the_process(output: str) -> None:

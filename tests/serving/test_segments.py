@@ -102,6 +102,7 @@ def test_a_customer_in_the_middle_has_a_small_margin_and_the_distance_is_that_to
     assert found["margin"].tolist() == [1, pytest.approx(1 / 49), 1]
 
 
+@pytest.mark.soak
 def test_snapshots_out_of_order_or_anew_leave_no_stale_moves(spark: SparkSession, place: Path) -> None:
     put(place, "1.csv", ("A", "2011-03-01", 20), ("A", "2011-03-10", 60), ("A", "2011-05-01", 20))
     scorers.drain(spark, place / "in")
@@ -127,6 +128,7 @@ def test_a_late_line_is_told_with_the_snapshots_that_lack_it(
     assert written(place, "segments", "2011-03-11").loc["A", "segment"] == 1
 
 
+@pytest.mark.soak
 def test_what_moved_because_the_model_changed_is_told_apart(spark: SparkSession, place: Path) -> None:
     put(
         place,
@@ -144,6 +146,7 @@ def test_what_moved_because_the_model_changed_is_told_apart(spark: SparkSession,
     assert pd.isna(moves.loc["A", "feature"])
 
 
+@pytest.mark.soak
 def test_the_past_is_filled_in_and_a_date_asked_for_is_the_same(spark: SparkSession, place: Path) -> None:
     put(place, "1.csv", *(("A", f"2011-03-{day:02}", 2) for day in range(1, 30)), ("A", "2011-04-20", 2))
     scorers.drain(spark, place / "in", every=10)
