@@ -45,8 +45,8 @@ def generate(*, output: str, days: int = 60, lines_per_day: int = 500, seed: int
 def _write_here(days: Sequence[date], output: str, lines: int, seed: int) -> int:
     total = 0
     with new_folder(output) as folder:
-        for day in tqdm(days, desc="generate", unit=" days", disable=None):
-            text = _csv(day, lines, seed)
+        for at, day in enumerate(tqdm(days, desc="generate", unit=" days", disable=None)):
+            text = _csv(days, at, lines, seed)
             storage.write_text(join(folder, f"{day}.csv"), f"{text}\n")
             total += text.count("\n")
     return total
@@ -58,7 +58,7 @@ def _write_in_spark(days: Sequence[date], output: str, lines: int, seed: int) ->
 
     def make(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
-            yield pd.DataFrame({"value": [_csv(days[at], lines, seed) for at in batch["id"]]})
+            yield pd.DataFrame({"value": [_csv(days, at, lines, seed) for at in batch["id"]]})
 
     with spark_session("generate") as spark, new_folder(output) as folder:
         parts = join(folder, _PARTS)
@@ -72,8 +72,9 @@ def _write_in_spark(days: Sequence[date], output: str, lines: int, seed: int) ->
         return spark.read.text([locations.to_uri(file) for file in files]).count() - len(days)
 
 
-def _csv(day: date, lines: int, seed: int) -> str:
+def _csv(days: Sequence[date], at: int, lines: int, seed: int) -> str:
     """Return the lines of a day with their header, as a file has them but for the last line end."""
-    made = synthetic.invoice_lines(day, lines=lines, seed=seed)
+    before = days[at - 1] if at else None
+    made = synthetic.invoice_lines(days[at], lines=lines, seed=seed, before=before)
     text: str = made.to_csv(index=False, lineterminator="\n", date_format="%Y-%m-%d %H:%M:%S")
     return text.removesuffix("\n")

@@ -1,10 +1,13 @@
-"""Seeded synthetic invoice lines with the quirks of the Online Retail data.
+"""Seeded synthetic invoice lines with the structure and the quirks of the Online Retail data.
 
-Every draw is an integer from a NumPy generator: nothing that another machine could round otherwise.
+Cheap goods are bought in bulk, and customers have habits: what kind of buyer they are, how often they come and
+from when to when. Every draw is an integer from a NumPy generator: nothing that another machine could round
+otherwise.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,71 +20,72 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 FIRST_DAY: Final = date(2010, 12, 1)
 LAST_DAY: Final = date(2011, 12, 9)
-_SATURDAY: Final = 5
-_FIRST_INVOICE: Final = 536_365
-_FIRST_CUSTOMER, _CUSTOMERS = 12_346, 4_300
+_YEAR: Final = (LAST_DAY - FIRST_DAY).days + 1
+_SATURDAY, _SUNDAY = 5, 6
+_OCTOBER: Final = 10
+_FIRST_INVOICE, _FIRST_CUSTOMER = 536_365, 12_346
 
 #: Lines of a day, in percent of the mean: Monday to Sunday, January to December.
 _WEEKDAY_PERCENT: Final = (104, 119, 98, 125, 88, 0, 66)
 _MONTH_PERCENT: Final = (82, 68, 77, 80, 83, 80, 86, 80, 109, 131, 170, 140)
 
-_TRADE, _WEB, _CRATE = range(3)
-#: Price of a good in pence: for the trade, on the web (buyers without an account), by the crate.
-_PRICES: Final = np.array(
-    [
-        (29, 55, 25), (42, 83, 36), (65, 125, 55), (85, 163, 72), (125, 246, 106), (165, 329, 145),
-        (210, 413, 185), (295, 579, 255), (375, 746, 339), (495, 996, 425), (850, 1663, 795),
-        (1275, 2496, 1095),
-    ]
+#: Prices in pence, and how many pieces are in a pack of such a good.
+_PRICES: Final = (
+    (29, 24), (42, 24), (55, 12), (85, 12), (125, 12), (165, 12), (210, 10), (295, 8), (375, 6), (495, 4),
+    (995, 2), (1275, 1), (1495, 1),
 )  # fmt: skip
+#: Goods with their place among the prices, and styles with how many places dearer they are.
 _GOODS: Final = (
     ("LUNCH BAG", 5), ("JUMBO BAG", 6), ("PACK OF 72 CAKE CASES", 1), ("CERAMIC MUG", 4), ("TEA TOWEL", 7),
-    ("GIFT WRAP", 1), ("CAKE TIN", 9), ("BUNTING", 9), ("ALARM CLOCK", 8), ("PICTURE FRAME", 7),
+    ("GIFT WRAP", 2), ("CAKE TIN", 8), ("BUNTING", 8), ("ALARM CLOCK", 9), ("PICTURE FRAME", 7),
     ("BIRTHDAY CARD", 1), ("T-LIGHT HOLDER", 3), ("HOT WATER BOTTLE", 8), ("PAPER CHAIN KIT", 7),
-    ("TISSUE BOX", 4), ("LANTERN", 10), ("CAKESTAND 3 TIER", 11), ("HAND WARMER", 6), ("KEY RING", 0),
-    ("BIRD ORNAMENT", 5),
+    ("TISSUE BOX", 4), ("LANTERN", 8), ("CAKESTAND 3 TIER", 11), ("HAND WARMER", 5), ("KEY RING", 3),
 )  # fmt: skip
-_STYLES: Final = ("RED RETROSPOT", "PINK POLKADOT", "VINTAGE LEAF", "SUKI DESIGN", "UNION FLAG", "WOODLAND")
+_STYLES: Final = {"RED RETROSPOT": 0, "PINK POLKADOT": -1, "VINTAGE LEAF": 1, "SUKI DESIGN": 0, "WOODLAND": 1}
 _SPECIALS: Final = (
-    ('RECORD FRAME 7" SINGLE SIZE ', 7), ("SET 3 RETROSPOT TEA,COFFEE,SUGAR", 9), ("KEY FOB , SHED", 2),
-    ("FANCY FONT BIRTHDAY CARD, ", 1), ("AIRLINE LOUNGE,METAL SIGN", 6), ("TRAY, BREAKFAST IN BED", 11),
-    ('ASSORTED FLOWER COLOUR "LEIS"', 2), ('PINK/WHITE "KEEP CLEAN" BULLET BIN', 8),
+    ('RECORD FRAME 7" SINGLE SIZE ', 7), ("SET 3 RETROSPOT TEA,COFFEE,SUGAR", 8), ("KEY FOB , SHED", 3),
+    ("FANCY FONT BIRTHDAY CARD, ", 1), ("TRAY, BREAKFAST IN BED", 11), ('ASSORTED COLOUR "LEIS"', 3),
 )  # fmt: skip
-_CATALOGUE: Final = (*((f"{good} {style}", tier) for style in _STYLES for good, tier in _GOODS), *_SPECIALS)
+_CATALOGUE: Final = (
+    *((f"{good} {style}", place + dearer) for style, dearer in _STYLES.items() for good, place in _GOODS),
+    *_SPECIALS,
+)
 _STOCK_CODES: Final = np.array(
-    [f"{20_700 + 37 * i}{'' if i % 6 else 'B'}" for i, _ in enumerate(_CATALOGUE)], object
+    [f"{20_700 + 37 * i}{'' if i % 6 else 'B'}" for i in range(len(_CATALOGUE))], object
 )
 _DESCRIPTIONS: Final = np.array([name for name, _ in _CATALOGUE], object)
-_TIERS: Final = np.array([tier for _, tier in _CATALOGUE])
+_PENCE, _PACK = np.array([_PRICES[place] for _, place in _CATALOGUE]).T
 
+# Draws from the tables below are uniform, so a value's weight is how often it stands there.
 #: Charges that are no goods: stock code, description, sign of the quantity.
-_FEES: Final = np.array(
-    [
-        ("M", "Manual", 1), ("M", "Manual", -1), ("DOT", "DOTCOM POSTAGE", 1), ("POST", "POSTAGE", 1),
-        ("AMAZONFEE", "AMAZON FEE", -1), ("BANK CHARGES", "Bank Charges", -1),
-    ],
-    object,
+_FEES: Final = (
+    ("M", "Manual", 1), ("M", "Manual", -1), ("DOT", "DOTCOM POSTAGE", 1), ("POST", "POSTAGE", 1),
+    ("AMAZONFEE", "AMAZON FEE", -1), ("BANK CHARGES", "Bank Charges", -1),
 )  # fmt: skip
-
-# Draws from these tables are uniform, so a value's weight is how often it stands there.
-_INVOICE_SIZES: Final = np.array([1, 1, 1, 2, 3, 5, 7, 10, 12, 15, 17, 20, 23, 27, 32, 40, 50, 70, 110])
-_TRADE_QUANTITIES: Final = np.array(
-    [1] * 16 + [2] * 12 + [3] * 6 + [4] * 9 + [6] * 11 + [8] * 4 + [10] * 7 + [12] * 17 + [20] * 2 + [24] * 8
-    + [25, 36, 48, 48, 72, 96, 100, 144]
-)  # fmt: skip
-_WEB_QUANTITIES: Final = np.array([1] * 12 + [2] * 4 + [3] * 2 + [4, 5, 6, 10])
-_RETURNED_QUANTITIES: Final = np.array([1] * 8 + [2] * 4 + [3, 4, 6, 6, 12, 12, 24, 36])
-_BULK_EXPONENTS: Final = np.array([1] * 12 + [2] * 3 + [3])
-_FEE_EXPONENTS: Final = np.array([1] * 8 + [2] * 6 + [3] * 3)
+#: Kinds of buyers: on the web without an account; customers who are households, shops, wholesalers.
+_WEB, _HOUSEHOLD, _SHOP, _WHOLESALER = range(4)
+#: A customer's kind, and how often the customer comes, beside 1 out of season.
+_HABITS: Final = ((_HOUSEHOLD, 9),) * 31 + ((_WHOLESALER, 24),) * 6 + ((_SHOP, 160),) * 3 + ((_SHOP, 240),)
+#: Of each kind, lines of an invoice.
+_SIZES: Final = np.array([
+    [1, 1, 1, 1, 1, 2, 12, 30, 55, 100], [2, 3, 4, 5, 6, 7, 8, 9, 10, 12],
+    [3, 5, 6, 7, 8, 9, 10, 11, 13, 16], [3, 4, 4, 5, 5, 5, 6, 6, 7, 8],
+])  # fmt: skip
+#: Of each kind, how many of a good: pieces on the web and for a household, else quarters of a pack.
+_AMOUNTS: Final = np.array([
+    [1] * 9 + [2] * 4 + [3] * 2 + [4], [1] * 9 + [2] * 5 + [3] * 2,
+    [3] + [4] * 13 + [8] * 2, [16] * 4 + [24] * 6 + [32] * 4 + [40] * 2,
+])  # fmt: skip
 _COUNTRIES: Final = np.array(
-    ["United Kingdom"] * 91 + ["Germany", "Germany", "France", "France", "EIRE", "Spain", "Netherlands"]
-    + ["Belgium", "Switzerland"], object,
+    ["United Kingdom"] * 91
+    + ["Germany"] * 2 + ["France"] * 2 + ["EIRE", "Spain", "Netherlands", "Belgium", "Switzerland"], object,
 )  # fmt: skip
 
 
 def days(count: int) -> list[date]:
     """Spread `count` trading days evenly over the year, its first and last day among them."""
-    open_days = _trading_days()
+    year = (FIRST_DAY + timedelta(days=i) for i in range(_YEAR))
+    open_days = [day for day in year if day.weekday() != _SATURDAY]
     if not 3 <= count <= len(open_days):
         raise InputError(
             f"days must lie between 3 and {len(open_days)}, the days from {FIRST_DAY} to {LAST_DAY} "
@@ -90,22 +94,27 @@ def days(count: int) -> list[date]:
     return [open_days[i * (len(open_days) - 1) // (count - 1)] for i in range(count)]
 
 
-def invoice_lines(day: date, *, lines: int, seed: int) -> pd.DataFrame:
+def invoice_lines(day: date, *, lines: int, seed: int, before: date | None = None) -> pd.DataFrame:
     """Make the invoice lines of one day: about `lines` on a mean day, more in autumn and on Thursdays.
 
-    The result depends on the arguments alone; other days and earlier calls do not matter.
+    The result depends on the arguments alone; earlier calls do not matter. What is returned was bought on the
+    day `before`, the last trading day if left out.
     """
     check(day, lines=lines, seed=seed)
-    rng = np.random.default_rng([seed, day.toordinal()])
-    total = max(1, lines * _WEEKDAY_PERCENT[day.weekday()] * _MONTH_PERCENT[day.month - 1] // 10_000)
-    parts = [make(rng, total) for make in (_orders, _bulk_orders, _fees, _stock_adjustments)]
+    rng, total = np.random.default_rng([seed, day.toordinal()]), _busy(day, lines)
+    before = before or day - timedelta(days=2 if day.weekday() == _SUNDAY else 1)
+    bulk, fees, adjustments = (
+        int(np.count_nonzero(rng.integers(0, one_in, total) == 0)) for one_in in (600, 300, 350)
+    )
+    parts = [
+        _orders(day, lines, seed),
+        _returns(rng, _orders(before, lines, seed)),
+        _bulk_orders(rng, bulk, _customers(day, lines, seed)),
+        _fees(rng, fees),
+        _stock_adjustments(rng, adjustments),
+    ]
     frame = pd.concat([part.assign(part=i) for i, part in enumerate(parts) if len(part)], ignore_index=True)
     return _dated(frame, day, numbers_per_day=max(50, lines))
-
-
-def _trading_days() -> list[date]:
-    year = (FIRST_DAY + timedelta(days=i) for i in range((LAST_DAY - FIRST_DAY).days + 1))
-    return [day for day in year if day.weekday() != _SATURDAY]
 
 
 def check(day: date, *, lines: int, seed: int) -> None:
@@ -121,96 +130,110 @@ def check(day: date, *, lines: int, seed: int) -> None:
         raise InputError(f"A seed must not be negative, but got {seed}; give 0 or more")
 
 
-def _orders(rng: np.random.Generator, total: int) -> pd.DataFrame:
-    """Fill baskets of goods: a quarter bought without an account, some of the others a small return."""
-    web = rng.integers(0, 100, total) < 23
-    returned = (rng.integers(0, 100, total) < 13) & ~web
-    sizes = np.where(returned, rng.integers(1, 5, total), _draw(rng, _INVOICE_SIZES, total))
-    customers, minutes = _customers(rng, total), _minutes(rng, total)
-    of = np.repeat(np.arange(total), sizes)[:total]
-    bought = np.where(web[of], _draw(rng, _WEB_QUANTITIES, total), _draw(rng, _TRADE_QUANTITIES, total))
-    quantity = np.where(returned[of], -_draw(rng, _RETURNED_QUANTITIES, total), bought)
-    price_list = np.where(web[of], _WEB, np.where(quantity >= 24, _CRATE, _TRADE))
-    goods = _goods(rng, price_list)
-    return goods.assign(
-        invoice=of, minute=minutes[of], Quantity=quantity, CustomerID=np.where(web[of], np.nan, customers[of])
-    )
+def _busy(day: date, lines: int) -> int:
+    return max(1, lines * _WEEKDAY_PERCENT[day.weekday()] * _MONTH_PERCENT[day.month - 1] // 10_000)
 
 
-def _bulk_orders(rng: np.random.Generator, total: int) -> pd.DataFrame:
+def _customers(day: date, lines: int, seed: int) -> pd.DataFrame:
+    """Return all customers: number, kind, and how often each comes at this time of the year.
+
+    A quarter comes before Christmas alone. Of the others half were customers before the year, and few leave in it.
+    """
+    rng, count, today = np.random.default_rng(seed), 50 + 3 * lines, (day - FIRST_DAY).days
+    kind, visits = _draw(rng, _HABITS, count).T
+    joined = rng.integers(-_YEAR, _YEAR, count)
+    left = np.maximum(joined, 0) + rng.integers(100, 6 * _YEAR, count)
+    seasonal = rng.integers(0, 4, count) == 0
+    is_there = np.where(seasonal, day.month >= _OCTOBER, (joined <= today) & (today < left))
+    number = _FIRST_CUSTOMER + np.arange(count)
+    return pd.DataFrame({schema.CUSTOMER_ID: number, "kind": kind, "visits": np.where(is_there, visits, 1)})
+
+
+def _orders(day: date, lines: int, seed: int) -> pd.DataFrame:
+    """Fill baskets of goods, one in seven for buyers without an account."""
+    rng, total = np.random.default_rng([seed, day.toordinal(), 1]), _busy(day, lines)
+    buyers, web = _pick(rng, _customers(day, lines, seed), total), rng.integers(0, 7, total) == 0
+    kind = np.where(web, _WEB, buyers["kind"])
+    buyers = buyers.assign(kind=kind, CustomerID=buyers[schema.CUSTOMER_ID].mask(web))
+    sizes = _SIZES[kind, rng.integers(0, _SIZES.shape[1], total)]
+    filled = _timed(rng, buyers).loc[np.repeat(np.arange(total), sizes)[:total]]
+    return _with_goods(rng, filled)
+
+
+def _returns(rng: np.random.Generator, orders: pd.DataFrame) -> pd.DataFrame:
+    """Take back one line in fifty of what customers bought, half of them in full, the others in part."""
+    back: pd.DataFrame = orders[(rng.integers(0, 50, len(orders)) == 0) & orders[schema.CUSTOMER_ID].notna()]
+    bought = back[schema.QUANTITY].to_numpy()
+    in_full = rng.integers(0, 2, len(back)) == 0
+    return back.assign(Quantity=-np.where(in_full, bought, rng.integers(0, bought) + 1))
+
+
+def _bulk_orders(rng: np.random.Generator, count: int, customers: pd.DataFrame) -> pd.DataFrame:
     """Add orders of hundreds to tens of thousands, about half of them taken back soon after."""
-    count = _how_many(rng, total, one_in=400)
-    orders = _goods(rng, np.full(count, _CRATE)).assign(
-        minute=_minutes(rng, count),
-        Quantity=rng.integers(10, 100, count) * 10 ** _draw(rng, _BULK_EXPONENTS, count),
-        CustomerID=_customers(rng, count),
-    )
+    likely = customers["visits"] * np.where(customers["kind"] == _WHOLESALER, 100, 1)
+    orders = _with_goods(rng, _timed(rng, _pick(rng, customers.assign(visits=likely), count)))
+    pieces = rng.integers(10, 100, count) * 10 ** _draw(rng, [1] * 15 + [2] * 3 + [3], count)
+    orders = orders.assign(Quantity=1 + orders["pack"] * pieces // 12)
     returns = orders[rng.integers(0, 2, count) == 1]
     returns = returns.assign(minute=returns.minute + 12, Quantity=-returns.Quantity)
     both = pd.concat([orders, returns], ignore_index=True)
     return both.assign(invoice=np.arange(len(both)))
 
 
-def _fees(rng: np.random.Generator, total: int) -> pd.DataFrame:
+def _fees(rng: np.random.Generator, count: int) -> pd.DataFrame:
     """Add postage, commissions and manual entries: one piece at ten to some thousand pounds."""
-    count = _how_many(rng, total, one_in=300)
-    stock_code, description, sign = _FEES[rng.integers(0, len(_FEES), count)].T
-    pence = rng.integers(100, 1000, count) * 10 ** _draw(rng, _FEE_EXPONENTS, count)
-    return pd.DataFrame(
-        {
-            "invoice": np.arange(count),
-            "minute": _minutes(rng, count),
-            schema.STOCK_CODE: stock_code,
-            schema.DESCRIPTION: description,
-            schema.QUANTITY: sign.astype(np.int64),
-            schema.UNIT_PRICE: pence / 100,
-        }
-    )
+    chosen = [_FEES[i] for i in rng.integers(0, len(_FEES), count)]
+    fees = pd.DataFrame(chosen, columns=[schema.STOCK_CODE, schema.DESCRIPTION, schema.QUANTITY])
+    pence = rng.integers(100, 1000, count) * 10 ** _draw(rng, [1] * 20 + [2] * 6 + [3], count)
+    return _timed(rng, fees.assign(UnitPrice=pence / 100))
 
 
-def _stock_adjustments(rng: np.random.Generator, total: int) -> pd.DataFrame:
+def _stock_adjustments(rng: np.random.Generator, count: int) -> pd.DataFrame:
     """Add corrections of the stock: no description, no price, no customer."""
-    count = _how_many(rng, total, one_in=350)
-    quantity = rng.integers(1, 60, count) * (1 - 2 * rng.integers(0, 2, count))
-    goods = _goods(rng, np.full(count, _TRADE))
-    return goods.assign(
-        invoice=np.arange(count),
-        minute=_minutes(rng, count),
-        Description=None,
+    goods = _with_goods(rng, _timed(rng, pd.DataFrame({"kind": np.full(count, _WEB)})))
+    pieces = rng.integers(1, 60, count) * _draw(rng, [-1, 1], count)
+    return goods.assign(Description=None, Quantity=pieces, UnitPrice=0.0)
+
+
+def _with_goods(rng: np.random.Generator, buyers: pd.DataFrame) -> pd.DataFrame:
+    """Give each line a good, the first in the catalogue more often, and the quantity and price of its buyer.
+
+    Of two goods shops and wholesalers take the cheaper one, and buy it by the pack; others take the dearer one, by
+    the piece.
+    """
+    kind = buyers["kind"].to_numpy()
+    one, other = rng.integers(0, len(_CATALOGUE), (2, 2, len(buyers))).min(axis=0)
+    good = np.where((_PENCE[one] < _PENCE[other]) == (kind >= _SHOP), one, other)
+    pack, amount = _PACK[good], _AMOUNTS[kind, rng.integers(0, _AMOUNTS.shape[1], len(buyers))]
+    quantity = np.maximum(1, np.where(kind < _SHOP, amount, amount * pack // 4))
+    percent = np.where(kind == _WEB, 197, np.where(quantity >= 4 * pack, 85, 100))
+    return buyers.assign(
+        StockCode=_STOCK_CODES[good],
+        Description=_DESCRIPTIONS[good],
         Quantity=quantity,
-        UnitPrice=0.0,
+        UnitPrice=(_PENCE[good] * percent + 50) // 100 / 100,
+        pack=pack,
     )
 
 
-def _goods(rng: np.random.Generator, price_list: Integers) -> pd.DataFrame:
-    """Pick a good for each line, the first in the catalogue more often, at the price of the line's list."""
-    good = rng.integers(0, len(_TIERS), (2, len(price_list))).min(axis=0)
-    return pd.DataFrame(
-        {
-            schema.STOCK_CODE: _STOCK_CODES[good],
-            schema.DESCRIPTION: _DESCRIPTIONS[good],
-            schema.UNIT_PRICE: _PRICES[_TIERS[good], price_list] / 100,
-        }
+def _pick(rng: np.random.Generator, customers: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Draw customers, each as often as `visits` says."""
+    visits = customers["visits"].to_numpy().cumsum()
+    picked = np.searchsorted(visits, rng.integers(0, visits[-1], count), side="right")
+    return customers.iloc[picked].reset_index(drop=True)
+
+
+def _draw(rng: np.random.Generator, table: Sequence[Any], count: int) -> Integers:
+    drawn: Integers = np.array(table)[rng.integers(0, len(table), count)]
+    return drawn
+
+
+def _timed(rng: np.random.Generator, invoices: pd.DataFrame) -> pd.DataFrame:
+    """Give each row an invoice and a minute of the day from 8:00 to 18:00, most about 13:00."""
+    count = len(invoices)
+    return invoices.assign(
+        invoice=np.arange(count), minute=8 * 60 + rng.integers(0, 300, (2, count)).sum(axis=0)
     )
-
-
-def _draw(rng: np.random.Generator, table: Integers, count: int) -> Integers:
-    return table[rng.integers(0, len(table), count)]
-
-
-def _how_many(rng: np.random.Generator, total: int, *, one_in: int) -> int:
-    return int(np.count_nonzero(rng.integers(0, one_in, total) == 0))
-
-
-def _customers(rng: np.random.Generator, count: int) -> Integers:
-    drawn: Integers = rng.integers(0, _CUSTOMERS, (2, count)).min(axis=0)
-    return _FIRST_CUSTOMER + drawn
-
-
-def _minutes(rng: np.random.Generator, count: int) -> Integers:
-    """Draw minutes of the day from 8:00 to 18:00, most about 13:00."""
-    drawn: Integers = rng.integers(0, 300, (2, count)).sum(axis=0)
-    return 8 * 60 + drawn
 
 
 def _dated(frame: pd.DataFrame, day: date, *, numbers_per_day: int) -> pd.DataFrame:
