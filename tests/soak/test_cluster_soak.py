@@ -1,6 +1,7 @@
 """The whole main job on a cluster of real processes: as on one machine, to the bit, whatever worker dies."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -131,7 +132,7 @@ def test_machines_that_share_one_folder_and_nothing_else_are_enough(
         told = finish([*submission(apart), *spend, *several], place, own)
 
     assert jobs.outcome(place, scored=scored) == expected
-    assert "0 of 1,301 customer-days differ from the batch" in told
+    assert re.search(r"0 of [0-9,]+ customer-days differ from the batch", told)
     assert [*(shared / "models").iterdir()] == []
     assert not (place / "output").exists()
 
