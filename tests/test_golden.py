@@ -17,31 +17,31 @@ ON_THE_SAMPLE = [
         "unscaled",
         31,
         2,
-        "UNSCALED",
+        "36b31ccf54da238fd8f42a9f1d781988 8a4cee43f544e78e87deb59e65ed1b02 914d69e8f062776d1632b0ec55c50a65",
     ),
     (
         "default",
         16,
         1,
-        "DEFAULT",
+        "5562a2679e8d34806a045975a1a7357c 0630eddf4f7de7b393140579f584165c 44b2f14f466ed80cabf96b6abe301629",
     ),
     (
         "notebook",
         20,
         1,
-        "NOTEBOOK",
+        "1c67f45fbd89915f4614675856131ed9 74085be6147c239a3d111452491edc64 9373b2989107e55889e798887d2ac219",
     ),
     (
         "customers",
         4,
         0,
-        "CUSTOMERS",
+        "c3b6b0b53dab1173c24e3845914bcaba 650c99d02fc4b70fa543152684947623 4cf6a01f0b9dc458e42cec512af2a972",
     ),
     (
         "invoices",
         8,
         0,
-        "INVOICES",
+        "1559372e63eb0280006ce060a2f3471c b1150e30aeec334ff65affe0d953b802 0e7a55143661bb8ff647477f66bf186d",
     ),
 ]
 ON_THE_REAL_DATA = [
