@@ -110,27 +110,15 @@ def test_a_streams_own_session_is_set_as_the_one_that_it_is_made_from(spark: Spa
         spark.conf.unset("fs.s3a.access.key")
 
 
-@pytest.mark.parametrize(
-    ("of", "package"),
-    [
-        ("local[1]", "src/retail_clusters/__init__.py"),
-        pytest.param(
-            "local-cluster[1,1,1024]",
-            "retail_clusters.zip/retail_clusters/__init__.py",
-            marks=pytest.mark.soak,
-        ),
-    ],
-)
-def test_a_session_that_was_begun_early_is_the_job_s_brings_executors_the_package_and_is_stopped(
-    monkeypatch: pytest.MonkeyPatch, of: str, package: str
-):
+@pytest.mark.soak
+def test_a_session_that_was_begun_early_is_the_job_s_brings_executors_the_package_and_is_stopped(monkeypatch):
     monkeypatch.delenv("SPARK_SUBMIT_OPTS")  # the tests' own JVMs are short-lived, all of them
     monkeypatch.setenv("SPARK_DRIVER_MEMORY", "512m")
-    done = run(EARLY, "job", master=of)
+    done = run(EARLY, "job", master="local-cluster[1,1,1024]")
     assert done.returncode == 0, done.stderr
-    job, found, *options = done.stdout.splitlines()
+    job, package, *options = done.stdout.splitlines()
     assert job == "3 retail-clusters early UTC"
-    assert found.endswith(package)
+    assert package.endswith("retail_clusters.zip/retail_clusters/__init__.py")
     assert options == ["True ['-Xmx512m']", "stopped True"]
 
 

@@ -17,6 +17,8 @@ from mlflow.entities import Run
 from tests.clusters import LOOPBACK, Cluster, standalone_cluster, wait_until
 from tests.mlflow_spark_submit.projects import make_project, start
 
+pytestmark = pytest.mark.soak
+
 TRICKY = """it's a "b" $HOME `id` \\ *  --conf c=d;é"""
 LOCAL = {"master": "local[1]", "conf": {"spark.ui.enabled": False}, "env": LOOPBACK}
 
@@ -61,7 +63,6 @@ def run_on(cluster: Cluster, project: Path, *options: str, conf: dict[str, str],
     return output
 
 
-@pytest.mark.soak
 def test_job_runs_on_a_cluster_in_the_run_that_mlflow_made(project, cluster):
     parts = project / "parts.zip"
     with zipfile.ZipFile(parts, "w") as parcel:
@@ -82,7 +83,6 @@ def test_job_runs_on_a_cluster_in_the_run_that_mlflow_made(project, cluster):
     assert "job says hello" in output
 
 
-@pytest.mark.soak
 def test_archive_brings_executors_their_python(project, cluster):
     environment = project / "made"
     venv.create(environment, symlinks=True)
@@ -94,14 +94,6 @@ def test_archive_brings_executors_their_python(project, cluster):
     assert the_run().data.params["parcels"] == "from the archive"
 
 
-def test_job_that_fails_fails_its_run(project, capfd):
-    with pytest.raises(mlflow.exceptions.ExecutionException):
-        mlflow.projects.run(str(project), "fail", backend="spark-submit", backend_config=dict(LOCAL))
-    assert "job says hello" in capfd.readouterr().out
-    assert the_run().info.status == "FAILED"
-
-
-@pytest.mark.soak
 def test_job_that_fails_fails_the_command_and_its_run_and_the_exit_code_is_told(project):
     process = start(project, LOCAL, "-e", "fail")
     output, _ = process.communicate()
@@ -111,7 +103,6 @@ def test_job_that_fails_fails_the_command_and_its_run_and_the_exit_code_is_told(
     assert the_run().info.status == "FAILED"
 
 
-@pytest.mark.soak
 def test_cancel_ends_every_process_and_the_run_is_killed(project):
     submitted = mlflow.projects.run(
         str(project), "stay", backend="spark-submit", backend_config=dict(LOCAL), synchronous=False
@@ -125,7 +116,6 @@ def test_cancel_ends_every_process_and_the_run_is_killed(project):
     submitted.cancel()  # a second time does nothing
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command_that_is_ended_ends_its_job(project, number):
     process = start(project, LOCAL, "-e", "stay")
@@ -141,7 +131,6 @@ def runs_exist() -> bool:
     return bool(mlflow.MlflowClient().search_runs(["0"]))
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize(
     ("entry_point", "config", "told"),
     [("shell", LOCAL, "but got 'bash run.sh'"), ("main", {"mastr": "yarn"}, "mastr: Extra inputs")],

@@ -17,6 +17,8 @@ from retail_clusters.settings import Promotion as Bounds
 from tests import examples, shop
 
 EXPERIMENT = Experiment(k=4, stability=Stability(draws=2), promotion=Bounds(margin=2))
+pytestmark = pytest.mark.soak
+
 registry = ModelRegistry(EXPERIMENT.model)
 
 
@@ -74,7 +76,6 @@ def test_retrained_clusters_have_the_champions_numbers_are_verified_and_promoted
     assert predictions(trainer.spark, second.version) == predictions(trainer.spark, first.version)
 
 
-@pytest.mark.soak  # the suite has the model of such rows in features/test_rows.py
 def test_rows_that_stay_in_spark_are_carried_too(trainer: Trainer):
     version = trainer.train(seed=0, in_memory_rows=50).version
 

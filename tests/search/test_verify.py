@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from retail_clusters.clustering import evaluation
 from retail_clusters.errors import DifferenceFoundError, InputError
 from retail_clusters.registry import tracking
+from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.report.page import write_report
 from retail_clusters.search import sweep
 from retail_clusters.search.publish import ALGORITHM_VERSION
@@ -28,10 +29,10 @@ SMALL = Experiment(
 
 @dataclass(frozen=True)
 class Trained:
-    """A store with a run of each kind that trains, by name, in the folder where their data is prepared."""
+    """A store with a run of `train`, in the folder where its data is prepared."""
 
     folder: Path
-    runs: dict[str, str]
+    run: str
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +45,7 @@ def trained(
         use(folder, patch)
         data = str(examples.write_files(folder / "in"))
         train(spark, data=data, experiment=SMALL)
-        sweep.sweep(spark, data=data, experiment=SMALL, study="s", storage=None)
-        found = mlflow.search_runs(search_all_experiments=True, output_format="list")
-        registered = {
-            run.data.tags["model_version"]: run.info.run_id
-            for run in found
-            if "model_version" in run.data.tags
-        }
-        yield Trained(folder, {"train": registered["1"], "sweep": registered["2"]})
+        yield Trained(folder, ModelRegistry(SMALL.model).training_run(version="1"))
 
 
 def use(folder: Path, patch: pytest.MonkeyPatch) -> None:
@@ -66,46 +60,45 @@ def use(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def runs(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def run(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> str:
     use(trained.folder, monkeypatch)
-    return trained.runs
+    return trained.run
 
 
 COMPARED = {*("data_digest", "model_digest", "labels_digest", "centres")}
 
 
-def test_run_repeats_to_the_last_bit(spark: SparkSession, runs: dict[str, str], capsys):
-    found = verify(spark, run_id=runs["train"])
+def test_run_repeats_to_the_last_bit(spark: SparkSession, run: str, capsys):
+    found = verify(spark, run_id=run)
 
-    assert f"run {runs['train']} repeats to the last bit" in capsys.readouterr().out
+    assert f"run {run} repeats to the last bit" in capsys.readouterr().out
     assert found.metrics.keys() >= COMPARED | {"holdout_silhouette"}
 
 
 @pytest.mark.soak
-def test_run_of_the_notebooks_solver_repeats_to_the_last_bit(
-    spark: SparkSession, runs: dict[str, str], capsys
-):
+def test_run_of_the_notebooks_solver_repeats_to_the_last_bit(spark: SparkSession, run: str, capsys):
     notebook = SMALL.model_copy(update={"training": Training(solver="spark"), "model": "notebook"})
     version = train(spark, data="in", experiment=notebook).version
     assert verify(spark, version=version, model_name="notebook").metrics.keys() >= COMPARED
     assert "repeats to the last bit" in capsys.readouterr().out
 
 
-def test_version_is_verified_by_its_run(spark: SparkSession, runs: dict[str, str]):
-    assert verify(spark, version="2", model_name=SMALL.model).run_id == runs["sweep"]
+def test_version_is_verified_by_its_run(spark: SparkSession, run: str):
+    assert verify(spark, version="1", model_name=SMALL.model).run_id == run
 
 
 def test_a_metric_that_is_newer_than_the_run_is_left_out(
-    spark: SparkSession, runs: dict[str, str], capsys, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, run: str, capsys, monkeypatch: pytest.MonkeyPatch
 ):
     newer = {**evaluation.METRICS, "dunn": ("Dunn", lambda _: 0.5)}
     monkeypatch.setattr(evaluation, "METRICS", newer)
-    found = verify(spark, run_id=runs["train"])
+    found = verify(spark, run_id=run)
     assert "dunn" not in found.metrics
     assert found.metrics.keys() >= {"model_digest", "centres", "calinski_harabasz", "test_silhouette"}
 
 
-def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str], capsys):
+@pytest.mark.soak
+def test_register_run_of_main_and_a_sweep_repeat(spark: SparkSession, run: str, capsys):
     """Defect 1: the runs of `main` were refused, as they had K and seed alone."""
     context = sweep.training_context(
         sweep.ensure_prepared(spark, data="in", experiment=SMALL), experiment=SMALL
@@ -117,18 +110,20 @@ def test_register_run_of_main_repeats(spark: SparkSession, runs: dict[str, str],
         with tracking.run("register") as registered:
             sweep.publish_best(context, best)
     verify(spark, run_id=registered)
+    swept = sweep.sweep(spark, data="in", experiment=SMALL, study="s", storage=None)
+    verify(spark, version=swept.version, model_name=SMALL.model)
     assert f"run {registered} repeats to the last bit" in capsys.readouterr().out
 
 
-def test_report_makes_the_folder_that_it_is_to_be_in(runs: dict[str, str], tmp_path: Path):
+def test_report_makes_the_folder_that_it_is_to_be_in(run: str, tmp_path: Path):
     page = tmp_path / "pages" / "new" / "report.html"
-    made = write_report(run_id=runs["train"], version=None, model=SMALL.model, output=str(page))
-    assert made["run_id"] == runs["train"]
+    made = write_report(run_id=run, version=None, model=SMALL.model, output=str(page))
+    assert made["run_id"] == run
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_altered_run_is_told_with_what_it_was_and_what_it_is(spark: SparkSession, runs: dict[str, str]):
-    client, run_id = mlflow.MlflowClient(), runs["train"]
+def test_altered_run_is_told_with_what_it_was_and_what_it_is(spark: SparkSession, run: str):
+    client, run_id = mlflow.MlflowClient(), run
     kept = client.get_run(run_id).data
     centres = Path(client.get_run(run_id).info.artifact_uri.removeprefix("file://"), "centres.csv")
     text = centres.read_text(encoding="utf-8")
@@ -151,19 +146,19 @@ def test_altered_run_is_told_with_what_it_was_and_what_it_is(spark: SparkSession
     assert "labels_digest" not in message
 
 
-def test_run_of_an_older_kernel_is_refused_with_the_way_out(spark: SparkSession, runs: dict[str, str]):
+def test_run_of_an_older_kernel_is_refused_with_the_way_out(spark: SparkSession, run: str):
     client = mlflow.MlflowClient()
-    client.delete_tag(runs["train"], "kernel")  # the first version had none
+    client.delete_tag(run, "kernel")  # the first version had none
     try:
         with pytest.raises(
             InputError, match=r"trained with kernel 1, which gives other bits; verify it with"
         ):
-            verify(spark, run_id=runs["train"])
+            verify(spark, run_id=run)
     finally:
-        client.set_tag(runs["train"], "kernel", ALGORITHM_VERSION)
+        client.set_tag(run, "kernel", ALGORITHM_VERSION)
 
 
-def test_run_that_is_unknown_or_trained_nothing_is_refused(spark: SparkSession, runs: dict[str, str]):
+def test_run_that_is_unknown_or_trained_nothing_is_refused(spark: SparkSession, run: str):
     with pytest.raises(InputError, match="found no run 'nonsense'"):
         verify(spark, run_id="nonsense")
     with tracking.run("main", name="empty") as empty:

@@ -519,6 +519,7 @@ def test_killed_while_it_writes_it_scores_every_line_once(spark: SparkSession, p
     assert sum(counted.values()) == sum(scorers.lines_of(files).values())
 
 
+@pytest.mark.soak
 def test_what_arrives_is_scored_whether_spark_brings_it_or_not_until_sigterm_ends_it(
     spark: SparkSession, place: Path
 ) -> None:
