@@ -13,7 +13,7 @@ from retail_clusters.search.prepared import prepare
 from retail_clusters.settings import Experiment, Split
 from tests.conftest import SAMPLE
 
-SAMPLE_DIGEST = "2:209fd7f434bfcc5f1fc7473737858e67"
+SAMPLE_DIGEST = "2:749c196b3872e322d6e693fd29bc4331"
 REAL_DIGEST = "2:aa3259cdd6f1e6b3f84cfcee14082bae"
 LINES = [
     f"{day},A,CUP,{day},2011-{month:02}-{day:02} 08:00:00,2.5,{'' if day % 2 else '17850.0'},UK"
