@@ -36,11 +36,12 @@ def _run(name: str, arguments: Sequence[str]) -> None:
 
 
 def _predictions(spark: SparkSession, output: str) -> str:
-    """Hash the scored lines as a multiset: neither their order nor their files matter."""
-    hashed = F.xxhash64(*_SCORED).cast("decimal(38,0)")
-    found = (
-        spark.read.parquet(f"file://{Path(output).absolute()}/scored")
-        .agg(F.count(F.lit(1)), F.sum(hashed))
-        .first()
-    )
+    """Hash the scored lines, or the segments of units, as a multiset: neither their order nor their files matter."""
+    place = Path(output).absolute()
+    if (place / "segments").exists():
+        scored = spark.read.parquet(f"file://{place}/segments").drop("model_version")
+    else:
+        scored = spark.read.parquet(f"file://{place}/scored").select(*_SCORED)
+    hashed = F.xxhash64(*scored.columns).cast("decimal(38,0)")
+    found = scored.agg(F.count(F.lit(1)), F.sum(hashed)).first()
     return hashlib.sha256(repr((int(found[0]), int(found[1]))).encode()).hexdigest()[:32]
