@@ -1,18 +1,24 @@
 """Metrics of the sample as scikit-learn has them of its lines; the real data as the notebook has it."""
 
+from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.ml.feature import SQLTransformer
+from pyspark.sql import DataFrame, SparkSession
 from sklearn import metrics
 
+from retail_clusters import schema
+from retail_clusters.experiment_file import load_experiment
+from retail_clusters.features import sql
 from retail_clusters.search.context import TrainingContext
 from retail_clusters.search.measure import measure
 from retail_clusters.settings import Experiment
 from tests import examples
-from tests.conftest import SAMPLE
+from tests.conftest import PROJECT, SAMPLE
 from tests.examples import context_of_files
 from tests.search.test_publish import assert_scores_as_measured
 
@@ -73,3 +79,56 @@ def test_digest_rows_weekdays_and_vectors_are_those_of_the_notebook(real: Traini
 @pytest.mark.real
 def test_registered_model_gives_every_row_of_the_real_data_the_label_that_was_measured(spark, real):
     assert assert_scores_as_measured(spark, real, k=46, seed=0) <= 10
+
+
+def test_metrics_of_customers_are_those_of_scikit_learn_on_their_records(spark: SparkSession):
+    customers = load_experiment(PROJECT / "experiments" / "customers.yaml")
+    context = context_of_files(spark, SAMPLE, experiment=customers)
+    found = context.fit(k=4, seed=0)
+    for part, ours in (("validation", found.validation), ("test", measure(context, found).test)):
+        rows = context.in_memory(part).blocks
+        values = np.concatenate([np.repeat(each.values, each.weights.astype(int), axis=0) for each in rows])
+        squares = np.array([((values - centre) ** 2).sum(axis=1) for centre in found.centres])
+        labels = squares.argmin(axis=0)
+        assert ours.sizes == tuple(np.bincount(labels, minlength=4))
+        assert ours.cost == pytest.approx(squares.min(axis=0).sum(), rel=1e-12)
+        silhouette = metrics.silhouette_score(values, labels, metric="sqeuclidean")
+        assert ours.silhouette == pytest.approx(silhouette, abs=1e-9)
+        assert ours.davies_bouldin == pytest.approx(metrics.davies_bouldin_score(values, labels), rel=1e-9)
+        calinski_harabasz = metrics.calinski_harabasz_score(values, labels)
+        assert ours.calinski_harabasz == pytest.approx(calinski_harabasz, rel=1e-9)
+
+
+@pytest.mark.real
+def test_recency_frequency_and_spend_of_customers_are_those_of_pandas_to_the_cent(
+    spark: SparkSession, real_data: Path
+):
+    question = load_experiment(PROJECT / "experiments" / "customers.yaml").question
+    end, chosen = date(2011, 7, 1), ("14911", "12748", "15311")
+    window = [real_data / f"{end - timedelta(back)}.csv" for back in range(1, question.unit.days + 1)]
+    files = [str(file) for file in window if file.exists()]
+    read = pd.concat(
+        [
+            pd.read_csv(file, dtype={"InvoiceNo": str, "CustomerID": str}, parse_dates=["InvoiceDate"])
+            for file in files
+        ]
+    )
+    lines = read[~read["InvoiceNo"].str.startswith("C")].assign(
+        customer=read["CustomerID"].str.removesuffix(".0"),
+        mills=(read["UnitPrice"] * 1000).round().astype(int) * read["Quantity"],
+    )
+    expected = {}
+    for customer in chosen:
+        theirs = lines[lines["customer"] == customer]
+        recency = (pd.Timestamp(end) - theirs["InvoiceDate"].max().normalize()).days
+        expected[customer] = (recency, theirs["InvoiceNo"].nunique(), theirs["mills"].sum() / 1000)
+
+    statement = sql.records(question, as_of=end, passed={"customer": "CustomerID"})
+    made = SQLTransformer(statement=statement).transform(_lines_of(spark, files))
+    names = ("recency", "frequency", "spend")
+    found = {row["customer"].removesuffix(".0"): tuple(row[name] for name in names) for row in made.collect()}
+    assert {customer: found[customer] for customer in chosen} == expected
+
+
+def _lines_of(spark: SparkSession, files: Sequence[str]) -> DataFrame:
+    return spark.read.csv(list(files), schema=schema.INVOICE_LINE, header=True, escape='"')

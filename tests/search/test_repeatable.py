@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,10 +12,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from retail_clusters.data import prepare
+from retail_clusters.data.prepare import Prepared
+from retail_clusters.experiment_file import load_experiment
 from retail_clusters.search import publish
+from retail_clusters.search.context import training_context
 from retail_clusters.search.measure import measure
-from retail_clusters.settings import Experiment, Training
-from tests import examples, processes
+from retail_clusters.settings import Experiment
+from tests import processes
 from tests.conftest import PROJECT, SAMPLE
 
 _SCRIPT = """
@@ -28,19 +33,21 @@ with spark_session("tests") as spark:
 
 Digests = Mapping[str, Mapping[str, str | float]]
 
+#: Days of the sample: four weekdays that train, two of them that validate, and two that test.
+FEW_DAYS = (
+    "2011-06-02", "2011-06-15", "2011-06-21", "2011-06-27", "2011-07-04", "2011-08-10", "2011-11-01", "2011-11-14",
+)  # fmt: skip
+
 
 def digests(spark: SparkSession, folder: Path, *, k: int) -> Digests:
-    """Train with each solver; return digests and metrics. It also runs in a process of its own."""
-    return {
-        "exact": trained(spark, folder, Experiment(), k=k),
-        "spark": trained(spark, folder, Experiment(training=Training(solver="spark")), k=k),
-    }
+    """Train each shipped experiment; return digests and metrics. It also runs in a process of its own."""
+    prepared = prepare.make(spark, prepare.source(str(folder), Experiment().input), run_id="unknown")
+    experiments = sorted((PROJECT / "experiments").glob("*.yaml"))
+    return {path.stem: trained(prepared, load_experiment(path), k=k) for path in experiments}
 
 
-def trained(
-    spark: SparkSession, folder: Path, experiment: Experiment, *, k: int
-) -> Mapping[str, str | float]:
-    context = examples.context_of_files(spark, folder, experiment=experiment)
+def trained(prepared: Prepared, experiment: Experiment, *, k: int) -> Mapping[str, str | float]:
+    context = training_context(prepared, experiment=experiment)
     measured = measure(context, context.fit(k=k, seed=1))
     tags = publish.run_tags(context, measured)
     names = ("data_digest", "model_digest", "labels_digest")
@@ -75,13 +82,30 @@ def in_other_files(source: Path, folder: Path) -> Path:
     return folder
 
 
-def test_bits_are_the_same_on_one_core_and_on_two_and_in_any_layout(spark: SparkSession, tmp_path: Path):
-    files = examples.write_files(tmp_path / "in")
+@pytest.fixture(scope="module")
+def few_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("few") / "days"
+    folder.mkdir()
+    for day in FEW_DAYS:
+        shutil.copy(SAMPLE / f"{day}.csv", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_two_cores(spark: SparkSession, few_days: Path) -> Digests:
     assert spark.sparkContext.master == "local[2]"
-    one = digests_elsewhere(files, k=5, SPARK_MASTER="local[1]")
-    two = digests(spark, in_other_files(files, tmp_path / "other"), k=5)
-    assert one == two
-    assert two["exact"]["model_digest"] != two["spark"]["model_digest"]
+    return digests(spark, in_other_files(few_days, few_days.parent / "other"), k=5)
+
+
+@pytest.mark.parametrize("master", ["local[1]", "local[4]"])
+def test_each_shipped_experiment_gives_the_same_bits_on_any_number_of_cores_and_in_any_layout(
+    few_days: Path, on_two_cores: Digests, master: str
+):
+    assert digests_elsewhere(few_days, k=5, SPARK_MASTER=master) == on_two_cores
+
+
+def test_shipped_experiments_differ_in_their_models(on_two_cores: Digests):
+    assert len({found["model_digest"] for found in on_two_cores.values()}) == len(on_two_cores) == 5
 
 
 @pytest.mark.soak
