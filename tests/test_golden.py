@@ -15,14 +15,14 @@ from tests.golden import digests
 ON_THE_SAMPLE = [
     (
         "unscaled",
-        31,
+        33,
         2,
         "36b31ccf54da238fd8f42a9f1d781988 8a4cee43f544e78e87deb59e65ed1b02 914d69e8f062776d1632b0ec55c50a65",
     ),
     (
         "default",
-        16,
-        1,
+        15,
+        5,
         "5562a2679e8d34806a045975a1a7357c 0630eddf4f7de7b393140579f584165c 44b2f14f466ed80cabf96b6abe301629",
     ),
     (

@@ -13,7 +13,7 @@ from retail_clusters.search.prepared import prepare
 from retail_clusters.settings import Experiment, Split
 from tests.conftest import SAMPLE
 
-SAMPLE_DIGEST = "2:7650858d2f939868e6d8c16e25091bd8"
+SAMPLE_DIGEST = "2:36f84865596f4934a97963b541879c4f"
 LINES = [
     f"{day},A,CUP,{day},2011-{month:02}-{day:02} 08:00:00,2.5,{'' if day % 2 else '17850.0'},UK"
     for month in (1, 8, 11)

@@ -65,7 +65,7 @@ _FEES: Final = (
 #: Kinds of buyers: on the web without an account; customers who are households, shops, wholesalers.
 _WEB, _HOUSEHOLD, _SHOP, _WHOLESALER = range(4)
 #: A customer's kind, and how often the customer comes, beside 1 out of season.
-_HABITS: Final = ((_HOUSEHOLD, 9),) * 31 + ((_WHOLESALER, 24),) * 6 + ((_SHOP, 160),) * 3 + ((_SHOP, 240),)
+_HABITS: Final = ((_HOUSEHOLD, 9),) * 31 + ((_WHOLESALER, 22),) * 6 + ((_SHOP, 160),) * 3 + ((_SHOP, 240),)
 #: Of each kind, lines of an invoice.
 _SIZES: Final = np.array([
     [1, 1, 1, 1, 1, 2, 12, 30, 55, 100], [2, 3, 4, 5, 6, 7, 8, 9, 10, 12],
