@@ -197,8 +197,8 @@ NOT_TYPED = {"make ui", "make test"}
 
 #: How many trials the searches have, and draws: in the soak about as many as a reader's, else a few.
 LONG = {"set": "sweep.seeds=2; sweep.k_max=30; stability.draws=4"}
-SHORT = {"set": "sweep.seeds=2; sweep.k_min=18; sweep.k_max=20; stability.draws=2"}
-FEW_TRIALS = ("--trials", "6", "--set", "sweep.k_min=12; sweep.k_max=24; stability.draws=2")
+SHORT = {"set": "sweep.seeds=1; sweep.k_max=6; stability.draws=2"}
+FEW_TRIALS = ("--set", "sweep.k_min=19; sweep.k_max=20; sweep.seeds=2; stability.draws=2")
 
 
 @pytest.fixture(params=["short", pytest.param("long", marks=pytest.mark.soak)])
