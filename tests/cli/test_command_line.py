@@ -25,7 +25,7 @@ from retail_clusters.cli.common import (
 )
 from retail_clusters.errors import InputError, PromotionRefusedError
 
-ORDER = "main prepare train sweep promote rollback history score purchases verify report generate fetch"
+ORDER = "main prepare train sweep promote rollback history score segments names purchases verify report generate fetch"
 
 
 def said(*arguments: str) -> str:

@@ -30,7 +30,7 @@ from retail_clusters.cli.common import (
 )
 @click.option("--output", type=LOCATION, required=True, help="file that ends in .csv or .parquet")
 def segments_command(scored: str, as_of: datetime | None, only_moves: bool, output: str) -> object:
-    """Who is in which segment, since when, and where before, as one file."""
+    """Who is in which segment since when, or who moved, as a file."""
     what = "who moved" if only_moves else "who is in which segment"
     click.echo(f"segments: {what} in {scored}, into {output}")
     from retail_clusters.serving.source import check_table
