@@ -17,31 +17,31 @@ ON_THE_SAMPLE = [
         "unscaled",
         33,
         2,
-        "36b31ccf54da238fd8f42a9f1d781988 8a4cee43f544e78e87deb59e65ed1b02 914d69e8f062776d1632b0ec55c50a65",
+        "d192f7124cbe12613d502be25bf5e043 bd753342223498adda0087361706a7e5 f497fb9a2bc9e25d83056a61e869b518",
     ),
     (
         "default",
         15,
         5,
-        "5562a2679e8d34806a045975a1a7357c 0630eddf4f7de7b393140579f584165c 44b2f14f466ed80cabf96b6abe301629",
+        "e7c1039cb7d5e127f2b2caaed9f57524 a5684c41d7a18e60699e4cd558770a46 9d678f09943d9521087d0c545fbb7b2c",
     ),
     (
         "notebook",
         20,
         1,
-        "1c67f45fbd89915f4614675856131ed9 74085be6147c239a3d111452491edc64 9373b2989107e55889e798887d2ac219",
+        "c73c55df1d3d50ef437b33fee9f2afff 24c920ee2043fef43e7bd395e43e9676 d784e7fa0095a977a1fb1cd5db893b69",
     ),
     (
         "customers",
         4,
         0,
-        "c3b6b0b53dab1173c24e3845914bcaba 650c99d02fc4b70fa543152684947623 4cf6a01f0b9dc458e42cec512af2a972",
+        "7a85f8d5ae6056a4d6e7135b4994393e 267544e95be3e34fe3c679e83328d65d a584e6361fd98390f00656bbef6cda58",
     ),
     (
         "invoices",
         8,
         0,
-        "1559372e63eb0280006ce060a2f3471c b1150e30aeec334ff65affe0d953b802 0e7a55143661bb8ff647477f66bf186d",
+        "7aa8d018f62ecc473f0b1540b5b46485 2380d4596d86656dc9288c063cfbf4ec 135ede3f25b7bd4a315d3d76ae9337eb",
     ),
 ]
 ON_THE_REAL_DATA = [
