@@ -52,7 +52,7 @@ def refused(place: str) -> str:
 def test_another_process_is_refused_until_the_owner_is_killed(place: str):
     process, owner = hold(place)
     assert refused(place) == f"{PURPOSE}, but another process holds {place}: wait for it, or end it"
-    assert f"process {process.pid} of " in str(owner)
+    assert owner.pid == process.pid
     assert not owner.is_dead
     process.kill()
     process.wait()

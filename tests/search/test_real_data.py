@@ -119,7 +119,8 @@ def test_recency_frequency_and_spend_of_customers_are_those_of_pandas_to_the_cen
         [
             pd.read_csv(file, dtype={"InvoiceNo": str, "CustomerID": str}, parse_dates=["InvoiceDate"])
             for file in files
-        ]
+        ],
+        ignore_index=True,
     )
     lines = read[~read["InvoiceNo"].str.startswith("C")].assign(
         customer=read["CustomerID"].str.removesuffix(".0"),

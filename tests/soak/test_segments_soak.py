@@ -48,7 +48,7 @@ def test_segments_of_a_stream_that_is_killed_are_those_of_a_batch_job(
 def test_segments_of_a_stream_that_is_killed_once_are_those_of_a_batch_job(
     spark: SparkSession, place: Path
 ) -> None:
-    check(spark, place, files=5, kills=1)
+    check(spark, place, files=4, kills=1)
 
 
 @pytest.mark.soak
