@@ -146,6 +146,21 @@ def test_what_moved_because_the_model_changed_is_told_apart(spark: SparkSession,
     assert pd.isna(moves.loc["A", "feature"])
 
 
+def test_moves_without_a_unit_or_of_a_version_that_is_gone_do_not_stop_the_scorer(
+    spark: SparkSession, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(place, "1.csv", ("A", "2011-03-01", 2))
+    for end in (date(2012, 1, 1), date(2012, 2, 1)):
+        scorers.drain(spark, place / "in", as_of=end)
+    assert written(place, "moves", "2012-02-01").empty
+    scorers.drain(spark, place / "in", as_of=date(2011, 3, 2))
+    registry.set_alias(alias="champion", version="2")
+    mlflow.MlflowClient().delete_model_version(registry.name, "1")
+    scorers.drain(spark, place / "in", as_of=date(2011, 3, 3))
+    assert "no moves from 2011-03-02 to 2011-03-03 for now" in capsys.readouterr().err
+    assert written(place, "segments", "2011-03-03")["model_version"].tolist() == [2]
+
+
 @pytest.mark.soak
 def test_the_past_is_filled_in_and_a_date_asked_for_is_the_same(spark: SparkSession, place: Path) -> None:
     put(place, "1.csv", *(("A", f"2011-03-{day:02}", 2) for day in range(1, 30)), ("A", "2011-04-20", 2))

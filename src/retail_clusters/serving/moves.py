@@ -109,14 +109,10 @@ class Moves:
         return int(self.pairs["count"][chosen].sum())
 
 
-def write_missing_moves(spark: SparkSession, output: str, *, open_version: OpenVersion) -> list[Moves]:
-    """Write the moves of every snapshot that has one before it and no moves yet, oldest first."""
+def missing_moves(output: str) -> list[tuple[date, date]]:
+    """List the pairs of snapshots that follow one another and have no moves yet, oldest first."""
     there = {*dated_folders(output, MOVES)}
-    return [
-        write_moves(spark, output, earlier=earlier, later=later, open_version=open_version)
-        for earlier, later in pairwise(dated_folders(output, SEGMENTS))
-        if later not in there
-    ]
+    return [pair for pair in pairwise(dated_folders(output, SEGMENTS)) if pair[1] not in there]
 
 
 def remove_stale(output: str, as_of: date) -> None:

@@ -124,7 +124,7 @@ def _log_segments(run_id: str, segments: Written) -> None:
     tracking.set_tags({SEGMENTS_OF: segments.version}, run_id=run_id)
     drawn = {over_time.SIZES_CHART: over_time.sizes_chart(segments.sizes, noun=segments.noun)}
     files = {over_time.SIZES: segments.sizes.to_csv(index=False).encode()}
-    if segments.moves:
+    if segments.moves and len(segments.moves.pairs):
         matrix = segments.moves.matrix()
         drawn[over_time.MATRIX_CHART] = over_time.moves_chart(matrix, str(segments.moves), noun=segments.noun)
         files[over_time.MATRIX] = matrix.to_csv().encode()
@@ -171,7 +171,9 @@ def _description(
     note = [f"{summary.segments}."] if summary.segments else []
     if segments:
         moves, noun = segments.moves, segments.noun
-        matrix, between = (moves.matrix(), (moves.earlier, moves.later)) if moves else (None, None)
+        matrix, between = (
+            (moves.matrix(), (moves.earlier, moves.later)) if moves and len(moves.pairs) else (None, None)
+        )
         note.append(over_time.to_markdown(segments.sizes, matrix, between=between, noun=noun))
     note += [f"Note: {unmeasured}."] if unmeasured else []
     note += quarantine.described(summary.reasons, of=summary.rows_in, account=summary.account)

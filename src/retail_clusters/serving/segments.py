@@ -20,7 +20,7 @@ from retail_clusters.registry.models import ModelRegistry
 from retail_clusters.registry.names import ClusterNames, read_names
 from retail_clusters.serving.batch import ServedModel
 from retail_clusters.serving.commits import CommitLog
-from retail_clusters.serving.moves import Moves, remove_stale, write_missing_moves
+from retail_clusters.serving.moves import Moves, missing_moves, remove_stale, write_moves
 from retail_clusters.serving.snapshot import (
     AS_OF,
     NAME,
@@ -157,11 +157,22 @@ class SegmentWriter:
             return model.names
 
     def _write_moves(self, model: ServedModel) -> list[Moves]:
+        """Write the moves that are missing; where a version is gone or the registry away, say so and go on."""
+
         @cache
         def opened(version: str) -> ScoringVersion:
-            return model.opened if version == model.version else open_model(self._registry, version=version)
+            known = {model.version, ""}  # a snapshot without a unit names no version
+            return model.opened if version in known else open_model(self._registry, version=version)
 
-        return write_missing_moves(self._spark, self._request.output, open_version=opened)
+        output, written = self._request.output, []
+        for earlier, later in missing_moves(output):
+            try:
+                written.append(
+                    write_moves(self._spark, output, earlier=earlier, later=later, open_version=opened)
+                )
+            except RegistryError as problem:
+                self._progress.warn(f"no moves from {earlier} to {later} for now: {problem}")
+        return written
 
 
 def _points(as_of: date, metrics: Mapping[str, float]) -> list[Point]:
